@@ -1,0 +1,1 @@
+"""Adapters: one module per kind of external program, and the one place that starts processes."""
