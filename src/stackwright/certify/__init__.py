@@ -1,0 +1,1 @@
+"""Certificates: who says what about which bytes, and how anyone checks it offline."""

@@ -1,0 +1,206 @@
+"""ECDSA P-256 keys in PEM files: the builder's and the release key, never the same one.
+
+P-256 with SHA-256 and DER signatures is what cosign and `openssl dgst -sha256` both verify.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from stackwright.certify.durable import publish_new
+from stackwright.errors import ExitCode, Location, StackwrightError
+
+BUILDER = "builder"
+RELEASE = "release"
+
+_MAX_PEM = 16 * 1024
+_ALGORITHM = ec.ECDSA(hashes.SHA256())
+
+
+@dataclass(frozen=True)
+class PublicKey:
+    """A key that anyone may hold; ``id`` is the sha256 (hex) of its DER SubjectPublicKeyInfo."""
+
+    pem: bytes
+    id: str
+    _key: ec.EllipticCurvePublicKey
+
+    @classmethod
+    def of(cls, key: ec.EllipticCurvePublicKey) -> PublicKey:
+        """Wrap a key of the cryptography package."""
+        info = serialization.PublicFormat.SubjectPublicKeyInfo
+        der = key.public_bytes(serialization.Encoding.DER, info)
+        pem = key.public_bytes(serialization.Encoding.PEM, info)
+        return cls(pem, hashlib.sha256(der).hexdigest(), key)
+
+    def verifies(self, signature: bytes, message: bytes) -> bool:
+        """Say whether the DER ``signature`` over ``message`` was made by this key's owner."""
+        try:
+            self._key.verify(signature, message, _ALGORITHM)
+        except InvalidSignature:
+            return False
+        return True
+
+
+@dataclass(frozen=True)
+class PrivateKey:
+    """A key that signs; its text never shows the secret."""
+
+    public: PublicKey
+    _key: ec.EllipticCurvePrivateKey
+
+    @classmethod
+    def of(cls, key: ec.EllipticCurvePrivateKey) -> PrivateKey:
+        """Wrap a key of the cryptography package."""
+        return cls(PublicKey.of(key.public_key()), key)
+
+    def sign(self, message: bytes) -> bytes:
+        """Return the DER signature over ``message``."""
+        return self._key.sign(message, _ALGORITHM)
+
+
+@dataclass(frozen=True)
+class TrustedKeys:
+    """The public keys that a verifier believes, by what each may sign.
+
+    Raises:
+        StackwrightError: if one key plays both parts.
+    """
+
+    release: tuple[PublicKey, ...]
+    builder: tuple[PublicKey, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse a key in both parts: a builder could then certify its own work."""
+        both = {key.id for key in self.release} & {key.id for key in self.builder}
+        if both:
+            raise StackwrightError(
+                f"key {min(both)[:16]} is both a builder's and a release key",
+                hint="make separate keys: stackwright keys create release",
+            )
+
+    @classmethod
+    def load(cls, folder: Path) -> TrustedKeys:
+        """Read ``release*.pub`` and ``builder*.pub``, so that a replaced key stays trusted."""
+        return cls(_load_all(folder, RELEASE), _load_all(folder, BUILDER))
+
+
+def create_pair(folder: Path, name: str) -> PrivateKey:
+    """Make ``<name>.key`` (0600) and ``<name>.pub`` in ``folder``.
+
+    Raises:
+        StackwrightError: if either is there already; nothing is ever overwritten.
+    """
+    folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+    private, public = folder / f"{name}.key", folder / f"{name}.pub"
+    if public.exists():
+        raise _exists(public)
+    key = ec.generate_private_key(ec.SECP256R1())
+    pem = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    pair = PrivateKey.of(key)
+    for path, data, mode in ((private, pem, 0o600), (public, pair.public.pem, 0o644)):
+        try:
+            publish_new(path, data, mode)
+        except FileExistsError:
+            raise _exists(path) from None
+    return pair
+
+
+def load_private(path: Path) -> PrivateKey:
+    """Read a private key that only its owner can read.
+
+    Raises:
+        StackwrightError: missing, readable by others, or not an unencrypted P-256 key.
+    """
+    data = _read(path, private=True)
+    try:
+        key = serialization.load_pem_private_key(data, password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise _not_a_key(path, "an unencrypted private") from None
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or not _is_p256(key.curve):
+        raise _not_a_key(path, "an ECDSA P-256 private")
+    return PrivateKey.of(key)
+
+
+def load_public(path: Path) -> PublicKey:
+    """Read a PEM public key.
+
+    Raises:
+        StackwrightError: missing, or not a P-256 public key.
+    """
+    data = _read(path, private=False)
+    try:
+        key = serialization.load_pem_public_key(data)
+    except (ValueError, UnsupportedAlgorithm):
+        raise _not_a_key(path, "a public") from None
+    if not isinstance(key, ec.EllipticCurvePublicKey) or not _is_p256(key.curve):
+        raise _not_a_key(path, "an ECDSA P-256 public")
+    return PublicKey.of(key)
+
+
+def _load_all(folder: Path, name: str) -> tuple[PublicKey, ...]:
+    return tuple(load_public(path) for path in sorted(folder.glob(f"{name}*.pub")))
+
+
+def _is_p256(curve: ec.EllipticCurve) -> bool:
+    return isinstance(curve, ec.SECP256R1)
+
+
+def _read(path: Path, *, private: bool) -> bytes:
+    try:
+        # The checks look at the open file, so that nobody can swap it in between.
+        with path.open("rb") as file:
+            if private:
+                _check_private(path, os.fstat(file.fileno()))
+            return file.read(_MAX_PEM)
+    except OSError as error:
+        stem = path.stem
+        raise StackwrightError(
+            f"cannot read the key: {error.strerror}",
+            where=Location(path),
+            hint=f"make one with: stackwright keys create {stem}",
+        ) from error
+
+
+def _check_private(path: Path, status: os.stat_result) -> None:
+    if status.st_uid not in (0, os.geteuid()):
+        raise StackwrightError(
+            f"the private key belongs to another user (uid {status.st_uid})",
+            where=Location(path),
+            hint=f"chown {os.geteuid()} {path}",
+        )
+    if status.st_mode & 0o077:
+        raise StackwrightError(
+            f"others can read the private key (mode {stat.S_IMODE(status.st_mode):04o})",
+            where=Location(path),
+            hint=f"chmod 600 {path}; if others had access, replace the key",
+        )
+
+
+def _exists(path: Path) -> StackwrightError:
+    return StackwrightError(
+        "there is a key already; keys are never overwritten",
+        where=Location(path),
+        hint=f"move it away first, or use it: openssl pkey -pubout -in {path.with_suffix('.key')}",
+    )
+
+
+def _not_a_key(path: Path, kind: str) -> StackwrightError:
+    return StackwrightError(
+        f"not {kind} key in PEM form",
+        where=Location(path),
+        hint=f"make one with: stackwright keys create {path.stem}",
+        code=ExitCode.USAGE,
+    )
