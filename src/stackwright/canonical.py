@@ -1,0 +1,71 @@
+"""Canonical JSON and the hashes of docs/formats.md: one definition for every stage."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+_CHUNK = 1 << 20
+_NOT_CONTENT = frozenset({"__pycache__"})
+
+
+def canonical_json(value: Any) -> bytes:
+    """Sorted keys, no spaces, ASCII, no newline at the end.
+
+    Raises:
+        ValueError: a number is not finite.
+        TypeError: a value has no JSON form.
+    """
+    text = json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
+    )
+    return text.encode("ascii")
+
+
+def hash_bytes(data: bytes) -> str:
+    """``sha256:<64 hex>`` of some bytes."""
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+def hash_value(value: Any) -> str:
+    """``sha256:<64 hex>`` of a value's canonical JSON."""
+    return hash_bytes(canonical_json(value))
+
+
+def hash_file(path: Path) -> str:
+    """``sha256:<64 hex>`` of a file's bytes, read in pieces."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return f"sha256:{digest.hexdigest()}"
+
+
+def hash_folder(root: Path) -> str:
+    """Hash a content folder: names, bytes, link targets and the executable bit.
+
+    Other permission bits, owners and times are left out: they differ between a checkout, a
+    wheel and a copy of the same content. A folder that doesn't exist hashes like an empty one.
+    """
+    entries = sorted(_entries(root), key=lambda path: os.fsencode(path.relative_to(root)))
+    return hash_value([[path.relative_to(root).as_posix(), *_content(path)] for path in entries])
+
+
+def _entries(root: Path) -> list[Path]:
+    found: list[Path] = []
+    for folder, folders, files in os.walk(root):
+        links = [name for name in folders if Path(folder, name).is_symlink()]
+        folders[:] = [name for name in folders if name not in _NOT_CONTENT]
+        found += [Path(folder, name) for name in (*files, *links)]
+    return found
+
+
+def _content(path: Path) -> tuple[str, str]:
+    if path.is_symlink():
+        return "link", str(path.readlink())
+    kind = "executable" if path.stat().st_mode & stat.S_IXUSR else "file"
+    return kind, hash_file(path)

@@ -1,0 +1,188 @@
+"""The environment policy: every variable that a stack sets is in a typed table.
+
+The table (``systems/policy/environment.yaml``) says for each variable which values are legal,
+for which versions of which component, why one sets it, and where that is documented.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Annotated, Literal
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.version import Version
+from pydantic import field_validator, model_validator
+
+from stackwright.fields import Line, Model, Name, Text, Url, Value, VariableName
+from stackwright.suggest import did_you_mean
+from stackwright.yamlfile import load_document
+
+Kind = Literal["bool", "int", "enum", "pattern", "path", "string"]
+Specifier = Annotated[str, Text(r"[<>=!~0-9.,* ]+", "a range of versions such as '>=2.23'")]
+
+
+class Setting(Model):
+    """A variable that a stack sets; ``own`` says that it is the stack's own, not in the table."""
+
+    name: VariableName
+    value: Value
+    why: Line | None = None
+    own: bool = False
+
+    @model_validator(mode="after")
+    def _own_says_why(self) -> Setting:
+        if self.own and self.why is None:
+            raise ValueError(f"'{self.name}' is the stack's own variable: say why it is set")
+        return self
+
+
+class When(Model):
+    """The versions of a component (NCCL, PyTorch, ...) that a rule is about."""
+
+    component: Name
+    versions: Specifier
+
+    @field_validator("versions")
+    @classmethod
+    def _readable(cls, value: str) -> str:
+        try:
+            SpecifierSet(value)
+        except InvalidSpecifier as error:
+            raise ValueError(f"{value!r} is not a range of versions such as '>=2.23'") from error
+        return value
+
+    def holds(self, components: Mapping[str, str]) -> bool | None:
+        """Whether the rule is about these versions; None when the version isn't known."""
+        version = components.get(self.component)
+        return None if version is None else Version(version) in SpecifierSet(self.versions)
+
+
+class Caution(Model):
+    """A legal value that is unwise, always or with some versions."""
+
+    value: Value
+    when: When | None = None
+    say: Line
+
+
+class Variable(Model):
+    """One row of the table. ``values`` are the legal ones of an enum, or beside a number."""
+
+    type: Kind
+    values: tuple[Value, ...] = ()
+    minimum: int | None = None
+    maximum: int | None = None
+    pattern: Line | None = None
+    applies: When | None = None
+    why: Line
+    source: Url
+    cautions: tuple[Caution, ...] = ()
+
+    @field_validator("pattern")
+    @classmethod
+    def _readable(cls, value: str | None) -> str | None:
+        try:
+            re.compile(value or "")
+        except re.error as error:
+            raise ValueError(f"{value!r} is not a regular expression: {error}") from error
+        return value
+
+
+class Table(Model):
+    """The whole policy; ``components`` says which packages carry a component's version."""
+
+    components: Mapping[Name, tuple[Name, ...]] = {}
+    variables: Mapping[VariableName, Variable]
+
+    def versions(self, pins: Mapping[str, str]) -> dict[str, str]:
+        """The components whose version follows from the exact pins of packages."""
+        return {
+            component: pins[package]
+            for component, packages in self.components.items()
+            for package in packages
+            if package in pins
+        }
+
+
+def load_table(path: Path) -> Table:
+    """Read the table of a site."""
+    return load_document(path, Table).value
+
+
+def problem(setting: Setting, table: Table) -> str | None:
+    """Why a setting breaks the policy, in one line; None when it keeps to it."""
+    variable = table.variables.get(setting.name)
+    if setting.own:
+        known = f"'{setting.name}' is in the table: remove 'own' and keep to its legal values"
+        return known if variable else None
+    if variable is None:
+        guess = did_you_mean(setting.name, table.variables)
+        return f"unknown variable '{setting.name}'{guess}; say 'own: true' and 'why' to declare it"
+    if setting.value in variable.values or _LEGAL[variable.type](variable, setting.value):
+        return None
+    guess = did_you_mean(setting.value, variable.values)
+    return f"{setting.name}={setting.value} is not legal: {_rule(variable)}{guess}"
+
+
+def cautions(
+    settings: Iterable[Setting], table: Table, components: Mapping[str, str]
+) -> Iterator[str]:
+    """What is legal but unwise or without effect, given the components' versions.
+
+    A rule about a component whose version isn't known stays silent.
+    """
+    for setting in settings:
+        variable = table.variables.get(setting.name)
+        if variable is None:
+            continue
+        if variable.applies and variable.applies.holds(components) is False:
+            component, needs = variable.applies.component, variable.applies.versions
+            yield (
+                f"{setting.name} has no effect with {component} {components[component]}"
+                f" (it needs {needs})"
+            )
+        for caution in variable.cautions:
+            unwise = caution.when is None or caution.when.holds(components)
+            if unwise and fnmatchcase(setting.value, caution.value):
+                yield f"{setting.name}={setting.value}: {caution.say}"
+
+
+def _in_range(variable: Variable, value: str) -> bool:
+    if re.fullmatch(r"-?[0-9]{1,18}", value) is None:
+        return False
+    low = variable.minimum if variable.minimum is not None else int(value)
+    high = variable.maximum if variable.maximum is not None else int(value)
+    return low <= int(value) <= high
+
+
+_LEGAL: Mapping[Kind, Callable[[Variable, str], bool]] = {
+    "bool": lambda variable, value: not variable.values and value in ("0", "1"),
+    "int": _in_range,
+    "enum": lambda variable, value: value in variable.values,
+    "pattern": lambda variable, value: bool(re.fullmatch(variable.pattern or "", value)),
+    "path": lambda _, value: value.startswith("/"),
+    "string": lambda _, value: bool(value),
+}
+
+
+def _rule(variable: Variable) -> str:
+    """The legal values in words."""
+    listed = f"one of {', '.join(variable.values)}" if variable.values else ""
+    described = {
+        "bool": "" if listed else "0 or 1",
+        "int": f"a whole number{_range(variable)}",
+        "enum": "",
+        "pattern": f"text like {variable.pattern}",
+        "path": "an absolute path",
+        "string": "text that isn't empty",
+    }[variable.type]
+    return " or ".join(part for part in (described, listed) if part)
+
+
+def _range(variable: Variable) -> str:
+    low = f" from {variable.minimum}" if variable.minimum is not None else ""
+    high = f" to {variable.maximum}" if variable.maximum is not None else ""
+    return low + high

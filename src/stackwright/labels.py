@@ -1,0 +1,126 @@
+"""Labels, ``stack/version-variant@system``: the grammar, and how a pattern selects some.
+
+The variant is what follows the last dash, so a version may hold dots and dashes (``2.14.0-rc1``)
+and a variant may not. Every part is also a folder, a module name and an image tag.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from stackwright.errors import StackwrightError
+from stackwright.suggest import did_you_mean
+
+NAME = r"[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*"
+VERSION = r"[0-9][0-9A-Za-z]*(?:[._-][0-9A-Za-z]+)*"
+VARIANT = r"[a-z][a-z0-9_]*"
+
+_LABEL = re.compile(f"({NAME})/({VERSION})-({VARIANT})@({NAME})")
+_PATTERN = re.compile(r"([^/@\s]+)(?:/([^/@\s]+))?(?:@([^/@\s]+))?")
+_SHOWN = 12
+
+
+@dataclass(frozen=True, order=True)
+class Label:
+    """One version and variant of a stack, for one system."""
+
+    stack: str
+    version: str
+    variant: str
+    system: str
+
+    @property
+    def release(self) -> str:
+        """``version-variant``: what follows the slash in a module's name."""
+        return f"{self.version}-{self.variant}"
+
+    @property
+    def module(self) -> str:
+        """``stack/version-variant``: what a user loads."""
+        return f"{self.stack}/{self.release}"
+
+    def __str__(self) -> str:
+        """The label as users type it."""
+        return f"{self.module}@{self.system}"
+
+
+def parse(text: str) -> Label:
+    """Read a complete label.
+
+    Raises:
+        StackwrightError: the text isn't ``stack/version-variant@system``.
+    """
+    match = _LABEL.fullmatch(text)
+    if match is None:
+        raise StackwrightError(
+            f"{text!r} is not a label",
+            hint="write stack/version-variant@system, such as pytorch/2.13.0-cpu@local",
+        )
+    return Label(*match.groups())
+
+
+def select(pattern: str, known: Collection[Label]) -> tuple[Label, ...]:
+    """The labels that a pattern selects, sorted.
+
+    Each part of the pattern may hold ``*``, ``?`` and ``[...]``. Without ``/...`` every release of
+    the stack is meant, without the variant every variant. Without ``@...`` the only system is
+    meant.
+
+    Raises:
+        StackwrightError: nothing matches, or the system is left out and several match.
+    """
+    match = _PATTERN.fullmatch(pattern)
+    if match is None:
+        raise StackwrightError(
+            f"{pattern!r} is not a label or a pattern of labels",
+            hint="write stack/version-variant@system; each part may hold *, such as 'pytorch/*@*'",
+        )
+    stack, release, system = match.groups()
+    chosen = sorted(
+        label
+        for label in known
+        if fnmatchcase(label.stack, stack)
+        and fnmatchcase(label.system, system or "*")
+        and _release_matches(label, release or "*")
+    )
+    if not chosen:
+        guess = did_you_mean(pattern, {str(x) for x in known} | {x.stack for x in known})
+        raise StackwrightError(f"no label matches '{pattern}'{guess}", hint=_known(known))
+    systems = {label.system for label in chosen}
+    if system is None and len(systems) > 1:
+        raise StackwrightError(
+            f"'{pattern}' doesn't say which system: {', '.join(sorted(systems))}",
+            hint=f"write '{pattern}@{min(systems)}', or '{pattern}@*' for all of them",
+        )
+    return tuple(chosen)
+
+
+def pick(pattern: str, known: Collection[Label]) -> Label:
+    """The one label that a pattern selects.
+
+    Raises:
+        StackwrightError: none or several match; the hint lists the candidates.
+    """
+    chosen = select(pattern, known)
+    if len(chosen) > 1:
+        raise StackwrightError(f"'{pattern}' is ambiguous", hint=f"choose one of: {_list(chosen)}")
+    return chosen[0]
+
+
+def _release_matches(label: Label, pattern: str) -> bool:
+    return fnmatchcase(label.release, pattern) or fnmatchcase(label.version, pattern)
+
+
+def _known(known: Collection[Label]) -> str:
+    if not known:
+        return "this site has no stack that any of its systems can take; see 'stackwright list'"
+    return f"there is: {_list(sorted(known))}"
+
+
+def _list(labels: Iterable[Label]) -> str:
+    names = [str(label) for label in labels]
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more

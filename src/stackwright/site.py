@@ -1,0 +1,221 @@
+"""A site: the folder whose files say what is shipped, and where.
+
+The folder is found by ``--site``, STACKWRIGHT_SITE, or by walking up from the current directory;
+else the content that ships with Stackwright is read, and never written.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TypeVar
+
+from stackwright.canonical import hash_file, hash_folder
+from stackwright.environment import Table, load_table, problem
+from stackwright.errors import ManyErrors, StackwrightError
+from stackwright.labels import Label
+from stackwright.stacks import Stack, load_stack, placed_settings
+from stackwright.suggest import did_you_mean
+from stackwright.systems import System, load_system
+from stackwright.yamlfile import Document
+
+FOLDERS = ("stacks", "systems", "recipes", "images", "modules", "validation")
+_MARKS = ("stacks", "systems")
+
+T = TypeVar("T")
+
+
+class Site:
+    """The content root. A file is read when it is asked for, and only once."""
+
+    def __init__(self, root: Path, *, shipped: bool = False) -> None:
+        """Look at a folder; ``shipped`` says that it is Stackwright's own, to be read only."""
+        self.root = root
+        self.shipped = shipped
+        self._stacks: dict[str, Stack] = {}
+        self._systems: dict[str, System] = {}
+        self._hashes: dict[str, str] = {}
+
+    @cached_property
+    def stack_names(self) -> tuple[str, ...]:
+        """Every stack that has a file, whether or not the file is valid."""
+        return _stems(self.root / "stacks")
+
+    @cached_property
+    def system_names(self) -> tuple[str, ...]:
+        """Every system that has a file, whether or not the file is valid."""
+        return _stems(self.root / "systems")
+
+    @cached_property
+    def environment(self) -> Table:
+        """The environment policy."""
+        return load_table(self.root / "systems" / "policy" / "environment.yaml")
+
+    def stack(self, name: str) -> Stack:
+        """A stack by its name.
+
+        Raises:
+            StackwrightError: there is no such stack.
+            ManyErrors: its file has mistakes.
+        """
+        if name not in self._stacks:
+            document = load_stack(self._file("stacks", name))
+            if errors := [*_policy_errors(document, self.environment)]:
+                raise ManyErrors(errors)
+            self._stacks[name] = document.value
+        return self._stacks[name]
+
+    def system(self, name: str) -> System:
+        """A system by its name; raises as :meth:`stack` does."""
+        if name not in self._systems:
+            self._systems[name] = load_system(self._file("systems", name)).value
+        return self._systems[name]
+
+    @cached_property
+    def labels(self) -> frozenset[Label]:
+        """Every label: each release of each stack on each system that has the GPUs for it.
+
+        Raises:
+            ManyErrors: the mistakes of all stack and system files together.
+        """
+        errors: list[StackwrightError] = []
+        stacks = [*_collect(self.stack, self.stack_names, errors)]
+        systems = [*_collect(self.system, self.system_names, errors)]
+        if errors:
+            raise ManyErrors(errors)
+        return frozenset(
+            Label(stack.name, version, variant, system.name)
+            for stack in stacks
+            for version, variant in stack.releases()
+            for system in systems
+            if stack.variants[variant].gpu in (None, *(gpu.vendor for gpu in system.gpus))
+        )
+
+    def lock_file(self, label: Label) -> Path:
+        """Where a label's lock is committed, whether or not it is there."""
+        name = f"{label.stack}-{label.release}@{label.system}.lock.json"
+        return self.root / "stacks" / "locks" / name
+
+    def lock_hash(self, label: Label) -> str | None:
+        """The hash of a label's lock file; None when the label isn't locked."""
+        path = self.lock_file(label)
+        return hash_file(path) if path.is_file() else None
+
+    def suite_file(self, name: str) -> Path:
+        """The file of a validation suite.
+
+        Raises:
+            StackwrightError: there is no such suite.
+        """
+        return self._file("validation/suites", name)
+
+    def folder_hash(self, folder: str) -> str:
+        """The hash of a folder of the site, computed once."""
+        if folder not in self._hashes:
+            self._hashes[folder] = hash_folder(self.root / folder)
+        return self._hashes[folder]
+
+    def _file(self, folder: str, name: str) -> Path:
+        known = _stems(self.root / folder)
+        if name not in known:
+            kind = Path(folder).name.removesuffix("s")
+            raise StackwrightError(
+                f"no {kind} '{name}'{did_you_mean(name, known)}",
+                hint=f"{self.root / folder} has: {', '.join(known) or 'nothing'}",
+            )
+        return self.root / folder / f"{name}.yaml"
+
+
+def find_site(option: Path | None, environ: Mapping[str, str], cwd: Path) -> Site:
+    """The site that a command works on.
+
+    Raises:
+        StackwrightError: the folder that was named is not a site.
+    """
+    named = option or (
+        Path(environ["STACKWRIGHT_SITE"]) if environ.get("STACKWRIGHT_SITE") else None
+    )
+    if named is not None:
+        root = cwd / named
+        if not _is_site(root):
+            raise StackwrightError(
+                f"{named} is not a site: it has no folders {' and '.join(_MARKS)}",
+                hint=f"make one with: stackwright init {named}",
+            )
+        return Site(root)
+    shipped = shipped_content()
+    root = next((folder for folder in (cwd, *cwd.parents) if _is_site(folder)), shipped)
+    return Site(root, shipped=root == shipped and root.name == "content")
+
+
+def shipped_content() -> Path:
+    """The content inside the installed package; in a source checkout, the checkout itself."""
+    package = Path(__file__).resolve().parent
+    inside = package / "content"
+    return inside if inside.is_dir() else package.parents[1]
+
+
+def init_site(target: Path) -> None:
+    """Give a centre its own copy of the shipped content, whole or not at all.
+
+    Raises:
+        StackwrightError: the target exists and isn't an empty folder, or can't be written.
+    """
+    if target.is_symlink() or (target.exists() and not _is_empty(target)):
+        raise StackwrightError(
+            f"{target} is there already and not an empty folder",
+            hint="name a new folder: stackwright init mysite",
+        )
+    if target.resolve() == Path.cwd():
+        raise StackwrightError(
+            "the current directory can't be replaced while you are in it",
+            hint="name a new folder: stackwright init mysite",
+        )
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as scratch:
+            whole = Path(scratch, "site")
+            _copy_content(shipped_content(), whole)
+            whole.replace(target)
+    except OSError as error:
+        raise StackwrightError(f"can't make a site in {target}: {error.strerror}") from error
+
+
+def _copy_content(source: Path, whole: Path) -> None:
+    leave = shutil.ignore_patterns("__pycache__", "*.pyc")
+    for folder in FOLDERS:
+        if (source / folder).is_dir():
+            shutil.copytree(source / folder, whole / folder, symlinks=True, ignore=leave)
+        else:
+            (whole / folder).mkdir(parents=True)
+
+
+def _is_site(folder: Path) -> bool:
+    return all((folder / mark).is_dir() for mark in _MARKS)
+
+
+def _is_empty(folder: Path) -> bool:
+    return folder.is_dir() and not any(folder.iterdir())
+
+
+def _stems(folder: Path) -> tuple[str, ...]:
+    return tuple(sorted(path.stem for path in folder.glob("*.yaml")))
+
+
+def _collect(
+    read: Callable[[str], T], names: tuple[str, ...], errors: list[StackwrightError]
+) -> Iterator[T]:
+    for name in names:
+        try:
+            yield read(name)
+        except ManyErrors as many:
+            errors += many.errors
+
+
+def _policy_errors(document: Document[Stack], table: Table) -> Iterator[StackwrightError]:
+    for place, setting in placed_settings(document.value):
+        if what := problem(setting, table):
+            yield document.error(what, *place)

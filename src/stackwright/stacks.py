@@ -1,0 +1,234 @@
+"""Stack files: what is shipped. One YAML file per stack, validated as it is read.
+
+A stack has versions and variants. What a variant holds is written once under ``variants``; a
+version lists the variants it comes in and what differs there. :func:`release_of` merges the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from stackwright.environment import Setting
+from stackwright.errors import ManyErrors, StackwrightError
+from stackwright.fields import Folder, Line, Model, Name, Prose, Text, Url, VariantName, VersionName
+from stackwright.requirements import PROVIDERS, Need
+from stackwright.suggest import did_you_mean
+from stackwright.yamlfile import Document, load_document
+
+Status = Literal["ga", "deprecated", "retired"]
+Mpi = Literal["mpich", "openmpi", "none"]
+Vendor = Literal["nvidia", "amd", "intel"]
+ProviderName = Annotated[str, Field(json_schema_extra={"enum": sorted(PROVIDERS)})]
+
+
+class Variant(Model):
+    """How a stack is built for one kind of machine, whatever its version."""
+
+    provider: ProviderName = "wheel"
+    summary: Line | None = None
+    frameworks: tuple[Line, ...] = ()
+    packages: tuple[Line, ...] = ()
+    environment: tuple[Setting, ...] = ()
+    tuning: tuple[Name, ...] = ()
+    overlay: Folder | None = None
+    mpi: Mpi = "none"
+    gpu: Vendor | None = None
+
+    @field_validator("provider")
+    @classmethod
+    def _known_provider(cls, value: str) -> str:
+        if value not in PROVIDERS:
+            legal = did_you_mean(value, PROVIDERS) or f" (legal: {', '.join(sorted(PROVIDERS))})"
+            raise ValueError(f"unknown provider '{value}'{legal}")
+        return value
+
+
+class Changes(Model):
+    """What a version changes in a variant.
+
+    A requirement replaces the one of the same package, a setting the one of the same variable;
+    anything else replaces the variant's value.
+    """
+
+    frameworks: tuple[Line, ...] = ()
+    packages: tuple[Line, ...] = ()
+    environment: tuple[Setting, ...] = ()
+    tuning: tuple[Name, ...] | None = None
+    overlay: Folder | None = None
+    mpi: Mpi | None = None
+
+
+class Version(Model):
+    """One version of a stack, and the variants that it comes in."""
+
+    status: Status
+    end_of_life: date | None = None
+    python: Annotated[str, Text(r"3\.[0-9]{1,2}", "a Python version such as '3.11'")] | None = None
+    variants: Annotated[Mapping[VariantName, Changes], Field(min_length=1)]
+
+
+class Module(Model):
+    """What the modulefile says."""
+
+    help: Prose
+    whatis: tuple[Line, ...] = ()
+    conflicts: tuple[Name, ...] = ()
+    family: Name | None = None
+
+
+class Kernel(Model):
+    """What Jupyter shows; the version and the variant are put behind it."""
+
+    display_name: Line
+
+
+class Profile(Model):
+    """Settings that belong together, by a name that variants refer to."""
+
+    summary: Line
+    environment: Annotated[tuple[Setting, ...], Field(min_length=1)]
+
+
+class Stack(Model):
+    """A framework bundle that is shipped."""
+
+    name: Name
+    summary: Line
+    homepage: Url
+    maintainers: tuple[Line, ...] = ()
+    python: Annotated[str, Text(r"3\.[0-9]{1,2}", "a Python version such as '3.11'")]
+    versions: Annotated[Mapping[VersionName, Version], Field(min_length=1)]
+    variants: Annotated[Mapping[VariantName, Variant], Field(min_length=1)]
+    tuning: Mapping[Name, Profile] = {}
+    module: Module
+    kernel: Kernel
+    suite: Name = "certify"
+
+    def releases(self) -> Iterator[tuple[str, str]]:
+        """Every version with each variant it comes in."""
+        for version, entry in self.versions.items():
+            for variant in entry.variants:
+                yield version, variant
+
+
+@dataclass(frozen=True)
+class Release:
+    """A version and a variant of a stack, merged; the same fields as :class:`Variant`."""
+
+    python: str
+    status: Status
+    end_of_life: date | None
+    provider: str
+    frameworks: tuple[Need, ...]
+    packages: tuple[Need, ...]
+    settings: tuple[Setting, ...]
+    overlay: str | None
+    mpi: Mpi
+    gpu: Vendor | None
+
+
+def release_of(stack: Stack, version: str, variant: str) -> Release:
+    """Merge what a version changes into the variant that it changes."""
+    base, entry = stack.variants[variant], stack.versions[version]
+    changes = entry.variants[variant]
+    read = PROVIDERS[base.provider].read
+    frameworks = {need.name: need for need in map(read, (*base.frameworks, *changes.frameworks))}
+    packages = {need.name: need for need in map(read, (*base.packages, *changes.packages))}
+    profiles = base.tuning if changes.tuning is None else changes.tuning
+    tuned = [setting for name in profiles for setting in stack.tuning[name].environment]
+    settings = {s.name: s for s in (*tuned, *base.environment, *changes.environment)}
+    return Release(
+        python=entry.python or stack.python,
+        status=entry.status,
+        end_of_life=entry.end_of_life,
+        provider=base.provider,
+        frameworks=tuple(frameworks[name] for name in sorted(frameworks)),
+        packages=tuple(packages[name] for name in sorted(packages)),
+        settings=tuple(settings[name] for name in sorted(settings)),
+        overlay=changes.overlay or base.overlay,
+        mpi=changes.mpi or base.mpi,
+        gpu=base.gpu,
+    )
+
+
+def load_stack(path: Path) -> Document[Stack]:
+    """Read a stack file and check what its parts say about each other.
+
+    Raises:
+        ManyErrors: every mistake in the file, each with its place.
+    """
+    document = load_document(path, Stack)
+    if errors := [*_problems(document, path.stem)]:
+        raise ManyErrors(errors)
+    return document
+
+
+def placed_settings(stack: Stack) -> Iterator[tuple[tuple[str | int, ...], Setting]]:
+    """Every setting in a stack file, with the path to it."""
+    holders: list[tuple[tuple[str, ...], Profile | Variant | Changes]] = [
+        *((("tuning", name), profile) for name, profile in stack.tuning.items()),
+        *((("variants", name), variant) for name, variant in stack.variants.items()),
+    ]
+    for version, entry in stack.versions.items():
+        for name, changes in entry.variants.items():
+            holders.append((("versions", version, "variants", name), changes))
+    for place, holder in holders:
+        for index, setting in enumerate(holder.environment):
+            yield (*place, "environment", index), setting
+
+
+def _problems(document: Document[Stack], stem: str) -> Iterator[StackwrightError]:
+    stack = document.value
+    if stack.name != stem:
+        what = f"the stack is called '{stack.name}' but its file '{stem}.yaml'"
+        yield document.error(what, "name", hint=f"rename one of them: name: {stem}")
+    for variant, entry in stack.variants.items():
+        yield from _requirements(document, entry, entry.provider, ("variants", variant))
+        yield from _profiles(document, entry.tuning, ("variants", variant, "tuning"))
+    for version, variant in stack.releases():
+        place = ("versions", version, "variants", variant)
+        if variant not in stack.variants:
+            guess = did_you_mean(variant, stack.variants)
+            yield document.error(f"variant '{variant}' is not under 'variants'{guess}", *place)
+            continue
+        changes = stack.versions[version].variants[variant]
+        yield from _requirements(document, changes, stack.variants[variant].provider, place)
+        yield from _profiles(document, changes.tuning or (), (*place, "tuning"))
+        if not (stack.variants[variant].frameworks or changes.frameworks):
+            yield document.error("no framework, here or in the variant", *place)
+
+
+def _requirements(
+    document: Document[Stack], holder: Variant | Changes, provider: str, place: tuple[str, ...]
+) -> Iterator[StackwrightError]:
+    for kind in ("frameworks", "packages"):
+        seen: set[str] = set()
+        for index, text in enumerate(getattr(holder, kind)):
+            where = (*place, kind, index)
+            try:
+                need = PROVIDERS[provider].read(text)
+            except ValueError as error:
+                yield document.error(str(error), *where)
+                continue
+            if kind == "frameworks" and need.version is None:
+                example = PROVIDERS[provider].example
+                yield document.error(f"{text!r} must pin one version, as in {example}", *where)
+            if need.name in seen:
+                yield document.error(f"'{need.name}' is required twice", *where)
+            seen.add(need.name)
+
+
+def _profiles(
+    document: Document[Stack], names: tuple[str, ...], place: tuple[str, ...]
+) -> Iterator[StackwrightError]:
+    known = document.value.tuning
+    for index, name in enumerate(names):
+        if name not in known:
+            what = f"no tuning profile '{name}'{did_you_mean(name, known)}"
+            yield document.error(what, *place, index)

@@ -1,0 +1,170 @@
+"""System files: where stacks run. One YAML file per machine, validated as it is read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from stackwright.errors import ManyErrors, StackwrightError
+from stackwright.fields import (
+    AbsolutePath,
+    DebianPackage,
+    Library,
+    Line,
+    Model,
+    Name,
+    Text,
+    Value,
+    Word,
+)
+from stackwright.suggest import did_you_mean
+from stackwright.yamlfile import Document, load_document
+
+Runtime = Literal["podman", "docker", "charliecloud", "bubblewrap", "shifter", "apptainer"]
+_VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
+
+
+class OperatingSystem(Model):
+    """The host's operating system: what the module's prefix must run on."""
+
+    id: Name
+    version: Word
+    glibc: Annotated[str, Text(r"2\.[0-9]+", "a glibc version such as '2.36'")]
+
+
+class Cpu(Model):
+    """The processors of one node; ``target`` is a name that archspec knows."""
+
+    target: str
+    cores: Annotated[int, Field(ge=1)]
+    memory_gib: Annotated[float, Field(gt=0)]
+
+    @field_validator("target")
+    @classmethod
+    def _known_target(cls, value: str) -> str:
+        if value not in _targets():
+            raise ValueError(
+                f"archspec knows no CPU target '{value}'{did_you_mean(value, _targets())}"
+            )
+        return value
+
+
+class Gpu(Model):
+    """The GPUs of one kind in one node."""
+
+    vendor: Literal["nvidia", "amd", "intel"]
+    model: Line
+    count: Annotated[int, Field(ge=1)]
+    memory_gib: Annotated[float, Field(gt=0)]
+    driver: Word
+
+
+class Fabric(Model):
+    """The network between nodes and the libfabric provider that drives it."""
+
+    name: Word
+    provider: Word
+
+
+class LmodModules(Model):
+    """Where modules live; without a root they live in the store."""
+
+    system: Literal["lmod"] = "lmod"
+    root: AbsolutePath | None = None
+
+
+class Injection(Model):
+    """Libraries and settings that the site puts into a container at run time."""
+
+    name: Name
+    why: Line
+    libraries: tuple[Library, ...] = ()
+    mounts: tuple[AbsolutePath, ...] = ()
+    environment: Mapping[str, Value] = {}
+
+
+class Roofline(Model):
+    """A figure that the hardware is expected to reach, and where the figure comes from."""
+
+    value: Annotated[float, Field(gt=0)]
+    unit: Line
+    source: Line
+
+
+class Base(Model):
+    """The Debian system that images start from."""
+
+    suite: Name
+    packages: Annotated[tuple[DebianPackage, ...], Field(min_length=1)]
+
+
+class System(Model):
+    """A machine and its site."""
+
+    name: Name
+    summary: Line
+    os: OperatingSystem
+    cpu: Cpu
+    gpus: tuple[Gpu, ...] = ()
+    mpi: Literal["mpich", "cray-mpich", "openmpi", "none"] = "none"
+    fabric: Fabric | None = None
+    scheduler: Literal["slurm", "pbs", "lsf", "flux", "none"] = "none"
+    runtimes: Annotated[tuple[Runtime, ...], Field(min_length=1)]
+    module: LmodModules = LmodModules()
+    store: Annotated[
+        str, Text(r"[A-Za-z0-9._/+@%=~${}-]+", "a path; it may hold ~ and ${VARIABLES}")
+    ]
+    injections: tuple[Injection, ...] = ()
+    rooflines: Mapping[Name, Roofline] = {}
+    base: Base
+
+
+def load_system(path: Path) -> Document[System]:
+    """Read a system file.
+
+    Raises:
+        ManyErrors: every mistake in the file, each with its place.
+    """
+    document = load_document(path, System)
+    if document.value.name != path.stem:
+        what = f"the system is called '{document.value.name}' but its file '{path.name}'"
+        hint = f"rename one of them: name: {path.stem}"
+        raise ManyErrors([document.error(what, "name", hint=hint)])
+    return document
+
+
+def store_path(
+    system: System, override: Path | None, environ: Mapping[str, str], cwd: Path
+) -> Path:
+    """Where a system's store is on this machine, as an absolute path.
+
+    The override (``--store``) wins over STACKWRIGHT_STORE, and that over the system file.
+
+    Raises:
+        StackwrightError: the path names a variable that isn't set.
+    """
+    text = str(override) if override else environ.get("STACKWRIGHT_STORE") or system.store
+
+    def value(match: re.Match[str]) -> str:
+        name = match.group(1) or match.group(2)
+        if name not in environ:
+            raise StackwrightError(
+                f"the store of '{system.name}' is {text}, but ${name} is not set",
+                hint=f"set {name}, or say --store DIR",
+            )
+        return environ[name]
+
+    expanded = text if override else _VARIABLE.sub(value, text)
+    return cwd / Path(expanded).expanduser()
+
+
+@lru_cache(maxsize=1)
+def _targets() -> frozenset[str]:
+    import archspec.cpu  # reads a large JSON file: only when a system is loaded
+
+    return frozenset(archspec.cpu.TARGETS)
