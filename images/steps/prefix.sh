@@ -1,0 +1,16 @@
+#!/bin/sh
+# The install prefix: all layers laid over each other, and the manifest: OUT/own, OUT/prefix
+set -eu
+. "$RECIPE/settings.sh"
+
+own=$OUT/own/share/stackwright
+mkdir -p "$own" "$OUT/prefix"
+[ ! -d "$RECIPE/overlay" ] || cp -R "$RECIPE/overlay/." "$OUT/own/"
+cp "$RECIPE/plan.json" "$RECIPE/lock.json" "$own/"
+chmod -R u=rwX,go=rX "$OUT/own" "$OUT/prefix"
+for layer in "$IN_PYTHON/tree" "$IN_FRAMEWORKS/tree" "$IN_PACKAGES/tree"; do
+    [ ! -d "$layer" ] || cp -al "$layer/." "$OUT/prefix/" # fails when two layers hold one file
+done
+cp -R --preserve=mode --remove-destination "$OUT/own/." "$OUT/prefix/"
+python3 "$RECIPE/manifest.py" "$OUT/prefix" --label "$LABEL" --plan-hash "$PLAN_HASH"
+cp "$OUT/prefix/share/stackwright/manifest.json" "$own/"

@@ -1,0 +1,179 @@
+"""Find a container engine that works on this host, and what it takes to make it work.
+
+Some hosts refuse what an engine does by default (limits above the hard limit, hybrid cgroups).
+Rather than let a user find that out, a container whose only program exits with 42 is run with one
+configuration after another, the plainest first; what worked is remembered in the store.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from stackwright.canonical import canonical_json
+from stackwright.errors import StackwrightError
+from stackwright.store import Store, write_atomic
+from stackwright.tools.process import Runner, ToolError, find
+
+PROBE_IMAGE = "localhost/stackwright/probe:latest"
+PROBE_EXIT_CODE = 42
+
+_PLAIN_LIMITS = "[containers]\ndefault_ulimits = []\n"
+_RUNC = f'{_PLAIN_LIMITS}\n[engine]\nruntime = "runc"\n'
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One configuration to try.
+
+    Args:
+        what: what differs from the engine's default, for the user to read; empty for the default.
+        conf: content of a containers.conf of our own, or None for the host's.
+        env: environment variables that the engine reads.
+    """
+
+    what: str
+    conf: str | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+_CONTAINERS = (
+    Attempt(""),
+    Attempt("without its default limits", _PLAIN_LIMITS),
+    Attempt("with runc and without its default limits", _RUNC, {"BUILDAH_RUNTIME": "runc"}),
+)
+ATTEMPTS: Mapping[str, tuple[Attempt, ...]] = {
+    "podman": _CONTAINERS,
+    "buildah": (
+        *_CONTAINERS,
+        Attempt("with chroot isolation", _PLAIN_LIMITS, {"BUILDAH_ISOLATION": "chroot"}),
+    ),
+    "docker": (Attempt(""),),
+}
+
+
+@dataclass(frozen=True)
+class BuildEngine:
+    """An engine that works here.
+
+    Args:
+        name: ``podman``, ``buildah`` or ``docker``.
+        version: what it says of itself.
+        env: what its processes need beside the caller's environment.
+        workaround: what had to be changed for this host; empty if nothing.
+    """
+
+    name: str
+    version: str
+    env: Mapping[str, str]
+    workaround: str
+
+
+def choose(names: Sequence[str], store: Store, runner: Runner) -> BuildEngine:
+    """The first engine of ``names`` that works on this host.
+
+    Raises:
+        StackwrightError: none does; says why for each.
+    """
+    reasons = []
+    for name in names:
+        try:
+            return probe(name, store, runner)
+        except StackwrightError as error:
+            reasons.append(f"  {name}: {error.what}")
+    raise StackwrightError(
+        "no container engine works here\n" + "\n".join(reasons),
+        hint="install podman (Debian: apt-get install podman runc), then `stackwright doctor`",
+    )
+
+
+def probe(name: str, store: Store, runner: Runner) -> BuildEngine:
+    """What it takes to run a container with this engine here; remembered for this host and version.
+
+    Raises:
+        StackwrightError: it isn't installed, or no configuration works.
+    """
+    if name not in ATTEMPTS:
+        raise StackwrightError(
+            f"unknown engine '{name}'", hint=f"choose one of {', '.join(ATTEMPTS)}"
+        )
+    if find(name) is None:
+        raise StackwrightError("not installed")
+    version = runner.run([name, "--version"]).strip()
+    memory = store.root / "engines" / f"{socket.gethostname()}-{name}.json"
+    attempts = ATTEMPTS[name]
+    known = _recall(memory, version)
+    failures = []
+    for number, attempt in enumerate(attempts):
+        if known not in (None, number):
+            continue
+        engine = BuildEngine(name, version, _environment(attempt, store), attempt.what)
+        failure = None if known == number else _failure(engine, runner)
+        if failure is None:
+            write_atomic(memory, canonical_json({"version": version, "attempt": number}))
+            return engine
+        failures.append(failure)
+    raise StackwrightError(f"runs no container: {failures[-1]}")
+
+
+def environment(engine: BuildEngine) -> dict[str, str]:
+    """The caller's environment with what the engine needs."""
+    return {**os.environ, **engine.env}
+
+
+def _recall(memory: Path, version: str) -> int | None:
+    if not memory.is_file():
+        return None
+    known = json.loads(memory.read_text())
+    return int(known["attempt"]) if known["version"] == version else None
+
+
+def _environment(attempt: Attempt, store: Store) -> dict[str, str]:
+    env = dict(attempt.env)
+    if attempt.conf is not None:
+        name = "runc.conf" if attempt.conf == _RUNC else "limits.conf"
+        path = store.root / "engines" / name
+        if not path.is_file() or path.read_text() != attempt.conf:
+            write_atomic(path, attempt.conf.encode())
+        env["CONTAINERS_CONF"] = str(path)
+    return env
+
+
+def _failure(engine: BuildEngine, runner: Runner) -> str | None:
+    """Why a container can't be run so; None if it can."""
+    env = environment(engine)
+    with TemporaryDirectory() as folder:
+        context = Path(folder)
+        (context / "probe.c").write_text(f"int main(void) {{ return {PROBE_EXIT_CODE}; }}\n")
+        (context / "Containerfile").write_text("FROM scratch\nCOPY probe /probe\n")
+        runner.run(["cc", "-static", "-o", str(context / "probe"), str(context / "probe.c")])
+        try:
+            runner.run([*_build(engine.name, context)], env=env)
+            for argv in _run(engine.name):
+                runner.run(argv, env=env)
+        except ToolError as error:
+            if error.exit_code == PROBE_EXIT_CODE:
+                return None
+            return error.tail.splitlines()[-1] if error.tail else f"exit code {error.exit_code}"
+    return f"the probe did not exit with {PROBE_EXIT_CODE}"
+
+
+def _build(name: str, context: Path) -> tuple[str, ...]:
+    verb = "bud" if name == "buildah" else "build"
+    return (name, verb, "-t", PROBE_IMAGE, "-f", str(context / "Containerfile"), str(context))
+
+
+def _run(name: str) -> tuple[tuple[str, ...], ...]:
+    if name == "buildah":
+        container = "stackwright-probe"
+        return (
+            ("sh", "-c", f"buildah rm {container} >/dev/null 2>&1 || true"),
+            ("buildah", "from", "--name", container, "--pull-never", PROBE_IMAGE),
+            ("buildah", "run", "--network", "none", container, "--", "/probe"),
+        )
+    return ((name, "run", "--rm", "--network", "none", PROBE_IMAGE, "/probe"),)
