@@ -40,11 +40,16 @@ class Expected:
 
 @dataclass(frozen=True)
 class Certificate:
-    """A statement that a trusted release key signed; ``digest`` is that of the envelope's file."""
+    """A statement that a trusted release key signed, and the envelope's bytes."""
 
     statement: Statement
     key_id: str
-    digest: str
+    envelope: bytes
+
+    @property
+    def digest(self) -> str:
+        """The hash of the envelope's file, by which the store names it."""
+        return hash_bytes(self.envelope)
 
     def expired(self, now: datetime) -> bool:
         """Say whether the time of the certificate is over."""
@@ -88,7 +93,7 @@ def open_certificate(envelope: bytes | None, keys: TrustedKeys) -> Certificate:
     signer = dsse.signer_of(parsed, keys.release)
     if signer is None:
         _explain_signature(parsed, keys)
-    return Certificate(read_statement(parsed.payload), signer.id, hash_bytes(envelope))
+    return Certificate(read_statement(parsed.payload), signer.id, envelope)
 
 
 def verify_certificate(

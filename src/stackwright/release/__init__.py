@@ -1,0 +1,1 @@
+"""Releases: the pointers that users follow, moved only by a certificate, always reversibly."""

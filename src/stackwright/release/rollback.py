@@ -1,0 +1,116 @@
+"""Going back: a stack as it was before its last release (docs/decisions/0003-rollback.md)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from stackwright.certify.acceptance import check_cases
+from stackwright.certify.keys import TrustedKeys
+from stackwright.certify.statement import moment, timestamp
+from stackwright.certify.verify import (
+    Certificate,
+    Expected,
+    check_subject,
+    open_certificate,
+    read_certificate,
+)
+from stackwright.errors import ExitCode, Location, StackwrightError
+from stackwright.release.generations import certificate_path, publish, read_history, releasing
+from stackwright.release.measure import Measure, check_bytes
+from stackwright.release.rule import Outcome, pointer_to, released_artefact
+from stackwright.release.state import Generation, check_system, next_rollback
+from stackwright.store import Store
+
+
+def rollback(
+    store: Store,
+    stack: str,
+    system: str,
+    *,
+    keys: TrustedKeys,
+    measure: Measure,
+    who: str,
+    why: str,
+    now: datetime,
+) -> Outcome:
+    """Take a stack back to what it was before its last release.
+
+    What comes back must still be the certified bytes, under a trusted signature. A certificate
+    or waiver that has expired since is a warning in the outcome, not an obstacle: see
+    docs/decisions/0003-rollback.md.
+
+    Raises:
+        StackwrightError: there is nothing to go back to, or it isn't what was certified.
+    """
+    with releasing(store):
+        history = read_history(store)
+        check_system(history[-1] if history else None, system)
+        generation = next_rollback(history, stack, created=timestamp(now), who=who, why=why)
+        source = next(g for g in history if g.number == generation.restores)
+        warnings: list[str] = []
+        for module in sorted(_modules_to_check(history[-1], generation, stack)):
+            warnings += _check_restorable(
+                store, source, module, keys=keys, measure=measure, now=now
+            )
+        publish(store, generation, {}, origins=history)
+    return Outcome(generation, changed=True, warnings=tuple(warnings))
+
+
+def _modules_to_check(current: Generation, restored: Generation, stack: str) -> set[str]:
+    """What users would newly get: pointers that move, and the default, which may move alone."""
+    moved = {
+        module
+        for module, pointer in restored.pointers.items()
+        if current.pointers.get(module) != pointer
+    }
+    return moved | {f"{stack}/{restored.defaults[stack]}"}
+
+
+def _check_restorable(
+    store: Store,
+    source: Generation,
+    module: str,
+    *,
+    keys: TrustedKeys,
+    measure: Measure,
+    now: datetime,
+) -> list[str]:
+    pointer = source.pointers[module]
+    path = certificate_path(store, pointer.certificate)
+    certificate = open_certificate(read_certificate(path), keys)
+    artefact = released_artefact(store, source, module)
+    if pointer_to(artefact, certificate) != pointer:
+        raise StackwrightError(
+            f"generation {source.number} released {module} with another certificate",
+            where=Location(path),
+            hint="restore STORE/certificates from a backup",
+            code=ExitCode.INVALID,
+        )
+    predicate = certificate.statement.predicate
+    check_subject(
+        certificate,
+        Expected.of(
+            artefact,
+            system=source.system,
+            suite=predicate.suite.digest,
+            required_cases=frozenset(predicate.cases),
+        ),
+    )
+    # Waivers have to have counted when the release was made, not tonight.
+    issued = moment(predicate.issued)
+    check_cases(predicate.cases, predicate.waivers, predicate.cases, issued.date())
+    check_bytes(artefact, measure)
+    return _warnings(module, certificate, now)
+
+
+def _warnings(module: str, certificate: Certificate, now: datetime) -> list[str]:
+    predicate = certificate.statement.predicate
+    lapsed = certificate.lapsed_waivers(now.date())
+    return [
+        *(
+            [f"the certificate of {module} expired at {predicate.expires}"]
+            if certificate.expired(now)
+            else []
+        ),
+        *(f"the waiver of {module} for {case} has expired" for case in lapsed),
+    ]

@@ -1,0 +1,153 @@
+"""The one rule: a pointer moves only to bytes that a valid certificate names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+
+from stackwright import labels
+from stackwright.canonical import canonical_json, hash_bytes
+from stackwright.certify.artefact import Artefact
+from stackwright.certify.evidence import Evidence
+from stackwright.certify.keys import TrustedKeys
+from stackwright.certify.statement import timestamp
+from stackwright.certify.verify import Certificate, Expected, verify_certificate
+from stackwright.release.generations import (
+    publish,
+    read_file,
+    read_history,
+    releasing,
+    save_certificate,
+)
+from stackwright.release.measure import Measure, check_bytes
+from stackwright.release.state import (
+    Content,
+    Generation,
+    Pointer,
+    check_system,
+    default_after,
+    next_release,
+)
+from stackwright.store import Store
+
+# Given the stack's default after the release (``version-variant``), all files of the label and
+# the stack's .modulerc.lua, by their path in the generation.
+Render = Callable[[str], Mapping[str, bytes]]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What somebody asks to release; ``suite`` and ``required_cases`` are today's."""
+
+    artefact: Artefact
+    certificate: bytes | None
+    system: str
+    suite: str
+    required_cases: frozenset[str]
+    who: str
+    why: str
+    make_default: bool = True
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The generation that is live now; ``changed`` is False if nothing had to move."""
+
+    generation: Generation
+    changed: bool
+    warnings: tuple[str, ...] = ()
+
+
+def release(
+    store: Store,
+    request: Request,
+    *,
+    keys: TrustedKeys,
+    measure: Measure,
+    render: Render,
+    now: datetime,
+    evidence: Evidence | None = None,
+) -> Outcome:
+    """Move image, module and kernel of a label together, if its certificate and bytes hold.
+
+    Raises:
+        StackwrightError: one line for what is wrong; nothing has moved then.
+    """
+    artefact, label = request.artefact, labels.parse(request.artefact.label)
+    expected = Expected.of(
+        artefact,
+        system=request.system,
+        suite=request.suite,
+        required_cases=request.required_cases,
+    )
+    certificate = verify_certificate(
+        request.certificate, keys, expected, now=now, evidence=evidence
+    )
+    with releasing(store):
+        history = read_history(store)
+        current = history[-1] if history else None
+        check_system(current, label.system)
+        check_bytes(artefact, measure)
+        default = default_after(current, label, make_default=request.make_default)
+        files = {**render(default), _record_path(label.module): _record(artefact)}
+        generation = next_release(
+            current,
+            label,
+            pointer_to(artefact, certificate),
+            Content(files={p: hash_bytes(d) for p, d in files.items()}, links=_links(artefact)),
+            default=default,
+            created=timestamp(now),
+            who=request.who,
+            why=request.why,
+        )
+        if current is not None and _same_view(current, generation):
+            return Outcome(current, changed=False)
+        save_certificate(store, certificate.envelope)
+        publish(store, generation, files, origins=history)
+    return Outcome(generation, changed=True)
+
+
+def released_artefact(store: Store, generation: Generation, module: str) -> Artefact:
+    """Return the record of what ``stack/version-variant`` points to in a generation.
+
+    The record travels in the generation: a later build of the same plan can't change it.
+
+    Raises:
+        StackwrightError: the generation doesn't hold it, or is damaged.
+    """
+    return Artefact.model_validate_json(read_file(store, generation, _record_path(module)))
+
+
+def _record_path(module: str) -> str:
+    return f"images/{module}/artefact.json"
+
+
+def _record(artefact: Artefact) -> bytes:
+    return canonical_json(artefact.model_dump(mode="json", by_alias=True))
+
+
+def _links(artefact: Artefact) -> dict[str, str]:
+    folder = f"images/{labels.parse(artefact.label).module}"
+    return {
+        f"{folder}/oci": artefact.image.oci,
+        f"{folder}/image.squashfs": artefact.squashfs.path,
+    }
+
+
+def pointer_to(artefact: Artefact, certificate: Certificate) -> Pointer:
+    """Return the pointer that a release of ``artefact`` by ``certificate`` sets."""
+    return Pointer(
+        **asdict(artefact.digests),
+        plan_hash=artefact.plan_hash,
+        certificate=certificate.digest,
+    )
+
+
+def _same_view(left: Generation, right: Generation) -> bool:
+    """Say whether users would see no difference."""
+    return (left.pointers, left.defaults, left.content) == (
+        right.pointers,
+        right.defaults,
+        right.content,
+    )

@@ -1,0 +1,240 @@
+"""What is released, as values: one generation follows from the one before (docs/formats.md)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import AfterValidator, Field, model_validator
+
+from stackwright import labels
+from stackwright.certify.artefact import Digest, Frozen, LabelText, StorePath
+from stackwright.certify.statement import Timestamp
+from stackwright.errors import ExitCode, StackwrightError
+
+_T = TypeVar("_T")
+
+_PATH = re.compile(r"(modules|jupyter|images)(/[A-Za-z0-9_+.][A-Za-z0-9_+.-]*)+")
+
+
+def _check_path(path: str) -> str:
+    if not _PATH.fullmatch(path) or {".", ".."} & set(path.split("/")):
+        raise ValueError(f"{path!r} is not a path under modules/, jupyter/ or images/")
+    return path
+
+
+TreePath = Annotated[str, AfterValidator(_check_path)]
+
+
+class Pointer(Frozen):
+    """The bytes behind a released ``stack/version-variant``, and who says that they are good."""
+
+    image: Digest
+    squashfs: Digest
+    prefix: Digest
+    plan_hash: Digest
+    certificate: Digest
+
+
+class Content(Frozen):
+    """Files (by digest) and links (to paths in the store) that one owner has in a generation."""
+
+    files: Mapping[TreePath, Digest]
+    links: Mapping[TreePath, StorePath]
+
+    def paths(self) -> Iterator[str]:
+        """Every path, of files and of links."""
+        yield from self.files
+        yield from self.links
+
+
+class Generation(Frozen):
+    """`release.json`: everything that users see after one release or rollback.
+
+    ``content`` is keyed by owner: ``stack/version-variant``, or the stack itself for what its
+    versions share (the default). ``restores`` is the generation that a rollback went back to.
+    """
+
+    schema_: Literal["stackwright/generation/1"] = Field(alias="schema")
+    number: int = Field(ge=1)
+    parent: int | None
+    created: Timestamp
+    action: Literal["release", "rollback"]
+    label: LabelText
+    restores: int | None
+    who: str
+    why: str
+    pointers: Mapping[str, Pointer]
+    defaults: Mapping[str, str]
+    content: Mapping[str, Content]
+
+    @model_validator(mode="after")
+    def _one_owner_for_each_path(self) -> Generation:
+        owners: dict[str, str] = {}
+        for owner, content in self.content.items():
+            for path in content.paths():
+                if owners.setdefault(path, owner) != owner:
+                    raise ValueError(f"{path} belongs to {owners[path]} and to {owner}")
+        return self
+
+    @property
+    def files(self) -> dict[str, str]:
+        """The digest of every file by its path, `release.json` left out."""
+        return {
+            path: digest
+            for content in self.content.values()
+            for path, digest in content.files.items()
+        }
+
+    @property
+    def stack(self) -> str:
+        """The stack that this generation changed."""
+        return labels.parse(self.label).stack
+
+    @property
+    def system(self) -> str:
+        """The system that the store serves."""
+        return labels.parse(self.label).system
+
+
+def default_after(current: Generation | None, label: labels.Label, *, make_default: bool) -> str:
+    """Return the stack's default once ``label`` is released; the first one always is it."""
+    kept = current.defaults.get(label.stack) if current else None
+    return label.release if make_default or kept is None else kept
+
+
+def next_release(
+    current: Generation | None,
+    label: labels.Label,
+    pointer: Pointer,
+    content: Content,
+    *,
+    default: str,
+    created: str,
+    who: str,
+    why: str,
+) -> Generation:
+    """Return the generation in which ``label`` points to ``pointer``.
+
+    ``content`` holds all of the label's files and its stack's `.modulerc.lua`, which is told
+    from the others by its path.
+
+    Raises:
+        StackwrightError: the store serves another system, or a path belongs to another label.
+    """
+    check_system(current, label.system)
+    shared, own = _split(content, f"modules/{label.stack}/.modulerc.lua")
+    before = current.content if current else {}
+    others = {name: c for name, c in before.items() if name not in {label.module, label.stack}}
+    _check_paths_free(others, [content])
+    return Generation.model_validate(
+        {
+            "schema": "stackwright/generation/1",
+            "number": current.number + 1 if current else 1,
+            "parent": current.number if current else None,
+            "created": created,
+            "action": "release",
+            "label": str(label),
+            "restores": None,
+            "who": who,
+            "why": why,
+            "pointers": {**(current.pointers if current else {}), label.module: pointer},
+            "defaults": {**(current.defaults if current else {}), label.stack: default},
+            "content": {**before, label.module: own, label.stack: shared},
+        }
+    )
+
+
+def next_rollback(
+    history: Sequence[Generation], stack: str, *, created: str, who: str, why: str
+) -> Generation:
+    """Return the generation in which ``stack`` is as it was before its last release.
+
+    Other stacks stay as they are. A second rollback goes one release further back: a rollback
+    undoes a release, never another rollback.
+
+    Raises:
+        StackwrightError: the stack has no earlier release.
+    """
+    target = next(g for g in history if g.number == restore_point(history, stack))
+    current = history[-1]
+    others = _without(current.content, stack)
+    restored = _only(target.content, stack)
+    _check_paths_free(others, restored.values())
+    return current.model_copy(
+        update={
+            "number": current.number + 1,
+            "parent": current.number,
+            "created": created,
+            "action": "rollback",
+            "label": f"{stack}/{target.defaults[stack]}@{current.system}",
+            "restores": target.number,
+            "who": who,
+            "why": why,
+            "pointers": _without(current.pointers, stack) | _only(target.pointers, stack),
+            "defaults": _without(current.defaults, stack) | _only(target.defaults, stack),
+            "content": others | restored,
+        }
+    )
+
+
+def restore_point(history: Sequence[Generation], stack: str) -> int:
+    """Return the number of the generation that a rollback of ``stack`` goes back to.
+
+    Raises:
+        StackwrightError: the stack was never released, or only once.
+    """
+    standing: list[int] = []
+    for generation in history:
+        if generation.stack != stack:
+            continue
+        if generation.action == "release":
+            standing.append(generation.number)
+        else:
+            standing.pop()
+    if len(standing) > 1:
+        return standing[-2]
+    found = "has no earlier release to go back to" if standing else "was never released here"
+    raise StackwrightError(
+        f"{stack} {found}", hint="see what was released: stackwright history", code=ExitCode.FAIL
+    )
+
+
+def check_system(current: Generation | None, system: str) -> None:
+    """Refuse to mix systems: one store serves one machine.
+
+    Raises:
+        StackwrightError: the store has releases for another system.
+    """
+    if current and current.system != system:
+        raise StackwrightError(
+            f"this store serves the system {current.system}, not {system}",
+            hint="give the other system's store: --store DIR",
+        )
+
+
+def _split(content: Content, path: str) -> tuple[Content, Content]:
+    """Return what lies at ``path``, and the rest."""
+    there = {name: digest for name, digest in content.files.items() if name == path}
+    rest = {name: digest for name, digest in content.files.items() if name != path}
+    return Content(files=there, links={}), Content(files=rest, links=content.links)
+
+
+def _only(values: Mapping[str, _T], stack: str) -> dict[str, _T]:
+    """Return what belongs to the stack or to one of its versions."""
+    return {name: value for name, value in values.items() if name.partition("/")[0] == stack}
+
+
+def _without(values: Mapping[str, _T], stack: str) -> dict[str, _T]:
+    return {name: value for name, value in values.items() if name.partition("/")[0] != stack}
+
+
+def _check_paths_free(others: Mapping[str, Content], ours: Iterable[Content]) -> None:
+    owners = {path: owner for owner, content in others.items() for path in content.paths()}
+    for path in (path for content in ours for path in content.paths()):
+        if path in owners:
+            raise StackwrightError(
+                f"{path} belongs to {owners[path]} already",
+                hint="choose another name in the stack file, such as the kernel's",
+            )
