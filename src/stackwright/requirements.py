@@ -20,10 +20,15 @@ class Need:
 
 @dataclass(frozen=True)
 class Provider:
-    """How a framework gets into a stack. ``read`` raises ValueError with one line."""
+    """How a framework gets into a stack.
+
+    ``read`` raises ValueError with one line; ``templates`` are the site's folders that decide
+    what is built.
+    """
 
     read: Callable[[str], Need]
     example: str
+    templates: tuple[str, ...]
 
 
 def read_pep508(text: str) -> Need:
@@ -40,11 +45,14 @@ def read_pep508(text: str) -> Need:
         raise ValueError(f"{text!r} is not a requirement: {str(error).splitlines()[0]}") from error
     if requirement.url or requirement.marker:
         raise ValueError(f"{text!r} must be a name and versions only, without URL and marker")
-    requirement.name = canonicalize_name(requirement.name)
-    exact = [
-        s.version for s in requirement.specifier if s.operator == "==" and "*" not in s.version
-    ]
-    return Need(requirement.name, str(requirement), exact[0] if exact else None)
+    name = canonicalize_name(requirement.name)
+    extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
+    pins = [pin.version for pin in requirement.specifier if pin.operator == "=="]
+    exact = next((version for version in pins if "*" not in version), None)
+    versions = ",".join(sorted(str(pin) for pin in requirement.specifier))
+    return Need(name, f"{name}{extras}{versions}", exact)
 
 
-PROVIDERS: Mapping[str, Provider] = {"wheel": Provider(read_pep508, "torch==2.13.0")}
+PROVIDERS: Mapping[str, Provider] = {
+    "wheel": Provider(read_pep508, "torch==2.13.0", ("images", "modules")),
+}

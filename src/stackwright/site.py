@@ -17,7 +17,7 @@ from stackwright.canonical import hash_file, hash_folder
 from stackwright.environment import Table, load_table, problem
 from stackwright.errors import ManyErrors, StackwrightError
 from stackwright.labels import Label
-from stackwright.stacks import Stack, load_stack, placed_settings
+from stackwright.stacks import Stack, load_stack, placed_overlays, placed_settings
 from stackwright.suggest import did_you_mean
 from stackwright.systems import System, load_system
 from stackwright.yamlfile import Document
@@ -63,7 +63,7 @@ class Site:
         """
         if name not in self._stacks:
             document = load_stack(self._file("stacks", name))
-            if errors := [*_policy_errors(document, self.environment)]:
+            if errors := [*self._stack_errors(document)]:
                 raise ManyErrors(errors)
             self._stacks[name] = document.value
         return self._stacks[name]
@@ -117,6 +117,16 @@ class Site:
         if folder not in self._hashes:
             self._hashes[folder] = hash_folder(self.root / folder)
         return self._hashes[folder]
+
+    def _stack_errors(self, document: Document[Stack]) -> Iterator[StackwrightError]:
+        """What is wrong with a stack in the light of the site's other files."""
+        stack = document.value
+        for place, setting in placed_settings(stack):
+            if what := problem(setting, self.environment):
+                yield document.error(what, *place)
+        for place, folder in placed_overlays(stack):
+            if not (self.root / folder).is_dir():
+                yield document.error(f"the site has no folder '{folder}'", *place)
 
     def _file(self, folder: str, name: str) -> Path:
         known = _stems(self.root / folder)
@@ -213,9 +223,3 @@ def _collect(
             yield read(name)
         except ManyErrors as many:
             errors += many.errors
-
-
-def _policy_errors(document: Document[Stack], table: Table) -> Iterator[StackwrightError]:
-    for place, setting in placed_settings(document.value):
-        if what := problem(setting, table):
-            yield document.error(what, *place)

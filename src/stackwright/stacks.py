@@ -24,6 +24,7 @@ from stackwright.yamlfile import Document, load_document
 Status = Literal["ga", "deprecated", "retired"]
 Mpi = Literal["mpich", "openmpi", "none"]
 Vendor = Literal["nvidia", "amd", "intel"]
+Place = tuple[str | int, ...]
 ProviderName = Annotated[str, Field(json_schema_extra={"enum": sorted(PROVIDERS)})]
 
 
@@ -169,18 +170,31 @@ def load_stack(path: Path) -> Document[Stack]:
     return document
 
 
-def placed_settings(stack: Stack) -> Iterator[tuple[tuple[str | int, ...], Setting]]:
+def placed_settings(stack: Stack) -> Iterator[tuple[Place, Setting]]:
     """Every setting in a stack file, with the path to it."""
-    holders: list[tuple[tuple[str, ...], Profile | Variant | Changes]] = [
-        *((("tuning", name), profile) for name, profile in stack.tuning.items()),
-        *((("variants", name), variant) for name, variant in stack.variants.items()),
-    ]
-    for version, entry in stack.versions.items():
-        for name, changes in entry.variants.items():
-            holders.append((("versions", version, "variants", name), changes))
-    for place, holder in holders:
+    for place, holder in (*_profile_places(stack), *_variant_places(stack)):
         for index, setting in enumerate(holder.environment):
             yield (*place, "environment", index), setting
+
+
+def placed_overlays(stack: Stack) -> Iterator[tuple[Place, str]]:
+    """Every overlay in a stack file, with the path to it."""
+    for place, holder in _variant_places(stack):
+        if holder.overlay:
+            yield (*place, "overlay"), holder.overlay
+
+
+def _profile_places(stack: Stack) -> Iterator[tuple[Place, Profile]]:
+    for name, profile in stack.tuning.items():
+        yield ("tuning", name), profile
+
+
+def _variant_places(stack: Stack) -> Iterator[tuple[Place, Variant | Changes]]:
+    for name, variant in stack.variants.items():
+        yield ("variants", name), variant
+    for version, entry in stack.versions.items():
+        for name, changes in entry.variants.items():
+            yield ("versions", version, "variants", name), changes
 
 
 def _problems(document: Document[Stack], stem: str) -> Iterator[StackwrightError]:
@@ -205,7 +219,7 @@ def _problems(document: Document[Stack], stem: str) -> Iterator[StackwrightError
 
 
 def _requirements(
-    document: Document[Stack], holder: Variant | Changes, provider: str, place: tuple[str, ...]
+    document: Document[Stack], holder: Variant | Changes, provider: str, place: Place
 ) -> Iterator[StackwrightError]:
     for kind in ("frameworks", "packages"):
         seen: set[str] = set()
@@ -225,7 +239,7 @@ def _requirements(
 
 
 def _profiles(
-    document: Document[Stack], names: tuple[str, ...], place: tuple[str, ...]
+    document: Document[Stack], names: tuple[str, ...], place: Place
 ) -> Iterator[StackwrightError]:
     known = document.value.tuning
     for index, name in enumerate(names):

@@ -1,0 +1,208 @@
+"""Plans: a label resolved against stack, system, templates and lock. Equal inputs, equal hash.
+
+A plan holds everything that decides the artefact and nothing else: no path of this machine, no
+time, and no fact that may change without a rebuild (a version's status, the store, the cores).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, Literal
+
+from pydantic import Field
+
+from stackwright.canonical import hash_value
+from stackwright.environment import cautions
+from stackwright.fields import Model
+from stackwright.labels import Label
+from stackwright.requirements import PROVIDERS
+from stackwright.site import Site
+from stackwright.stacks import Kernel, Module, Mpi, Release, Vendor, release_of
+from stackwright.systems import Base, Fabric, Injection, OperatingSystem, System
+
+
+class Variable(Model):
+    """A variable that the image and the module set."""
+
+    name: str
+    value: str
+    why: str
+
+
+class Overlay(Model):
+    """A folder of the site whose files are copied into the prefix."""
+
+    folder: str
+    digest: str
+
+
+class GpuKind(Model):
+    """What a build must know of a GPU."""
+
+    vendor: Vendor
+    model: str
+
+
+class Machine(Model):
+    """The facts of the system that decide what is built."""
+
+    target: str
+    os: OperatingSystem
+    gpus: tuple[GpuKind, ...]
+    mpi: str
+    fabric: Fabric | None
+    modules: str
+    injections: tuple[Injection, ...]
+
+
+class Plan(Model):
+    """Everything that decides an artefact. Lists are sorted: their order in a file is no input."""
+
+    schema_: Literal["stackwright/plan/1"] = Field(default="stackwright/plan/1", alias="schema")
+    stack: str
+    version: str
+    variant: str
+    system: str
+    summary: str
+    homepage: str
+    provider: str
+    python: str
+    frameworks: tuple[str, ...]
+    packages: tuple[str, ...]
+    mpi: Mpi
+    gpu: Vendor | None
+    environment: tuple[Variable, ...]
+    overlay: Overlay | None
+    module: Module
+    kernel: Kernel
+    base: Base
+    machine: Machine
+    templates: Mapping[str, str]
+    suite: str
+    lock_digest: str | None
+
+    @property
+    def label(self) -> Label:
+        """The label that was resolved."""
+        return Label(self.stack, self.version, self.variant, self.system)
+
+    def to_json(self) -> dict[str, Any]:
+        """The plan as plain values; :func:`plan_hash` hashes their canonical JSON."""
+        return self.model_dump(mode="json", by_alias=True)
+
+
+@dataclass(frozen=True)
+class Change:
+    """One field that differs between two plans; None where a plan lacks it."""
+
+    field: str
+    old: str | None
+    new: str | None
+
+
+def resolve(site: Site, label: Label) -> Plan:
+    """Resolve a label that the site knows.
+
+    Raises:
+        StackwrightError: a file of the site has a mistake, or a folder it names is missing.
+    """
+    stack, system = site.stack(label.stack), site.system(label.system)
+    release = release_of(stack, label.version, label.variant)
+    return Plan(
+        stack=stack.name,
+        version=label.version,
+        variant=label.variant,
+        system=system.name,
+        summary=stack.summary,
+        homepage=stack.homepage,
+        provider=release.provider,
+        python=release.python,
+        frameworks=tuple(need.text for need in release.frameworks),
+        packages=tuple(need.text for need in release.packages),
+        mpi=release.mpi,
+        gpu=release.gpu,
+        environment=tuple(_variables(site, release)),
+        overlay=_overlay(site, release.overlay),
+        module=stack.module,
+        kernel=stack.kernel,
+        base=system.base.model_copy(update={"packages": tuple(sorted(system.base.packages))}),
+        machine=_machine(system),
+        templates={name: site.folder_hash(name) for name in PROVIDERS[release.provider].templates},
+        suite=stack.suite,
+        lock_digest=site.lock_hash(label),
+    )
+
+
+def plan_hash(plan: Plan) -> str:
+    """``sha256:<64 hex>`` of the plan's canonical JSON."""
+    return hash_value(plan.to_json())
+
+
+def warnings(site: Site, label: Label) -> tuple[str, ...]:
+    """What the environment policy calls unwise in a label, given the versions it pins."""
+    release = release_of(site.stack(label.stack), label.version, label.variant)
+    pins = {
+        need.name: need.version
+        for need in chain(release.frameworks, release.packages)
+        if need.version is not None
+    }
+    return tuple(cautions(release.settings, site.environment, site.environment.versions(pins)))
+
+
+def compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Change, ...]:
+    """The fields that differ between two plans in JSON form, by name."""
+    before, after = dict(_flat("", old)), dict(_flat("", new))
+    return tuple(
+        Change(field, before.get(field), after.get(field))
+        for field in sorted(before.keys() | after.keys())
+        if before.get(field) != after.get(field)
+    )
+
+
+def _variables(site: Site, release: Release) -> Iterator[Variable]:
+    known = site.environment.variables
+    for setting in release.settings:
+        why = setting.why or known[setting.name].why
+        yield Variable(name=setting.name, value=setting.value, why=why)
+
+
+def _overlay(site: Site, folder: str | None) -> Overlay | None:
+    return Overlay(folder=folder, digest=site.folder_hash(folder)) if folder else None
+
+
+def _machine(system: System) -> Machine:
+    kinds = {(gpu.vendor, gpu.model) for gpu in system.gpus}
+    return Machine(
+        target=system.cpu.target,
+        os=system.os,
+        gpus=tuple(GpuKind(vendor=vendor, model=model) for vendor, model in sorted(kinds)),
+        mpi=system.mpi,
+        fabric=system.fabric,
+        modules=system.module.system,
+        injections=tuple(sorted(system.injections, key=lambda injection: injection.name)),
+    )
+
+
+def _flat(field: str, value: Any) -> Iterator[tuple[str, str]]:
+    """Leaves by their dotted names; an element of a list is named by itself or by its name."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _flat(f"{field}.{key}" if field else key, inner)
+    elif isinstance(value, list):
+        for item in value:
+            if isinstance(item, Mapping):
+                name = item.get("name") or item.get("model")
+                yield from _flat(f"{field}[{name}]", item)
+            else:
+                yield f"{field}[{_requirement_name(item)}]", str(item)
+    elif value is not None:
+        yield field, str(value)
+
+
+def _requirement_name(item: object) -> str:
+    """The part of a requirement that stays when its version changes."""
+    text = str(item)
+    end = next((i for i, c in enumerate(text) if not (c.isalnum() or c in "._-")), len(text))
+    return text[:end] or text
