@@ -1,0 +1,71 @@
+"""What every command gets: the site, the store and the terminal, each looked up when needed."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:  # these take most of the time that `stackwright --help` may take
+    from rich.console import Console
+
+    from stackwright.labels import Label
+    from stackwright.site import Site
+
+
+@dataclass(frozen=True)
+class Context:
+    """The global options of one call."""
+
+    site_option: Path | None
+    store_option: Path | None
+    debug: bool
+    color: bool
+
+    @cached_property
+    def site(self) -> Site:
+        """The site that the command works on."""
+        from stackwright.site import find_site
+
+        return find_site(self.site_option, os.environ, Path.cwd())
+
+    def store(self, system: str) -> Path:
+        """The store of a system, as an absolute path; it need not exist."""
+        from stackwright.systems import store_path
+
+        return store_path(self.site.system(system), self.store_option, os.environ, Path.cwd())
+
+    def pick(self, pattern: str) -> Label:
+        """The one label that the user means."""
+        from stackwright.labels import pick
+
+        return pick(pattern, self.site.labels)
+
+    def select(self, pattern: str) -> tuple[Label, ...]:
+        """The labels that the user means."""
+        from stackwright.labels import select
+
+        return select(pattern, self.site.labels)
+
+    @cached_property
+    def console(self) -> Console:
+        """The terminal for tables; files and pipes get lines that aren't folded."""
+        from rich.console import Console
+
+        console = Console(no_color=not self.color, highlight=False)
+        if not console.is_terminal:
+            console.width = 200
+        return console
+
+
+pass_context = click.make_pass_decorator(Context)
+
+
+def echo_json(value: Any) -> None:
+    """Print a value for programs to read."""
+    click.echo(json.dumps(value, indent=2))

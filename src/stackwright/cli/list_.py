@@ -1,0 +1,75 @@
+"""``stackwright list``: every label and how far it has come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import click
+
+from stackwright.cli.context import Context, echo_json, pass_context
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from stackwright.cli.overview import Row
+
+STYLES = {"released": "green", "stale": "yellow", "retired": "dim"}
+
+
+@click.command("list")
+@click.argument("pattern", default="*@*")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@pass_context
+def command(context: Context, pattern: str, as_json: bool) -> None:
+    """List labels and their states.
+
+    \b
+    planned    resolved from the files of the site
+    locked     every wheel and package is pinned
+    built      the artefact is in the store
+    validated  the suite has passed
+    certified  a certificate is signed and has not expired
+    released   users load it
+    stale      users load it, and the files of the site have changed since
+    retired    no longer shipped
+
+    \b
+    Examples:
+      stackwright list
+      stackwright list 'pytorch/*@local' --json
+    """
+    from stackwright.cli.overview import overview
+
+    rows = [*overview(context, context.select(pattern))]
+    if as_json:
+        echo_json([_plain(row) for row in rows])
+    else:
+        context.console.print(_table(rows))
+
+
+def _plain(row: Row) -> dict[str, str | None]:
+    return {
+        "label": str(row.label),
+        "status": row.entry.status,
+        "end_of_life": row.entry.end_of_life.isoformat() if row.entry.end_of_life else None,
+        "state": row.state,
+        "plan_hash": row.plan_hash,
+    }
+
+
+def _table(rows: Iterable[Row]) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table("LABEL", "STATUS", "STATE", "END OF LIFE", box=box.SIMPLE_HEAD, pad_edge=False)
+    for row in rows:
+        end = row.entry.end_of_life.isoformat() if row.entry.end_of_life else ""
+        style = STYLES.get(row.state, "")
+        table.add_row(
+            str(row.label),
+            row.entry.status,
+            f"[{style}]{row.state}[/]" if style else row.state,
+            end,
+        )
+    return table

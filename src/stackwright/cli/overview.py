@@ -1,0 +1,63 @@
+"""Labels together with their plans and states, as ``list``, ``show`` and ``plan`` print them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+from stackwright.cli.context import Context
+from stackwright.labels import Label
+from stackwright.plan import Change, Plan, compare, plan_hash, resolve
+from stackwright.stacks import Version
+from stackwright.states import State, StoreFacts, read_facts, read_plan, state_of
+
+
+@dataclass(frozen=True)
+class Row:
+    """One label now; ``changes`` is None when nothing was built before, or its plan is lost."""
+
+    label: Label
+    entry: Version
+    plan: Plan
+    plan_hash: str
+    state: State
+    built: bool
+    before: str | None
+    changes: tuple[Change, ...] | None
+
+
+def overview(context: Context, labels: Iterable[Label]) -> Iterator[Row]:
+    """Resolve labels and look them up in the stores of their systems."""
+    stores: dict[str, tuple[Path, StoreFacts]] = {}
+    now = datetime.now(timezone.utc)
+    for label in labels:
+        if label.system not in stores:
+            store = context.store(label.system)
+            stores[label.system] = store, read_facts(store, now)
+        yield _row(context, label, *stores[label.system])
+
+
+def _row(context: Context, label: Label, store: Path, facts: StoreFacts) -> Row:
+    entry = context.site.stack(label.stack).versions[label.version]
+    plan = resolve(context.site, label)
+    digest = plan_hash(plan)
+    latest = facts.latest(label)
+    old = read_plan(store, latest) if latest else None
+    return Row(
+        label=label,
+        entry=entry,
+        plan=plan,
+        plan_hash=digest,
+        state=state_of(
+            label,
+            digest,
+            facts,
+            locked=plan.lock_digest is not None,
+            retired=entry.status == "retired",
+        ),
+        built=any(built.plan_hash == digest for built in facts.built),
+        before=latest.plan_hash if latest else None,
+        changes=compare(old, plan.to_json()) if old else None,
+    )

@@ -1,0 +1,77 @@
+"""``stackwright show``: one label in full."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from stackwright.cli.context import Context, echo_json, pass_context
+
+if TYPE_CHECKING:
+    from stackwright.cli.overview import Row
+
+
+@click.command("show")
+@click.argument("label")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@pass_context
+def command(context: Context, label: str, as_json: bool) -> None:
+    """Show one label: what is in it, what it sets, and how far it has come.
+
+    \b
+    Examples:
+      stackwright show pytorch
+      stackwright show pytorch/2.13.0-cpu@local --json
+    """
+    from stackwright.cli.overview import overview
+    from stackwright.plan import warnings
+
+    chosen = context.pick(label)
+    (row,) = overview(context, [chosen])
+    found = warnings(context.site, chosen)
+    if as_json:
+        echo_json(
+            {
+                "label": str(row.label),
+                "state": row.state,
+                "plan_hash": row.plan_hash,
+                "store": str(context.store(chosen.system)),
+                "warnings": list(found),
+                "plan": row.plan.to_json(),
+            }
+        )
+        return
+    for name, value in _facts(row, str(context.store(chosen.system))):
+        click.echo(f"{name:<12} {value}".rstrip())
+    for text in found:
+        click.echo(f"warning: {text}", err=True)
+
+
+def _facts(row: Row, store: str) -> Iterator[tuple[str, str]]:
+    plan = row.plan
+    end = f", end of life {row.entry.end_of_life}" if row.entry.end_of_life else ""
+    yield "label", str(row.label)
+    yield "state", row.state
+    yield "status", f"{row.entry.status}{end}"
+    yield "summary", plan.summary
+    yield "homepage", plan.homepage
+    yield "plan", row.plan_hash
+    yield "lock", plan.lock_digest or f"none yet; next: stackwright lock {row.label}"
+    yield "store", store
+    yield "provider", f"{plan.provider}, Python {plan.python}"
+    yield from _column("frameworks", plan.frameworks)
+    yield from _column("packages", plan.packages)
+    yield "mpi", plan.mpi
+    yield "cpu target", plan.machine.target
+    yield "base", f"Debian {plan.base.suite}: {', '.join(plan.base.packages)}"
+    yield "suite", plan.suite
+    for index, variable in enumerate(plan.environment):
+        yield "" if index else "environment", f"{variable.name}={variable.value}"
+        yield "", f"    {variable.why}"
+
+
+def _column(name: str, values: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    for index, value in enumerate(values):
+        yield "" if index else name, value
