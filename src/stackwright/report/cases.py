@@ -1,0 +1,170 @@
+"""The cases of a judgement, each with its evidence, made ready to show."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from stackwright.report.figures import Curves, curves, heat, strip
+from stackwright.report.metrics import Metric, metrics
+from stackwright.report.model import JsonObject, ReportData
+from stackwright.report.numbers import finite, is_matrix
+from stackwright.report.text import printable, rerun_command
+from stackwright.report.verdicts import Verdict, verdict
+
+
+@dataclass(frozen=True)
+class Log:
+    """The tail of one log."""
+
+    path: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A chart under its title."""
+
+    title: str
+    svg: Markup
+
+
+@dataclass(frozen=True)
+class Case:
+    """A judged case. Troubles and stacks say what went wrong in its runs."""
+
+    anchor: str
+    id: str
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    runs: int
+    seconds: float
+    setting: str
+    checks: tuple[JsonObject, ...]
+    metrics: tuple[Metric, ...]
+    pictures: tuple[Picture, ...]
+    facts: tuple[tuple[str, str], ...]
+    troubles: tuple[str, ...]
+    stacks: tuple[Log, ...]
+    logs: tuple[Log, ...]
+    commands: tuple[tuple[str, str], ...]
+
+
+def cases(data: ReportData) -> tuple[Case, ...]:
+    """All cases in the order of the judgement."""
+    asked = {case["id"]: case for case in data.job["cases"]}
+    return tuple(
+        _case(data, index, case, asked.get(case["id"]))
+        for index, case in enumerate(data.judgement["cases"], 1)
+    )
+
+
+def _case(data: ReportData, index: int, case: JsonObject, asked: JsonObject | None) -> Case:
+    measured = metrics(case, asked)
+    logs = [
+        Log(path, printable(text))
+        for path, text in sorted(data.logs.items())
+        if path.startswith(f"logs/{case['id']}/")
+    ]
+    return Case(
+        anchor=f"case-{index}-{re.sub('[^a-z0-9]+', '-', case['id'].lower())}",
+        id=case["id"],
+        verdict=verdict(case["verdict"]),
+        reasons=tuple(case["reasons"]),
+        runs=case["runs"],
+        seconds=case["seconds"],
+        setting=_setting(asked),
+        checks=tuple(case["checks"]),
+        metrics=measured,
+        pictures=(*_strips(measured), *_curves(case), *_heat_maps(case)),
+        facts=tuple(_facts(case)),
+        troubles=tuple(_troubles(data, case["id"])),
+        stacks=tuple(log for log in logs if log.path.endswith(".stack")),
+        logs=tuple(log for log in logs if not log.path.endswith(".stack")),
+        commands=tuple(_commands(data, asked)),
+    )
+
+
+def _setting(asked: JsonObject | None) -> str:
+    if asked is None:
+        return "the job did not ask for this case"
+    ranks, threads = asked["ranks"], asked["threads"]
+    return (
+        f"{asked['channel']}, {asked['launcher']}, {ranks} {'rank' if ranks == 1 else 'ranks'},"
+        f" {threads} {'thread' if threads == 1 else 'threads'} each,"
+        f" time limit {asked['timeout_s']} s"
+    )
+
+
+def _strips(measured: tuple[Metric, ...]) -> Iterator[Picture]:
+    for metric in measured:
+        if metric.relative:
+            title = f"{metric.name}: candidate against released"
+            svg = strip(title, "pair, in run order", "theta", metric.relative)
+            yield Picture(title, svg)
+        if metric.absolute:
+            title = f"{metric.name}: fraction of {metric.roofline or 'the roofline'}"
+            svg = strip(title, "pair, in run order", "floor", metric.absolute)
+            yield Picture(title, svg)
+
+
+def _curves(case: JsonObject) -> Iterator[Picture]:
+    for series in case["series"]:
+        x = [finite(at) for at in series["x"]]
+        whole = [at for at in x if at is not None]
+        y = {name: tuple(map(finite, line)) for name, line in series["y"].items()}
+        if y and len(whole) == len(x) > 1 and all(len(line) == len(x) for line in y.values()):
+            named = Curves(series["name"], series["xlabel"], series["ylabel"], tuple(whole), y)
+            yield Picture(named.name, curves(named))
+
+
+def _heat_maps(case: JsonObject) -> Iterator[Picture]:
+    for name, value in case["info"].items():
+        if is_matrix(value):
+            yield Picture(name, heat(name, value))
+
+
+def _facts(case: JsonObject) -> Iterator[tuple[str, str]]:
+    for name, value in case["info"].items():
+        if not is_matrix(value):
+            yield name, printable(_plain(value))
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, Mapping) and all(isinstance(v, str | int | float) for v in value.values()):
+        return "\n".join(f"{key} {item}" for key, item in value.items())
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _troubles(data: ReportData, case: str) -> Iterator[str]:
+    """What the runs themselves say: how they ended, which ranks did not, what is not whole."""
+    for run in data.runs:
+        if run["case"] == case:
+            name = f"pair {run['pair']} {run['arm']}"
+            yield from (f"{name}: {trouble}" for trouble in _run_troubles(run))
+
+
+def _run_troubles(run: JsonObject) -> Iterator[str]:
+    ended = run["exit"]
+    if ended["timed_out"]:
+        yield f"ended at its time limit after {run['seconds']:.0f} s"
+    elif ended["signal"]:
+        yield f"ended by signal {ended['signal']}"
+    elif ended["code"]:
+        yield f"exit code {ended['code']}"
+    for rank, lines in enumerate(run["ranks"]):
+        if not lines or lines[-1].get("t") != "end":
+            last = json.dumps(lines[-1], ensure_ascii=False)[:160] if lines else "nothing"
+            yield f"rank {rank} did not finish; its last line is {printable(last)}"
+    yield from (printable(problem) for problem in run.get("problems", ()))
+
+
+def _commands(data: ReportData, asked: JsonObject | None) -> Iterator[tuple[str, str]]:
+    if asked is not None:
+        for arm, argv in asked["argv"].items():
+            yield arm, rerun_command(argv, asked["env"], data.job["nonce"])

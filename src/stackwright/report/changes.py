@@ -1,0 +1,67 @@
+"""What differs between the release that users have and the candidate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from stackwright.report.model import JsonObject, ReportData
+
+
+@dataclass(frozen=True)
+class Change:
+    """One difference; the side on which the name is missing is None."""
+
+    name: str
+    before: str | None
+    after: str | None
+
+    @property
+    def kind(self) -> Literal["added", "removed", "changed"]:
+        """What happened to the name."""
+        if self.before is None:
+            return "added"
+        return "removed" if self.after is None else "changed"
+
+
+@dataclass(frozen=True)
+class Changes:
+    """Differences by what they are about; checks are named ``case / check``."""
+
+    packages: tuple[Change, ...]
+    env: tuple[Change, ...]
+    os_packages: tuple[Change, ...]
+    checks: tuple[Change, ...]
+
+
+def compare(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[Change, ...]:
+    """Names whose values differ, in alphabetical order."""
+    names = sorted(before.keys() | after.keys())
+    found = (Change(name, before.get(name), after.get(name)) for name in names)
+    return tuple(change for change in found if change.before != change.after)
+
+
+def changes(data: ReportData) -> Changes | None:
+    """Everything that changed since the last release; None if there is none."""
+    if data.previous is None:
+        return None
+    old, new = data.previous.plan, data.plan
+    return Changes(
+        packages=compare(dict(old.packages), dict(new.packages)),
+        env=compare(old.env, new.env),
+        os_packages=compare(dict(old.os_packages), dict(new.os_packages)),
+        checks=compare(_checks(data.previous.judgement), _checks(data.judgement)),
+    )
+
+
+def _checks(judgement: JsonObject) -> dict[str, str]:
+    return {
+        f"{case['id']} / {check['name']}": _reading(check)
+        for case in judgement["cases"]
+        for check in case["checks"]
+    }
+
+
+def _reading(check: JsonObject) -> str:
+    return f"{'holds' if check['ok'] else 'FAILS'}: {check['detail']}"

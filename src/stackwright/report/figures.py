@@ -1,0 +1,179 @@
+"""The charts of the report, put together from the parts in charts.py."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from stackwright.report import charts
+from stackwright.report.charts import WIDTH, Scale
+from stackwright.report.numbers import Matrix, figure
+from stackwright.report.verdicts import Tone
+
+_ROW = 44
+_TEXT = 6.2  # the mean width of a character of 12 unit text
+_MOST_CELLS = 64
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A median with its bounds, as a dot and an interval; `samples` in run order."""
+
+    name: str
+    verdict: str
+    tone: Tone
+    median: float
+    lower: float | None
+    upper: float | None
+    bound: float
+    samples: tuple[float | None, ...]
+
+    @property
+    def text(self) -> str:
+        """The estimate as people write it: ``0.930 [0.904, 0.952]``."""
+        return f"{self.median:.3f} [{_bound(self.lower)}, {_bound(self.upper)}]"
+
+    @property
+    def spanned(self) -> list[float]:
+        """Every number that a chart of it has to make room for."""
+        edges = (self.median, self.bound, self.lower, self.upper)
+        return [edge for edge in edges if edge is not None]
+
+
+def _bound(value: float | None) -> str:
+    return "not bounded" if value is None else f"{value:.3f}"
+
+
+def overview(title: str, axis: str, bound_name: str, rows: Sequence[Estimate], at: float) -> Markup:
+    """Dots and intervals of many metrics on one axis; `at` is the value of 'no change'."""
+    bottom = 10 + _ROW * len(rows)
+    x = Scale.over([at, *(value for row in rows for value in row.spanned)], 8, WIDTH - 8)
+    body = [charts.threshold(x(at), 4, bottom, "reference")]
+    for index, row in enumerate(rows):
+        top = 10 + _ROW * index
+        body += _overview_row(row, x, top)
+    words = "; ".join(
+        f"{row.name}: {row.verdict}, {row.text}, {bound_name} {row.bound:.2f}" for row in rows
+    )
+    parts = [charts.x_axis(x, bottom, axis, count=6, top=4), *body]
+    return charts.picture(title, words, bottom + 40, *parts)
+
+
+def _overview_row(row: Estimate, x: Scale, top: float) -> list[Markup]:
+    middle = top + 28
+    note = f"{row.name}: {row.text}"
+    room = int((WIDTH - 16 - _TEXT * len(row.text)) / _TEXT) - 2
+    low = x.low if row.lower is None else row.lower
+    high = x.high if row.upper is None else row.upper
+    return [
+        charts.label(_clip(row.name, room), 8, top + 13, class_="label halo"),
+        charts.label(row.text, WIDTH - 8, top + 13, "end", "value halo"),
+        charts.threshold(x(row.bound), top + 17, top + 39),
+        charts.interval(x(low), x(high), middle),
+        charts.mark(x(row.median), middle, row.tone, note),
+    ]
+
+
+def _clip(text: str, room: int) -> str:
+    return text if len(text) <= room else text[: room - 1] + "…"
+
+
+def strip(title: str, axis: str, bound_name: str, estimate: Estimate) -> Markup:
+    """Samples in the order that they were measured, with their median, bounds and threshold."""
+    left, right, top, bottom = 46.0, 262.0, 10.0, 150.0
+    drawn = [(i, s) for i, s in enumerate(estimate.samples) if s is not None]
+    y = Scale.over([*(s for _, s in drawn), *estimate.spanned], bottom, top)
+    x = Scale(-0.6, max(len(estimate.samples) - 0.4, 0.6), left, right)
+    low = y.low if estimate.lower is None else estimate.lower
+    high = y.high if estimate.upper is None else estimate.upper
+    notes = [
+        (f"median {estimate.median:.3f}", estimate.median, "label strong"),
+        (f"{bound_name} {estimate.bound:.2f}", estimate.bound, "label bound-label"),
+    ]
+    places = charts.spread([y(value) for _, value, _ in notes], 14, top, bottom)
+    pairs = f"{len(drawn)} of {len(estimate.samples)} samples can be drawn; "
+    words = f"{estimate.verdict}: median {estimate.text}, {bound_name} {estimate.bound:.2f}"
+    return charts.picture(
+        title,
+        (pairs if len(drawn) < len(estimate.samples) else "") + words,
+        bottom + 38,
+        charts.y_axis(y, left, right),
+        charts.x_axis(Scale(x.low + 1, x.high + 1, left, right), bottom, axis),
+        charts.band(left, right, y(low), y(high)),
+        charts.rule(y(estimate.median), left, right, "median"),
+        charts.rule(y(estimate.bound), left, right, "bound"),
+        charts.dots((x(i), y(s), f"{i + 1}: {s:.4g}") for i, s in drawn),
+        *(
+            charts.label(text, right + 6, place + 4, class_=style)
+            for (text, _, style), place in zip(notes, places, strict=True)
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Lines over one x; None where a value was not finite."""
+
+    name: str
+    xlabel: str
+    ylabel: str
+    x: tuple[float, ...]
+    y: dict[str, tuple[float | None, ...]]
+
+
+def curves(series: Curves) -> Markup:
+    """Named lines, told apart by dashes and by names at their ends."""
+    names = [_clip(name, 15) for name in series.y]
+    left, top, bottom = 46.0, 28.0, 168.0
+    right = WIDTH - 12 - _TEXT * max(map(len, names))
+    values = [v for line in series.y.values() for v in line if v is not None]
+    y = Scale.over([0.0, *values] if min(values, default=0) >= 0 else values, bottom, top, 0.04)
+    x = Scale.over(series.x, left, right, 0.0)
+    ends = {
+        name: next((v for v in reversed(line) if v is not None), None)
+        for name, line in series.y.items()
+    }
+    places = charts.spread([y(end or 0.0) for end in ends.values()], 14, top, bottom)
+    lines = [
+        charts.polyline(
+            [None if v is None else (x(at), y(v)) for at, v in zip(series.x, line, strict=True)],
+            f"s{index % 6}",
+        )
+        for index, line in enumerate(series.y.values())
+    ]
+    return charts.picture(
+        series.name,
+        f"{series.ylabel} over {series.xlabel}; at the end "
+        + ", ".join(f"{name} {figure(end)}" for name, end in ends.items()),
+        bottom + 38,
+        charts.label(series.ylabel, 8, 14),
+        charts.y_axis(y, left, right),
+        charts.x_axis(x, bottom, series.xlabel, count=4),
+        *lines,
+        *(
+            charts.label(name, right + 6, place + 4, class_=f"label c{index % 6}")
+            for index, (name, place) in enumerate(zip(names, places, strict=True))
+        ),
+    )
+
+
+def heat(name: str, rows: Matrix) -> Markup:
+    """A matrix as a picture with its range; a large one is thinned to every n-th cell."""
+    stride = -(-max(len(rows), len(rows[0])) // _MOST_CELLS)
+    shown = [[float(cell) for cell in row[::stride]] for row in rows[::stride]]
+    low, high = min(map(min, shown)), max(map(max, shown))
+    size, top = 220.0, 8.0
+    height = size * len(shown) / max(len(shown), len(shown[0]))
+    thinned = f", every {stride}th cell of each axis" if stride > 1 else ""
+    ramp = [[float(level)] for level in reversed(range(charts.LEVELS))]
+    return charts.picture(
+        name,
+        f"{len(rows)} by {len(rows[0])} values from {figure(low)} to {figure(high)}{thinned}",
+        max(height, 140) + top + 8,
+        charts.heat_map(shown, 8, top, size),
+        charts.heat_map(ramp, 244, top, 132),
+        charts.label(figure(high), 262, top + 11, class_="tick"),
+        charts.label(figure(low), 262, top + 132, class_="tick"),
+    )

@@ -1,0 +1,101 @@
+"""The sentence that a reviewer reads first, and what stands right below it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from stackwright.report.model import Certificate, JsonObject, ReportData
+from stackwright.report.verdicts import WORST_FIRST, Tone, verdict
+
+_COMPARISON = {
+    "BASELINE": "No comparison with an earlier release was possible: only correctness and the"
+    " absolute floors were judged.",
+    "COMPARED": "Every performance metric was compared with the released stack, pair by pair in the"
+    " same job.",
+}
+
+
+@dataclass(frozen=True)
+class Headline:
+    """The verdict in one sentence; `next_step` is the command that follows from it."""
+
+    word: str
+    tone: Tone
+    sentence: str
+    comparison: str
+    certificate: str
+    certificate_tone: Tone
+    next_step: str | None
+
+
+def headline(data: ReportData) -> Headline:
+    """Say what the judgement means for the release.
+
+    Raises:
+        StackwrightError: the judgement has a verdict that is not one of the known ones.
+    """
+    judged, label = data.judgement, str(data.judgement["label"])
+    result = verdict(judged["verdict"])
+    refused = result.passes and data.certificate is not None and not data.certificate.verified
+    said, tone = _certificate(data.certificate)
+    return Headline(
+        word="REFUSED" if refused else result.word,
+        tone="bad" if refused else result.tone,
+        sentence=_sentence(data, refused),
+        comparison=_COMPARISON[judged["kind"]],
+        certificate=said,
+        certificate_tone=tone,
+        next_step=_next_step(label, result.passes, data.certificate),
+    )
+
+
+def tally(judgement: JsonObject) -> list[tuple[str, int]]:
+    """How many cases have each verdict, the worst first."""
+    counts = Counter(verdict(case["verdict"]).word for case in judgement["cases"])
+    return sorted(counts.items(), key=lambda item: WORST_FIRST.index(item[0]))
+
+
+def _sentence(data: ReportData, refused: bool) -> str:
+    name, system = str(data.judgement["label"]).partition("@")[0], data.judgement["system"]
+    result = verdict(data.judgement["verdict"])
+    if refused:
+        return f"{name} must not be released on {system}: its certificate is not valid"
+    if not result.passes:
+        return f"{_blame(data.judgement)}: {name} must not be released on {system}"
+    may = "may be released" if data.certificate else "may be certified for release"
+    waived = dict(tally(data.judgement)).get("WAIVED", 0)
+    of = f", {waived} of {_cases(len(data.judgement['cases']))} waived" if waived else ""
+    return f"{name} {may} on {system}{of}"
+
+
+def _blame(judgement: JsonObject) -> str:
+    total = len(judgement["cases"])
+    bad = [(count, verdict(word)) for word, count in tally(judgement) if not verdict(word).passes]
+    if not bad:
+        return "the evidence as a whole is not sound"
+    (count, first), *others = bad
+    rest = "".join(f", {count} {other.said}" for count, other in others)
+    return f"{count} of {_cases(total)} {first.said}{rest}"
+
+
+def _cases(count: int) -> str:
+    return "1 case" if count == 1 else f"{count} cases"
+
+
+def _certificate(certificate: Certificate | None) -> tuple[str, Tone]:
+    if certificate is None:
+        return "not certified yet", "unsure"
+    signed = f"signed by {', '.join(certificate.signers)}" if certificate.signers else "not signed"
+    expires = str(certificate.statement["predicate"]["expires"])
+    if certificate.verified:
+        return f"verified, {signed}, valid until {expires}", "good"
+    return f"NOT verified ({certificate.message}), {signed}, valid until {expires}", "bad"
+
+
+def _next_step(label: str, passes: bool, certificate: Certificate | None) -> str | None:
+    if not passes:
+        return None
+    if certificate is None or not certificate.verified:
+        return f"stackwright certify {label}"
+    return f"stackwright release {label}"

@@ -1,0 +1,91 @@
+"""The metrics of a judgement, made ready for charts and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Any
+
+from stackwright.report.figures import Estimate
+from stackwright.report.model import JsonObject, ReportData
+from stackwright.report.numbers import finite
+from stackwright.report.verdicts import Verdict, verdict
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric of a case; `rows` are (pair, candidate, released, ratio, fraction)."""
+
+    name: str
+    unit: str
+    better: str
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    relative: Estimate | None
+    absolute: Estimate | None
+    autocorrelation: float | None
+    roofline: str | None
+    rows: tuple[tuple[Any, ...], ...]
+
+    @property
+    def compared(self) -> bool:
+        """Whether the released stack ran too."""
+        return any(row[2] is not None for row in self.rows)
+
+
+def metrics(case: JsonObject, asked: JsonObject | None) -> tuple[Metric, ...]:
+    """The metrics of a judged case; `asked` is the case in the job."""
+    specs = {spec["name"]: spec for spec in asked["metrics"]} if asked else {}
+    return tuple(_metric(case, metric, specs.get(metric["name"], {})) for metric in case["metrics"])
+
+
+def estimates(data: ReportData, kind: str) -> Iterator[Estimate]:
+    """All metrics that have a test of this kind (relative or absolute), by case."""
+    for case in data.judgement["cases"]:
+        for metric in case["metrics"]:
+            name = f"{metric['name']} · {case['id']}"
+            if found := _estimate(name, metric[kind]):
+                yield found
+
+
+def _metric(case: JsonObject, metric: JsonObject, spec: JsonObject) -> Metric:
+    relative, absolute = metric["relative"], metric["absolute"]
+    columns: list[Sequence[Any]] = [
+        metric["values"]["candidate"],
+        metric["values"]["baseline"],
+        relative["samples"] if relative else (),
+        absolute["samples"] if absolute else (),
+    ]
+    return Metric(
+        name=metric["name"],
+        unit=metric["unit"],
+        better=f"{metric['direction']} is better",
+        verdict=verdict(metric["verdict"]),
+        reasons=tuple(metric["reasons"]),
+        relative=_estimate(f"{metric['name']} · {case['id']}", relative),
+        absolute=_estimate(f"{metric['name']} · {case['id']}", absolute),
+        autocorrelation=finite(relative["autocorrelation"]) if relative else None,
+        roofline=spec.get("roofline"),
+        rows=tuple((pair, *row) for pair, row in enumerate(zip_longest(*columns))),
+    )
+
+
+def _estimate(name: str, test: JsonObject | None) -> Estimate | None:
+    """A test as a drawable estimate; None where its median or its bound is not a number."""
+    if test is None:
+        return None
+    median, bound = finite(test["median"]), finite(test["bound"])
+    if median is None or bound is None:
+        return None
+    result = verdict(test["verdict"])
+    return Estimate(
+        name=name,
+        verdict=result.word,
+        tone=result.tone,
+        median=median,
+        lower=finite(test["lower"]),
+        upper=finite(test["upper"]),
+        bound=bound,
+        samples=tuple(finite(sample) for sample in test["samples"]),
+    )

@@ -1,0 +1,104 @@
+"""What a report is made of: plain values, gathered from the store by the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from stackwright.errors import StackwrightError
+
+JsonObject = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The part of a plan that users notice: packages as (name, version), and the environment."""
+
+    packages: Sequence[tuple[str, str]]
+    env: Mapping[str, str]
+    os_packages: Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """An in-toto statement, and what came of verifying its envelope.
+
+    Args:
+        statement: the decoded statement (docs/formats.md, Certificate).
+        verified: whether every check of the verification passed.
+        message: what the verification said, one line.
+        signers: the key ids that signed.
+        digest: the sha256 of the envelope file.
+    """
+
+    statement: JsonObject
+    verified: bool
+    message: str
+    signers: Sequence[str]
+    digest: str
+
+
+@dataclass(frozen=True)
+class Previous:
+    """The release that users have now."""
+
+    plan: Plan
+    judgement: JsonObject
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where the evidence came from and how to look at it again.
+
+    Args:
+        run_dir: the folder of the run, as the reviewer would type it.
+        lock: the hash of the lock.
+        host: the fingerprint of the machine.
+        tools: name and version of each external tool.
+        commands: the commands that led here, secrets redacted, oldest first.
+    """
+
+    run_dir: str
+    lock: str
+    host: JsonObject
+    tools: Mapping[str, str]
+    commands: Sequence[str]
+
+
+@dataclass(frozen=True)
+class ReportData:
+    """Everything a report shows; job, runs and judgement are as in docs/formats.md.
+
+    Args:
+        logs: the tail of each log's text, by its path in the run's folder.
+
+    Raises:
+        StackwrightError: the judgement is of another job, or leaves out a case that it asked for:
+            a report of it would show less than was asked.
+    """
+
+    judgement: JsonObject
+    job: JsonObject
+    runs: Sequence[JsonObject]
+    plan: Plan
+    artefact: JsonObject
+    provenance: Provenance
+    certificate: Certificate | None = None
+    previous: Previous | None = None
+    logs: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse parts that do not belong together."""
+        rejudge = f"stackwright judge {self.provenance.run_dir}"
+        if self.judgement["job_id"] != self.job["job_id"]:
+            raise StackwrightError(
+                f"the judgement is of job {self.judgement['job_id']!r},"
+                f" not of {self.job['job_id']!r}",
+                hint=rejudge,
+            )
+        judged = {case["id"] for case in self.judgement["cases"]}
+        if missing := sorted({case["id"] for case in self.job["cases"]} - judged):
+            raise StackwrightError(
+                f"the judgement leaves out {', '.join(map(repr, missing))}", hint=rejudge
+            )
