@@ -18,7 +18,7 @@ from stackwright.errors import ExitCode, Location, StackwrightError
 from stackwright.release.generations import certificate_path, publish, read_history, releasing
 from stackwright.release.measure import Measure, check_bytes
 from stackwright.release.rule import Outcome, pointer_to, released_artefact
-from stackwright.release.state import Generation, check_system, next_rollback
+from stackwright.release.state import Generation, check_system, next_rollback, restore_point
 from stackwright.store import Store
 
 
@@ -46,7 +46,7 @@ def rollback(
         history = read_history(store)
         check_system(history[-1] if history else None, system)
         generation = next_rollback(history, stack, created=timestamp(now), who=who, why=why)
-        source = next(g for g in history if g.number == generation.restores)
+        source = history[restore_point(history, stack) - 1]
         warnings: list[str] = []
         for module in sorted(_modules_to_check(history[-1], generation, stack)):
             warnings += _check_restorable(

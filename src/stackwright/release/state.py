@@ -151,14 +151,15 @@ def next_rollback(
 ) -> Generation:
     """Return the generation in which ``stack`` is as it was before its last release.
 
-    Other stacks stay as they are. A second rollback goes one release further back: a rollback
+    ``history`` is all of it: generation n at index n-1. Other stacks stay as they are. A second
+    rollback goes one release further back: a rollback
     undoes a release, never another rollback.
 
     Raises:
         StackwrightError: the stack has no earlier release.
     """
-    target = next(g for g in history if g.number == restore_point(history, stack))
-    current = history[-1]
+    number = restore_point(history, stack)
+    target, current = history[number - 1], history[-1]
     others = _without(current.content, stack)
     restored = _only(target.content, stack)
     _check_paths_free(others, restored.values())

@@ -1,0 +1,336 @@
+"""The one rule, on a real (small) store: no certificate, no release."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from certificate_samples import (
+    BUILDER,
+    CASES,
+    EXPIRES,
+    ISSUED,
+    NOW,
+    RELEASE,
+    STRANGER,
+    TRUSTED,
+    certificate,
+    judge,
+    new_key,
+    write_run,
+)
+from release_samples import (
+    NEW,
+    OLD,
+    OTHER,
+    build,
+    do_release,
+    do_rollback,
+    live_files,
+    modulefile,
+    render,
+    request,
+    tree_hash,
+)
+
+from stackwright.canonical import hash_bytes
+from stackwright.certify.acceptance import Waiver
+from stackwright.certify.evidence import Evidence
+from stackwright.certify.keys import TrustedKeys
+from stackwright.errors import StackwrightError
+from stackwright.release.generations import certificate_path, read_history
+from stackwright.release.measure import measurer
+from stackwright.release.rule import release, released_artefact
+from stackwright.store import Store
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store")
+
+
+def numbers(store: Store) -> list[int]:
+    return [generation.number for generation in read_history(store)]
+
+
+def default_of(store: Store, stack: str = "pytorch") -> str:
+    return store.path(f"live/modules/{stack}/.modulerc.lua").read_text().split('"')[1]
+
+
+def test_a_release_gives_users_image_module_and_kernel(store: Store) -> None:
+    built = build(store, NEW)
+    outcome = do_release(store, built)
+    assert (outcome.changed, outcome.generation.number) == (True, 1)
+    assert live_files(store) == [
+        "images/pytorch/2.13.0-cpu/artefact.json",
+        "images/pytorch/2.13.0-cpu/image.squashfs",
+        "images/pytorch/2.13.0-cpu/oci",
+        "jupyter/kernels/pytorch-2.13.0-cpu/kernel.json",
+        "modules/pytorch/.modulerc.lua",
+        "modules/pytorch/2.13.0-cpu.lua",
+        "release.json",
+    ]
+    live = store.path("live")
+    assert (live / "modules/pytorch/2.13.0-cpu.lua").read_bytes() == modulefile(NEW)
+    assert (live / "images/pytorch/2.13.0-cpu/image.squashfs").read_bytes() == b"hsqstorch"
+    assert (live / "images/pytorch/2.13.0-cpu/oci/index.json").is_file()
+    (pointer,) = outcome.generation.pointers.values()
+    assert certificate_path(store, pointer.certificate).is_file()
+    assert released_artefact(store, outcome.generation, "pytorch/2.13.0-cpu") == built
+
+
+def test_a_store_can_be_moved(store: Store, tmp_path: Path) -> None:
+    do_release(store, build(store, NEW))
+    moved = tmp_path / "elsewhere" / "store"
+    moved.parent.mkdir()
+    store.root.rename(moved)
+    squashfs = moved / "live/images/pytorch/2.13.0-cpu/image.squashfs"
+    assert squashfs.resolve().is_relative_to(moved / "steps")
+    assert squashfs.is_file()
+
+
+def test_everyone_can_read_a_release_whatever_the_umask(store: Store) -> None:
+    before = os.umask(0o077)
+    try:
+        built = build(store, NEW)
+        do_release(store, built)
+    finally:
+        os.umask(before)
+    for path in store.path("generations/1").rglob("*"):
+        if not path.is_symlink():
+            assert path.stat().st_mode & 0o044 == 0o044, path
+
+
+def test_stacks_and_versions_live_side_by_side(store: Store) -> None:
+    for label in (OLD, OTHER, NEW):
+        do_release(store, build(store, label))
+    assert default_of(store) == "2.13.0-cpu"
+    assert default_of(store, "tensorflow") == "2.20.0-cpu"
+    for label in (OLD, OTHER, NEW):
+        module = label.partition("@")[0]
+        assert store.path(f"live/modules/{module}.lua").read_bytes() == modulefile(label)
+
+
+def test_a_release_beside_the_default(store: Store) -> None:
+    do_release(store, build(store, OLD))
+    do_release(store, build(store, NEW), make_default=False)
+    assert default_of(store) == "2.12.0-cpu"
+    assert store.path("live/modules/pytorch/2.13.0-cpu.lua").is_file()
+
+
+def test_releasing_the_same_again_moves_nothing(store: Store) -> None:
+    built, envelope = build(store, NEW), None
+    envelope = certificate(built)
+    do_release(store, built, envelope)
+    outcome = do_release(store, built, envelope, now=NOW + timedelta(hours=1))
+    assert (outcome.changed, outcome.generation.number, numbers(store)) == (False, 1, [1])
+
+
+SLOW = {CASES[0]: "PASS", CASES[1]: "FAIL"}
+
+
+def test_what_has_no_valid_certificate_is_not_released(store: Store) -> None:
+    do_release(store, build(store, OLD))
+    built = build(store, NEW)
+    other = certificate(build(store, NEW, "rebuilt"))
+    tampered = certificate(built).replace(b'"payload":"eyJf', b'"payload":"eyJg')
+    refused = {
+        "there is no certificate": b"",
+        "not a DSSE envelope": b"{}",
+        "signed by an unknown key": certificate(built, STRANGER),
+        "signed by a builder's key": certificate(built, BUILDER),
+        "tampered with": tampered,
+        "for another plan": other,
+        "expired": certificate(built, expires=NOW),
+        "not valid before": certificate(built, issued=NOW + timedelta(days=1)),
+    }
+    for reason, envelope in refused.items():
+        with pytest.raises(StackwrightError, match=reason):
+            do_release(store, built, envelope)
+    assert numbers(store) == [1]
+
+
+def test_a_certificate_for_another_system_releases_nothing(store: Store) -> None:
+    with pytest.raises(StackwrightError, match="for another system: local, not perlmutter"):
+        do_release(store, build(store, NEW), system="perlmutter")
+
+
+def test_a_suite_that_requires_more_than_was_run_releases_nothing(store: Store) -> None:
+    with pytest.raises(StackwrightError, match=r"the required case .new"):
+        do_release(store, build(store, NEW), required_cases=frozenset({*CASES, "new.none-1.image"}))
+
+
+def test_bytes_that_changed_after_the_certificate_are_not_released(store: Store) -> None:
+    built = build(store, NEW)
+    envelope = certificate(built)
+    store.path(built.squashfs.path).write_bytes(b"hsqs evil")
+    with pytest.raises(StackwrightError, match=r"the squashfs of .* was changed"):
+        do_release(store, built, envelope)
+    assert numbers(store) == []
+    assert not store.path("live").exists()
+
+
+def test_a_record_made_to_fit_changed_bytes_is_not_released(store: Store) -> None:
+    built = build(store, NEW)
+    envelope = certificate(built)
+    store.path(built.squashfs.path).write_bytes(b"hsqs evil")
+    fitted = built.squashfs.model_copy(update={"digest": hash_bytes(b"hsqs evil")})
+    with pytest.raises(StackwrightError, match="for another squashfs"):
+        do_release(store, built.model_copy(update={"squashfs": fitted}), envelope)
+
+
+@pytest.mark.parametrize("tampered", [False, True])
+def test_evidence_is_judged_again_before_a_release(
+    store: Store, tmp_path: Path, tampered: bool
+) -> None:
+    built = build(store, NEW)
+    run = write_run(tmp_path / "run", built)
+    if tampered:
+        (run / "results.jsonl").write_bytes((run / "results.jsonl").read_bytes()[:-1])
+
+    def do() -> None:
+        release(
+            store,
+            request(built),
+            keys=TRUSTED,
+            measure=measurer(store, tree_hash),
+            render=render(NEW),
+            now=NOW,
+            evidence=Evidence(run, judge),
+        )
+
+    if tampered:
+        with pytest.raises(StackwrightError, match=r"results.jsonl: the evidence was changed"):
+            do()
+    else:
+        do()
+    assert len(numbers(store)) == (0 if tampered else 1)
+
+
+def test_a_rollback_restores_what_was_released_before(store: Store) -> None:
+    do_release(store, build(store, OLD))
+    before = {name: store.path(f"live/{name}").resolve() for name in live_files(store)}
+    texts = {n: p.read_bytes() for n, p in before.items() if n != "release.json" and p.is_file()}
+    do_release(store, build(store, NEW))
+    outcome = do_rollback(store)
+    assert (outcome.generation.number, outcome.generation.restores) == (3, 1)
+    assert outcome.warnings == ()
+    assert live_files(store) == sorted(before)
+    assert {n: store.path(f"live/{n}").read_bytes() for n in texts} == texts
+    assert default_of(store) == "2.12.0-cpu"
+
+
+def test_two_rollbacks_go_back_two_releases(store: Store) -> None:
+    for text in ("first", "second", "third"):
+        do_release(store, build(store, NEW, text))
+    do_rollback(store)
+    do_rollback(store)
+    squashfs = store.path("live/images/pytorch/2.13.0-cpu/image.squashfs")
+    assert squashfs.read_bytes() == b"hsqsfirst"
+    assert numbers(store) == [1, 2, 3, 4, 5]
+    with pytest.raises(StackwrightError, match="no earlier release"):
+        do_rollback(store)
+
+
+def test_a_rollback_survives_a_later_build_of_the_same_label(store: Store) -> None:
+    first = build(store, NEW, "first")
+    do_release(store, first)
+    do_release(store, build(store, NEW, "second"))
+    store.write_artefact(build(store, NEW, "third"))
+    generation = do_rollback(store).generation
+    assert released_artefact(store, generation, "pytorch/2.13.0-cpu") == first
+
+
+def test_a_rollback_to_an_expired_certificate_is_done_and_said(store: Store) -> None:
+    do_release(store, build(store, OLD))
+    do_release(store, build(store, NEW))
+    outcome = do_rollback(store, now=EXPIRES)
+    assert outcome.changed
+    assert outcome.warnings == (
+        "the certificate of pytorch/2.12.0-cpu expired at 2027-05-19T20:00:00Z",
+    )
+
+
+def test_a_rollback_to_an_expired_waiver_is_done_and_said(store: Store) -> None:
+    waiver = Waiver(case=CASES[1], reason="known", expires=ISSUED.date().isoformat())
+    built = build(store, OLD)
+    do_release(store, built, certificate(built, verdicts=SLOW, waivers=[waiver]))
+    do_release(store, build(store, NEW))
+    outcome = do_rollback(store, now=NOW + timedelta(days=1))
+    assert outcome.warnings == (f"the waiver of pytorch/2.12.0-cpu for {CASES[1]} has expired",)
+
+
+def test_a_rollback_to_changed_bytes_is_refused(store: Store) -> None:
+    old = build(store, OLD)
+    do_release(store, old)
+    do_release(store, build(store, NEW))
+    store.path(old.squashfs.path).write_bytes(b"evil")
+    with pytest.raises(StackwrightError, match=r"the squashfs of .* was changed"):
+        do_rollback(store)
+    assert numbers(store) == [1, 2]
+
+
+def test_a_rollback_checks_the_default_even_where_its_pointer_stays(store: Store) -> None:
+    old = build(store, OLD)
+    do_release(store, old)
+    do_release(store, build(store, NEW))
+    (store.path(old.prefix.path) / "bin/python3.11").write_text("evil")
+    with pytest.raises(StackwrightError, match="does not describe this prefix"):
+        do_rollback(store)
+
+
+def test_a_rollback_without_its_certificate_is_refused(store: Store) -> None:
+    do_release(store, build(store, OLD))
+    do_release(store, build(store, NEW))
+    (pointer,) = read_history(store)[0].pointers.values()
+    path = certificate_path(store, pointer.certificate)
+    path.unlink()
+    with pytest.raises(StackwrightError, match="cannot read the certificate"):
+        do_rollback(store)
+
+
+def test_a_rollback_by_another_valid_certificate_is_refused(store: Store) -> None:
+    old = build(store, OLD)
+    do_release(store, old)
+    do_release(store, build(store, NEW))
+    (pointer,) = read_history(store)[0].pointers.values()
+    again = certificate(old, issued=ISSUED + timedelta(seconds=1))
+    certificate_path(store, pointer.certificate).write_bytes(again)
+    with pytest.raises(StackwrightError, match="with another certificate"):
+        do_rollback(store)
+
+
+def test_a_rollback_under_a_key_that_is_no_longer_trusted_is_refused(store: Store) -> None:
+    do_release(store, build(store, OLD))
+    do_release(store, build(store, NEW))
+    keys = TrustedKeys(release=(new_key().public,))
+    with pytest.raises(StackwrightError, match="signed by an unknown key"):
+        do_rollback(store, keys=keys)
+    do_rollback(store, keys=TrustedKeys(release=(*keys.release, RELEASE.public)))
+
+
+def test_a_rollback_of_a_changed_modulefile_is_refused(store: Store) -> None:
+    do_release(store, build(store, OLD))
+    do_release(store, build(store, NEW))
+    path = store.path("generations/1/modules/pytorch/2.12.0-cpu.lua")
+    path.write_text("os.execute('evil')")
+    changed = store.path("generations/2/modules/pytorch/2.12.0-cpu.lua")
+    changed.write_text("os.execute('evil')")
+    with pytest.raises(StackwrightError, match="it was changed after its release"):
+        do_rollback(store)
+
+
+def test_a_rollback_of_another_system_is_refused(store: Store) -> None:
+    do_release(store, build(store, OLD))
+    with pytest.raises(StackwrightError, match="serves the system local, not perlmutter"):
+        do_rollback(store, system="perlmutter")
+
+
+def test_the_record_says_who_when_and_why(store: Store) -> None:
+    do_release(store, build(store, NEW), who="ada", why="issue 17")
+    record = json.loads(store.path("live/release.json").read_text())
+    assert (record["who"], record["why"]) == ("ada", "issue 17")
+    assert record["created"] == "2026-11-20T20:00:00Z"
