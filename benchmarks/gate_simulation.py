@@ -32,7 +32,7 @@ DELTA = 0.05
 CHANGES = (0.0, -0.05, -0.10, -0.20)
 Z95 = 1.96
 
-# --- noise: ln(candidate/baseline), shape (trials, PAIRS) ------------------------------------------
+# --- noise: ln(candidate/baseline), shape (trials, PAIRS) ----------------------------------------
 
 
 def autoregressive(rng: Rng, shape: tuple[int, int], rho: float, sd: float) -> Array:
