@@ -138,13 +138,13 @@ def group_wheels(report: Mapping[str, Any], frameworks: Iterable[str], python: s
                 hint=f"run `stackwright lock` with Python {python}",
             )
     closure: set[str] = set()
-    waiting = list(frameworks)
+    waiting: list[str] = list(frameworks)
     while waiting:
-        name = waiting.pop()
+        name = canonicalize_name(waiting.pop())
         if name not in closure:
             closure.add(name)
             waiting += needs[name]
-    wheels = [_wheel(name, items[name]) for name in sorted(items)]
+    wheels = [_wheel(name, item) for name, item in sorted(items.items())]
     return Wheels(
         tools=(),
         frameworks=tuple(w for w in wheels if w.name in closure),

@@ -42,7 +42,7 @@ def read_pep508(text: str) -> Need:
     try:
         requirement = Requirement(text)
     except InvalidRequirement as error:
-        raise ValueError(f"{text!r} is not a requirement: {str(error).splitlines()[0]}") from error
+        raise ValueError(f"{text!r} is not a requirement such as 'numpy>=2,<3'") from error
     if requirement.url or requirement.marker:
         raise ValueError(f"{text!r} must be a name and versions only, without URL and marker")
     name = canonicalize_name(requirement.name)

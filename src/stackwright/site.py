@@ -20,7 +20,7 @@ from stackwright.labels import Label
 from stackwright.stacks import Stack, load_stack, placed_overlays, placed_settings
 from stackwright.suggest import did_you_mean
 from stackwright.systems import System, load_system
-from stackwright.yamlfile import Document
+from stackwright.yamlfile import Document, many_errors
 
 FOLDERS = ("stacks", "systems", "recipes", "images", "modules", "validation")
 _MARKS = ("stacks", "systems")
@@ -64,7 +64,7 @@ class Site:
         if name not in self._stacks:
             document = load_stack(self._file("stacks", name))
             if errors := [*self._stack_errors(document)]:
-                raise ManyErrors(errors)
+                raise many_errors(errors)
             self._stacks[name] = document.value
         return self._stacks[name]
 

@@ -15,11 +15,11 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from stackwright.environment import Setting
-from stackwright.errors import ManyErrors, StackwrightError
+from stackwright.errors import StackwrightError
 from stackwright.fields import Folder, Line, Model, Name, Prose, Text, Url, VariantName, VersionName
 from stackwright.requirements import PROVIDERS, Need
 from stackwright.suggest import did_you_mean
-from stackwright.yamlfile import Document, load_document
+from stackwright.yamlfile import Document, load_document, many_errors
 
 Status = Literal["ga", "deprecated", "retired"]
 Mpi = Literal["mpich", "openmpi", "none"]
@@ -166,7 +166,7 @@ def load_stack(path: Path) -> Document[Stack]:
     """
     document = load_document(path, Stack)
     if errors := [*_problems(document, path.stem)]:
-        raise ManyErrors(errors)
+        raise many_errors(errors)
     return document
 
 

@@ -8,9 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from markupsafe import Markup
-
-from stackwright.report.figures import Curves, curves, heat, strip
+from stackwright.report.figures import Curves, Picture, curves, heat
 from stackwright.report.metrics import Metric, metrics
 from stackwright.report.model import JsonObject, ReportData
 from stackwright.report.numbers import finite, is_matrix
@@ -24,14 +22,6 @@ class Log:
 
     path: str
     text: str
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A chart under its title."""
-
-    title: str
-    svg: Markup
 
 
 @dataclass(frozen=True)
@@ -65,7 +55,6 @@ def cases(data: ReportData) -> tuple[Case, ...]:
 
 
 def _case(data: ReportData, index: int, case: JsonObject, asked: JsonObject | None) -> Case:
-    measured = metrics(case, asked)
     logs = [
         Log(path, printable(text))
         for path, text in sorted(data.logs.items())
@@ -80,8 +69,8 @@ def _case(data: ReportData, index: int, case: JsonObject, asked: JsonObject | No
         seconds=case["seconds"],
         setting=_setting(asked),
         checks=tuple(case["checks"]),
-        metrics=measured,
-        pictures=(*_strips(measured), *_curves(case), *_heat_maps(case)),
+        metrics=metrics(case, asked),
+        pictures=(*_curves(case), *_heat_maps(case)),
         facts=tuple(_facts(case)),
         troubles=tuple(_troubles(data, case["id"])),
         stacks=tuple(log for log in logs if log.path.endswith(".stack")),
@@ -94,23 +83,12 @@ def _setting(asked: JsonObject | None) -> str:
     if asked is None:
         return "the job did not ask for this case"
     ranks, threads = asked["ranks"], asked["threads"]
+    launcher = "no launcher" if asked["launcher"] == "none" else asked["launcher"]
     return (
-        f"{asked['channel']}, {asked['launcher']}, {ranks} {'rank' if ranks == 1 else 'ranks'},"
+        f"{asked['channel']}, {launcher}, {ranks} {'rank' if ranks == 1 else 'ranks'},"
         f" {threads} {'thread' if threads == 1 else 'threads'} each,"
         f" time limit {asked['timeout_s']} s"
     )
-
-
-def _strips(measured: tuple[Metric, ...]) -> Iterator[Picture]:
-    for metric in measured:
-        if metric.relative:
-            title = f"{metric.name}: candidate against released"
-            svg = strip(title, "pair, in run order", "theta", metric.relative)
-            yield Picture(title, svg)
-        if metric.absolute:
-            title = f"{metric.name}: fraction of {metric.roofline or 'the roofline'}"
-            svg = strip(title, "pair, in run order", "floor", metric.absolute)
-            yield Picture(title, svg)
 
 
 def _curves(case: JsonObject) -> Iterator[Picture]:
@@ -120,13 +98,13 @@ def _curves(case: JsonObject) -> Iterator[Picture]:
         y = {name: tuple(map(finite, line)) for name, line in series["y"].items()}
         if y and len(whole) == len(x) > 1 and all(len(line) == len(x) for line in y.values()):
             named = Curves(series["name"], series["xlabel"], series["ylabel"], tuple(whole), y)
-            yield Picture(named.name, curves(named))
+            yield curves(named)
 
 
 def _heat_maps(case: JsonObject) -> Iterator[Picture]:
     for name, value in case["info"].items():
         if is_matrix(value):
-            yield Picture(name, heat(name, value))
+            yield heat(name, value)
 
 
 def _facts(case: JsonObject) -> Iterator[tuple[str, str]]:

@@ -13,8 +13,16 @@ from stackwright.report.numbers import Matrix, figure
 from stackwright.report.verdicts import Tone
 
 _ROW = 44
-_TEXT = 6.2  # the mean width of a character of 12 unit text
+_TEXT = 6.9  # the mean width of a character of 12 unit text
 _MOST_CELLS = 64
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A chart and the title that stands above it."""
+
+    title: str
+    svg: Markup
 
 
 @dataclass(frozen=True)
@@ -63,14 +71,14 @@ def overview(title: str, axis: str, bound_name: str, rows: Sequence[Estimate], a
 
 def _overview_row(row: Estimate, x: Scale, top: float) -> list[Markup]:
     middle = top + 28
-    note = f"{row.name}: {row.text}"
+    note = f"{row.name}: {row.verdict}, {row.text}"
     room = int((WIDTH - 16 - _TEXT * len(row.text)) / _TEXT) - 2
     low = x.low if row.lower is None else row.lower
     high = x.high if row.upper is None else row.upper
     return [
-        charts.label(_clip(row.name, room), 8, top + 13, class_="label halo"),
+        charts.threshold(x(row.bound), top, top + _ROW),
+        charts.label(_clip(row.name, room), 8, top + 13, class_="label strong halo"),
         charts.label(row.text, WIDTH - 8, top + 13, "end", "value halo"),
-        charts.threshold(x(row.bound), top + 17, top + 39),
         charts.interval(x(low), x(high), middle),
         charts.mark(x(row.median), middle, row.tone, note),
     ]
@@ -80,27 +88,27 @@ def _clip(text: str, room: int) -> str:
     return text if len(text) <= room else text[: room - 1] + "…"
 
 
-def strip(title: str, axis: str, bound_name: str, estimate: Estimate) -> Markup:
+def strip(title: str, bound_name: str, estimate: Estimate) -> Picture:
     """Samples in the order that they were measured, with their median, bounds and threshold."""
-    left, right, top, bottom = 46.0, 262.0, 10.0, 150.0
+    left, right, top, bottom = 46.0, 244.0, 10.0, 150.0
     drawn = [(i, s) for i, s in enumerate(estimate.samples) if s is not None]
     y = Scale.over([*(s for _, s in drawn), *estimate.spanned], bottom, top)
     x = Scale(-0.6, max(len(estimate.samples) - 0.4, 0.6), left, right)
     low = y.low if estimate.lower is None else estimate.lower
     high = y.high if estimate.upper is None else estimate.upper
     notes = [
-        (f"median {estimate.median:.3f}", estimate.median, "label strong"),
+        (f"median {estimate.median:.3f}", estimate.median, "label median-label"),
         (f"{bound_name} {estimate.bound:.2f}", estimate.bound, "label bound-label"),
     ]
     places = charts.spread([y(value) for _, value, _ in notes], 14, top, bottom)
     pairs = f"{len(drawn)} of {len(estimate.samples)} samples can be drawn; "
     words = f"{estimate.verdict}: median {estimate.text}, {bound_name} {estimate.bound:.2f}"
-    return charts.picture(
-        title,
+    svg = charts.picture(
+        f"{estimate.name}: {title}",
         (pairs if len(drawn) < len(estimate.samples) else "") + words,
         bottom + 38,
         charts.y_axis(y, left, right),
-        charts.x_axis(Scale(x.low + 1, x.high + 1, left, right), bottom, axis),
+        charts.x_axis(Scale(x.low + 1, x.high + 1, left, right), bottom, "pair, in run order"),
         charts.band(left, right, y(low), y(high)),
         charts.rule(y(estimate.median), left, right, "median"),
         charts.rule(y(estimate.bound), left, right, "bound"),
@@ -110,6 +118,7 @@ def strip(title: str, axis: str, bound_name: str, estimate: Estimate) -> Markup:
             for (text, _, style), place in zip(notes, places, strict=True)
         ),
     )
+    return Picture(title, svg)
 
 
 @dataclass(frozen=True)
@@ -123,7 +132,7 @@ class Curves:
     y: dict[str, tuple[float | None, ...]]
 
 
-def curves(series: Curves) -> Markup:
+def curves(series: Curves) -> Picture:
     """Named lines, told apart by dashes and by names at their ends."""
     names = [_clip(name, 15) for name in series.y]
     left, top, bottom = 46.0, 28.0, 168.0
@@ -143,7 +152,7 @@ def curves(series: Curves) -> Markup:
         )
         for index, line in enumerate(series.y.values())
     ]
-    return charts.picture(
+    svg = charts.picture(
         series.name,
         f"{series.ylabel} over {series.xlabel}; at the end "
         + ", ".join(f"{name} {figure(end)}" for name, end in ends.items()),
@@ -157,9 +166,10 @@ def curves(series: Curves) -> Markup:
             for index, (name, place) in enumerate(zip(names, places, strict=True))
         ),
     )
+    return Picture(series.name, svg)
 
 
-def heat(name: str, rows: Matrix) -> Markup:
+def heat(name: str, rows: Matrix) -> Picture:
     """A matrix as a picture with its range; a large one is thinned to every n-th cell."""
     stride = -(-max(len(rows), len(rows[0])) // _MOST_CELLS)
     shown = [[float(cell) for cell in row[::stride]] for row in rows[::stride]]
@@ -168,7 +178,7 @@ def heat(name: str, rows: Matrix) -> Markup:
     height = size * len(shown) / max(len(shown), len(shown[0]))
     thinned = f", every {stride}th cell of each axis" if stride > 1 else ""
     ramp = [[float(level)] for level in reversed(range(charts.LEVELS))]
-    return charts.picture(
+    svg = charts.picture(
         name,
         f"{len(rows)} by {len(rows[0])} values from {figure(low)} to {figure(high)}{thinned}",
         max(height, 140) + top + 8,
@@ -177,3 +187,4 @@ def heat(name: str, rows: Matrix) -> Markup:
         charts.label(figure(high), 262, top + 11, class_="tick"),
         charts.label(figure(low), 262, top + 132, class_="tick"),
     )
+    return Picture(name, svg)

@@ -6,13 +6,13 @@ from collections import Counter
 from dataclasses import dataclass
 
 from stackwright.report.model import Certificate, JsonObject, ReportData
+from stackwright.report.text import moment
 from stackwright.report.verdicts import WORST_FIRST, Tone, verdict
 
 _COMPARISON = {
     "BASELINE": "No comparison with an earlier release was possible: only correctness and the"
     " absolute floors were judged.",
-    "COMPARED": "Every performance metric was compared with the released stack, pair by pair in the"
-    " same job.",
+    "COMPARED": "Performance was measured against the released stack, pair by pair in one job.",
 }
 
 
@@ -87,10 +87,10 @@ def _certificate(certificate: Certificate | None) -> tuple[str, Tone]:
     if certificate is None:
         return "not certified yet", "unsure"
     signed = f"signed by {', '.join(certificate.signers)}" if certificate.signers else "not signed"
-    expires = str(certificate.statement["predicate"]["expires"])
+    until = moment(certificate.statement["predicate"]["expires"])
     if certificate.verified:
-        return f"verified, {signed}, valid until {expires}", "good"
-    return f"NOT verified ({certificate.message}), {signed}, valid until {expires}", "bad"
+        return f"verified, {signed}, valid until {until}", "good"
+    return f"NOT verified ({certificate.message}), {signed}, valid until {until}", "bad"
 
 
 def _next_step(label: str, passes: bool, certificate: Certificate | None) -> str | None:

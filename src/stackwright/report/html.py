@@ -16,7 +16,7 @@ from stackwright.report.headline import headline, tally
 from stackwright.report.metrics import estimates
 from stackwright.report.model import ReportData
 from stackwright.report.numbers import figure, seconds
-from stackwright.report.text import printable, short
+from stackwright.report.text import moment, printable, short
 from stackwright.report.verdicts import verdict
 
 
@@ -59,7 +59,9 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters.update(figure=figure, seconds=seconds, short=short, verdict=verdict)
+    environment.filters.update(
+        figure=figure, seconds=seconds, moment=moment, short=short, verdict=verdict
+    )
     return environment
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
-from stackwright.report.figures import Estimate
+from stackwright.report.figures import Estimate, Picture, strip
 from stackwright.report.model import JsonObject, ReportData
 from stackwright.report.numbers import finite
 from stackwright.report.verdicts import Verdict, verdict
@@ -25,7 +26,8 @@ class Metric:
     relative: Estimate | None
     absolute: Estimate | None
     autocorrelation: float | None
-    roofline: str | None
+    roofline: str
+    pictures: tuple[Picture, ...]
     rows: tuple[tuple[Any, ...], ...]
 
     @property
@@ -37,20 +39,28 @@ class Metric:
 def metrics(case: JsonObject, asked: JsonObject | None) -> tuple[Metric, ...]:
     """The metrics of a judged case; `asked` is the case in the job."""
     specs = {spec["name"]: spec for spec in asked["metrics"]} if asked else {}
-    return tuple(_metric(case, metric, specs.get(metric["name"], {})) for metric in case["metrics"])
+    return tuple(_metric(metric, specs.get(metric["name"], {})) for metric in case["metrics"])
 
 
 def estimates(data: ReportData, kind: str) -> Iterator[Estimate]:
-    """All metrics that have a test of this kind (relative or absolute), by case."""
-    for case in data.judgement["cases"]:
-        for metric in case["metrics"]:
-            name = f"{metric['name']} · {case['id']}"
-            if found := _estimate(name, metric[kind]):
-                yield found
+    """All metrics that have a test of this kind (relative or absolute), in the order of the cases.
+
+    A metric that several cases measure has the case in its name.
+    """
+    tests = [(case, metric) for case in data.judgement["cases"] for metric in case["metrics"]]
+    uses = Counter(metric["name"] for _, metric in tests)
+    for case, metric in tests:
+        name = metric["name"]
+        full = name if uses[name] == 1 else f"{name} · {case['id']}"
+        if found := _estimate(full, metric[kind]):
+            yield found
 
 
-def _metric(case: JsonObject, metric: JsonObject, spec: JsonObject) -> Metric:
+def _metric(metric: JsonObject, spec: JsonObject) -> Metric:
     relative, absolute = metric["relative"], metric["absolute"]
+    against_released = _estimate(metric["name"], relative)
+    against_hardware = _estimate(metric["name"], absolute)
+    roofline = spec.get("roofline") or "the roofline"
     columns: list[Sequence[Any]] = [
         metric["values"]["candidate"],
         metric["values"]["baseline"],
@@ -63,12 +73,20 @@ def _metric(case: JsonObject, metric: JsonObject, spec: JsonObject) -> Metric:
         better=f"{metric['direction']} is better",
         verdict=verdict(metric["verdict"]),
         reasons=tuple(metric["reasons"]),
-        relative=_estimate(f"{metric['name']} · {case['id']}", relative),
-        absolute=_estimate(f"{metric['name']} · {case['id']}", absolute),
+        relative=against_released,
+        absolute=against_hardware,
         autocorrelation=finite(relative["autocorrelation"]) if relative else None,
-        roofline=spec.get("roofline"),
+        roofline=roofline,
+        pictures=(
+            *_strip("Candidate / released", "theta", against_released),
+            *_strip(f"Fraction of {roofline}", "floor", against_hardware),
+        ),
         rows=tuple((pair, *row) for pair, row in enumerate(zip_longest(*columns))),
     )
+
+
+def _strip(title: str, bound: str, estimate: Estimate | None) -> tuple[Picture, ...]:
+    return (strip(title, bound, estimate),) if estimate else ()
 
 
 def _estimate(name: str, test: JsonObject | None) -> Estimate | None:

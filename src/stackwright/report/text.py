@@ -24,6 +24,11 @@ def printable(text: str) -> str:
     return _UNPRINTABLE.sub("\ufffd", plain)
 
 
+def moment(timestamp: str) -> str:
+    """An ISO 8601 time in UTC as people read it: ``2026-11-20 19:40 UTC``."""
+    return re.sub(r"^(\d{4}-\d\d-\d\d)T(\d\d:\d\d).*Z$", r"\1 \2 UTC", timestamp)
+
+
 def short(digest: str) -> str:
     """The first 12 hex digits of a ``sha256:`` digest, enough to tell two apart by eye."""
     return digest.removeprefix("sha256:")[:12]

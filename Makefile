@@ -1,0 +1,42 @@
+# Two commands matter: `make demo` and `make test`. Each sets up all that it needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+LABEL ?= pytorch/2.13.0-cpu@local
+export STACKWRIGHT_STORE ?= $(CURDIR)/.stackwright
+
+.PHONY: help demo test check setup format bench clean
+
+help: ## Show the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+demo: setup ## From a stack file to a certified, released PyTorch (15 minutes cold, seconds warm)
+	$(BIN)/python setup/demo.py $(LABEL)
+
+test: setup ## Set up and run all tests, those with real tools included
+	$(BIN)/pytest -m "not slow"
+
+check: $(VENV)/.done ## Lint, format check and strict types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.done ## Format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+setup: $(VENV)/.done ## Install OS packages (as root) and the Python environment
+	@sh setup/install-packages.sh
+
+$(VENV)/.done: pyproject.toml setup/requirements.txt
+	@sh setup/install-packages.sh
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --requirement setup/requirements.txt
+	$(BIN)/pip install --quiet --no-deps --editable .
+	@touch $@
+
+bench: setup ## Run every benchmark; their tables go to docs/benchmarks.md
+	$(BIN)/python benchmarks/run_all.py
+
+clean: ## Remove the environment and the demo's store
+	rm -rf $(VENV) .stackwright

@@ -1,0 +1,168 @@
+"""Render a plan and its lock into a recipe: plain files that build the artefact, run by us or by hand.
+
+A pure function of its arguments: the same bytes each time, on any machine.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import archspec.cpu
+
+from stackwright.canonical import canonical_json
+from stackwright.errors import StackwrightError
+from stackwright.locks import Lock, platform_tags, requirements_txt
+from stackwright.plan import Plan, plan_hash
+from stackwright.providers import PROVIDER_STEPS
+from stackwright.providers.steps import Recipe
+from stackwright.site import Site
+from stackwright.templates import Templates
+
+IMAGE_PREFIX = "/opt/stackwright"
+"""Where the prefix is in every image: one path, so that stacks can share layers."""
+
+PREFIX_PLACEHOLDER = "@PREFIX@"
+"""Stands in a rendered modulefile and kernel for the prefix, which is known when it is installed."""
+
+_IMAGES = ("engine.sh", "layer.py", "manifest.py", "base.Containerfile")
+_TREE_HASH = "validation/cases/tree_hash.py"
+
+
+def render(plan: Plan, lock: Lock, site: Site) -> Recipe:
+    """The recipe of a plan.
+
+    Raises:
+        StackwrightError: a template or a file that it needs is missing or wrong.
+    """
+    images = Templates(site.root / "images")
+    steps = PROVIDER_STEPS[plan.provider]
+    context = _context(plan, lock)
+    settings_sh = images.render("settings.sh.j2", context)
+    files = {
+        "plan.json": canonical_json(plan.to_json()) + b"\n",
+        "lock.json": lock.to_json(),
+        "settings.sh": settings_sh,
+        "build.sh": images.render("build.sh.j2", {**context, "steps": steps}),
+        "README.md": images.render("README.md.j2", {**context, "steps": steps}),
+        "Containerfile": images.render("Containerfile.j2", context),
+        "tree_hash.py": _read(site.root / _TREE_HASH),
+        **{name: _read(site.root / "images" / name) for name in _IMAGES},
+        **_folder(site.root / "images" / "steps", "steps"),
+        **render_modules(plan, site, PREFIX_PLACEHOLDER),
+    }
+    for group in ("tools", "frameworks", "packages"):
+        files[f"requirements/{group}.txt"] = requirements_txt(getattr(lock.wheels, group)).encode()
+    if plan.overlay is not None:
+        files |= _folder(site.root / plan.overlay.folder, "overlay")
+    return Recipe(files=dict(sorted(files.items())), settings=_settings(settings_sh), steps=steps)
+
+
+def render_modules(plan: Plan, site: Site, prefix: str) -> dict[str, bytes]:
+    """The modulefile and the Jupyter kernel for a prefix: ``module.lua`` and ``kernel.json``."""
+    modules = Templates(site.root / "modules")
+    release = plan.label.release
+    env = {variable.name: variable.value for variable in plan.environment}
+    context: dict[str, Any] = {
+        "label": str(plan.label),
+        "stack": plan.stack,
+        "release": release,
+        "summary": plan.summary,
+        "homepage": plan.homepage,
+        "help": plan.module.help,
+        "whatis": plan.module.whatis,
+        "family": plan.module.family,
+        "conflicts": plan.module.conflicts,
+        "environment": plan.environment,
+        "prefix": prefix,
+        "display_name": f"{plan.kernel.display_name} {release}",
+        "env": {**env, "STACKWRIGHT_LABEL": str(plan.label)},
+    }
+    return {
+        "module.lua": modules.render("modulefile.lua.j2", context),
+        "kernel.json": modules.render("kernel.json.j2", context),
+    }
+
+
+def write_recipe(recipe: Recipe, folder: Path) -> None:
+    """Write a recipe's files; the folder appears whole.
+
+    Raises:
+        StackwrightError: there is something else in the folder.
+    """
+    if folder.exists() and not (folder / "build.sh").is_file() and any(folder.iterdir()):
+        raise StackwrightError(
+            f"{folder} is not empty and holds no recipe", hint="name a new folder with -o"
+        )
+    draft = folder.with_name(f".{folder.name}.new")
+    shutil.rmtree(draft, ignore_errors=True)
+    for name, content in recipe.files.items():
+        path = draft / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    if folder.exists():
+        for name in [*recipe.files]:  # what was built beside a recipe stays
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            (draft / name).replace(target)
+        shutil.rmtree(draft)
+    else:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        draft.rename(folder)
+
+
+def _context(plan: Plan, lock: Lock) -> dict[str, Any]:
+    label = str(plan.label)
+    return {
+        "label": label,
+        "stack": plan.stack,
+        "version": plan.version,
+        "summary": plan.summary,
+        "homepage": plan.homepage,
+        "plan_hash": plan_hash(plan),
+        "python": plan.python,
+        "environment": plan.environment,
+        "platform_tags": platform_tags(machine_of(plan), plan.machine.os.glibc),
+        "base_suite": plan.base.suite,
+        "base_packages": plan.base.packages,
+        "base_digest": lock.base.digest.removeprefix("sha256:")[:16],
+        "prefix": IMAGE_PREFIX,
+        "image_tag": f"localhost/stackwright/{plan.stack}:{plan_hash(plan)[7:23]}",
+    }
+
+
+def machine_of(plan: Plan) -> str:
+    """The architecture that wheels are named after: ``x86_64``, ``aarch64``, ``ppc64le``."""
+    return str(archspec.cpu.TARGETS[plan.machine.target].family.name)
+
+
+def _settings(text: bytes) -> dict[str, str]:
+    """The rendered settings as the steps see them, for the keys of the steps."""
+    lines = [line for line in text.decode().splitlines() if "=" in line and line[0] != "#"]
+    return dict(line.split("=", 1) for line in lines)
+
+
+def _folder(root: Path, name: str) -> dict[str, bytes]:
+    found = sorted(path for path in root.rglob("*") if path.is_file())
+    return {
+        f"{name}/{path.relative_to(root).as_posix()}": path.read_bytes()
+        for path in found
+        if "__pycache__" not in path.parts
+    }
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise StackwrightError(
+            f"the site lacks {path}: {error.strerror}",
+            hint="`stackwright init DIR` makes a complete site",
+        ) from error
+
+
+def step_titles(recipe: Recipe) -> Mapping[str, str]:
+    """What each step does, for progress."""
+    return {step.name: step.title for step in recipe.steps}
