@@ -1,0 +1,108 @@
+"""The stack imports, is the stack that was asked for, and cannot be shadowed by a user's files."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import re
+import site
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+from types import ModuleType
+
+from emit import Emitter
+
+MODULES = ("torch", "numpy", "mpi4py", "h5py")
+OPENMP = re.compile(r"lib(gomp|iomp5|omp)\b.*\.so")
+
+
+def expected_versions(text: str) -> dict[str, str]:
+    """Parse `torch=2.13.0+cpu,numpy=2.4.6`."""
+    return dict(pair.split("=", 1) for pair in text.split(",") if pair)
+
+
+def outside(modules: list[ModuleType], prefix: str) -> list[str]:
+    """Name the files of modules that do not lie under the prefix."""
+    root = Path(prefix).resolve()
+    files = [Path(str(module.__file__)).resolve() for module in modules]
+    return [str(file) for file in files if root not in file.parents]
+
+
+def file_found_with_decoy(module: str) -> str:
+    """Import `module` in a fresh interpreter whose user site holds a fake of that name."""
+    with tempfile.TemporaryDirectory() as base:
+        user_site = sysconfig.get_path("purelib", "posix_user", vars={"userbase": base})
+        fake = Path(user_site) / module
+        fake.mkdir(parents=True)
+        (fake / "__init__.py").touch()
+        program = (
+            "import os, sys; os.environ['PYTHONUSERBASE'] = sys.argv[1]; "
+            "os.execv(sys.executable, [sys.executable, '-c', "
+            "'import importlib, sys; print(importlib.import_module(sys.argv[1]).__file__)', "
+            "sys.argv[2]])"
+        )
+        return subprocess.run(
+            [sys.executable, "-c", program, base, module],
+            check=True,
+            stdout=subprocess.PIPE,
+            text=True,
+        ).stdout.strip()
+
+
+def mapped_openmp_runtimes() -> list[str]:
+    """List the OpenMP runtime libraries that this process has mapped."""
+    mapped = {line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines()}
+    return sorted(path for path in mapped if OPENMP.search(Path(path).name))
+
+
+def main() -> None:
+    """Run the case."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--expect", type=expected_versions, required=True)
+    expected: dict[str, str] = parser.parse_args().expect
+
+    with Emitter() as out:
+        modules = [importlib.import_module(name) for name in MODULES]
+        # Loads the MPI library without starting MPI: there is no launcher here.
+        importlib.import_module("mpi4py").rc.initialize = False
+        mpi = importlib.import_module("mpi4py.MPI")
+
+        found = {name: version(name) for name in expected}
+        out.check("versions", bool(expected) and found == expected, f"{found}, asked {expected}")
+
+        strays = outside(modules, sys.prefix)
+        out.check(
+            "inside_prefix",
+            not strays,
+            f"{strays or 'all'} {'not ' * bool(strays)}under {sys.prefix}",
+        )
+
+        out.check(
+            "user_site_off", not site.ENABLE_USER_SITE, f"ENABLE_USER_SITE={site.ENABLE_USER_SITE}"
+        )
+        file = file_found_with_decoy("numpy")
+        genuine = importlib.import_module("numpy").__file__
+        out.check("user_decoy_ignored", file == genuine, f"with a fake numpy: {file}")
+
+        runtimes = mapped_openmp_runtimes()
+        out.check("one_openmp_runtime", len(runtimes) == 1, f"mapped: {runtimes}")
+
+        torch = importlib.import_module("torch")
+        has_mkl = torch.backends.mkl.is_available()
+        has_onednn = torch.backends.mkldnn.is_available()
+        out.check(
+            "optimised_libraries", has_mkl and has_onednn, f"MKL {has_mkl}, oneDNN {has_onednn}"
+        )
+
+        out.info("python", sys.version)
+        out.info("versions", {name: version(name) for name in MODULES})
+        out.info("torch configuration", torch.__config__.show())
+        out.info("MPI library", mpi.Get_library_version().rstrip("\0\n"))
+
+
+if __name__ == "__main__":
+    main()
