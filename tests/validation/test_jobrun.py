@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -100,6 +99,11 @@ def start(folder: Path) -> subprocess.Popen[str]:
 def running(folder: Path) -> list[int]:
     """PIDs that carry the mark of any run of the job."""
     return Family.left_by(f"stackwright-{folder.name}-").members()
+
+
+def in_session(session: int) -> list[Process]:
+    """What runs in a session, marked or not."""
+    return [process for process in process_table().values() if process.session == session]
 
 
 def until(happens: Any, seconds: float = 30) -> None:
@@ -343,8 +347,7 @@ def test_a_hang_ends_within_its_timeout_and_nothing_of_it_survives(tmp_path: Pat
 
     assert record["exit"] == {"code": None, "signal": signal.SIGTERM, "timed_out": True}
     assert running(tmp_path) == []
-    session = record["ranks"][0][0]["session"]
-    assert [p for p in process_table().values() if p.session == session] == []
+    assert in_session(record["ranks"][0][0]["session"]) == []
 
 
 def test_a_hang_leaves_the_stack_of_every_rank(tmp_path: Path) -> None:
@@ -371,12 +374,14 @@ def test_a_hang_leaves_the_stack_of_every_rank(tmp_path: Path) -> None:
 
 
 def test_processes_that_outlive_their_run_are_ended_and_noted(tmp_path: Path) -> None:
-    write_job(tmp_path, case("sloppy", DESCENDANTS))
+    sloppy = EMIT + "emit(0, {'session': os.getsid(0)})" + DESCENDANTS
+    write_job(tmp_path, case("sloppy", sloppy))
 
     (record,) = run(tmp_path)
 
     assert record["exit"] == {"code": 0, "signal": None, "timed_out": False}
     assert running(tmp_path) == []
+    assert in_session(record["ranks"][0][0]["session"]) == []
     path = "logs/sloppy/0-candidate/leftover.json"
     assert path in record["logs"]
     left = json.loads((tmp_path / path).read_text())
@@ -521,13 +526,19 @@ def test_results_that_were_changed_are_not_continued(
 
 def test_two_drivers_never_run_one_job(tmp_path: Path) -> None:
     write_job(tmp_path, case("a"))
-    with (tmp_path / "results.jsonl").open("w") as other:
-        fcntl.flock(other, fcntl.LOCK_EX)
+    refused: list[str] = []
 
-        with pytest.raises(JobError, match="another driver runs this job; wait until it has ended"):
-            run(tmp_path)
+    def second_driver(_: dict[str, Any]) -> None:
+        with pytest.raises(JobError) as error:
+            run_job(tmp_path, ignore)
+        refused.append(str(error.value))
 
-    assert len(run(tmp_path)) == 1
+    run_job(tmp_path, second_driver)
+
+    results = tmp_path / "results.jsonl"
+    why = f"{results}: another driver runs this job; wait until it has ended"
+    assert refused == [why, why]  # as the run began, and when it was recorded
+    assert len(records(tmp_path)) == 1
 
 
 def test_a_run_that_outlives_a_killed_driver_does_not_hold_its_lock(tmp_path: Path) -> None:
