@@ -1,0 +1,195 @@
+"""The command line: what users see and what scripts rely on."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stackwright.cli import main
+from stackwright.cli.app import COMMANDS, as_stackwright_error
+from stackwright.errors import ExitCode
+
+
+@pytest.fixture(autouse=True)
+def store(site_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("STACKWRIGHT_STORE", str(site_folder.parent / "store"))
+    monkeypatch.setenv("NO_COLOR", "1")
+    return site_folder.parent / "store"
+
+
+def run(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, str, str]:
+    code = main(args)
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def build(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Put into the store what a build of demo/2.10-cpu@laptop leaves there."""
+    _, out, _ = run(capsys, "plan", "demo/2.10-cpu@laptop", "--json")
+    (entry,) = json.loads(out)
+    own = store / "steps/prefix/1/prefix/share/stackwright"
+    own.mkdir(parents=True)
+    (own / "plan.json").write_text(json.dumps(entry["plan"]))
+    (store / "artefacts").mkdir()
+    record = {
+        "label": entry["label"],
+        "plan_hash": entry["plan_hash"],
+        "prefix": {"path": "steps/prefix/1/prefix"},
+    }
+    (store / "artefacts" / "1.json").write_text(json.dumps(record))
+
+
+def test_list_shows_every_label(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "list")
+
+    assert code == ExitCode.OK
+    assert [line.split() for line in out.splitlines() if "/" in line] == [
+        ["demo/1.9-cpu@laptop", "retired", "retired", "2025-01-31"],
+        ["demo/1.9-cpu@summit-like", "retired", "retired", "2025-01-31"],
+        ["demo/2.10-cpu@laptop", "ga", "planned"],
+        ["demo/2.10-cpu@summit-like", "ga", "planned"],
+        ["demo/2.10-cuda@summit-like", "ga", "planned"],
+    ]
+
+
+def test_list_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, _ = run(capsys, "list", "demo/2.10-cpu@laptop", "--json")
+
+    (entry,) = json.loads(out)
+    assert entry["state"] == "planned"
+    assert entry["plan_hash"].startswith("sha256:")
+
+
+def test_show_says_what_is_in_a_label(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "show", "demo/2.10-cpu@laptop")
+
+    assert code == ExitCode.OK
+    assert "frameworks   demo-framework==2.10\n" in out
+    assert "environment  DEMO_CACHE=off\n" in out
+    assert "next: stackwright lock demo/2.10-cpu@laptop" in out
+
+
+def test_show_warns_of_what_is_unwise(
+    site_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stack = site_folder / "stacks" / "demo.yaml"
+    stack.write_text(stack.read_text().replace("tuning: []", "tuning: [fabric]"))
+
+    _, _, err = run(capsys, "show", "demo/2.10-cuda")
+
+    assert err == "warning: NCCL_CROSS_NIC=1: slower since 2.23\n"
+
+
+def test_plan_says_that_nothing_is_to_be_built(
+    store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "never built before" in run(capsys, "plan", "demo/2.10-cpu@laptop")[1]
+
+    build(store, capsys)
+
+    assert run(capsys, "plan", "demo/2.10-cpu@laptop")[1].splitlines()[1] == "  nothing to build"
+
+
+def test_plan_says_what_differs_from_the_last_build(
+    site_folder: Path, store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    build(store, capsys)
+    stack = site_folder / "stacks" / "demo.yaml"
+    stack.write_text(stack.read_text().replace("numpy>=2.2", "numpy>=2.4").replace(", h5py", ""))
+
+    _, out, _ = run(capsys, "plan", "demo/2.10-cpu@laptop")
+
+    assert out.splitlines()[2:] == [
+        "    packages[h5py]: h5py -> (none)",
+        "    packages[numpy]: numpy>=2.2 -> numpy>=2.4",
+    ]
+
+
+def test_errors_are_lines_with_hints_and_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = run(capsys, "plan", "dmeo@laptop")
+
+    assert (code, out) == (ExitCode.USAGE, "")
+    assert err.splitlines()[0].startswith("error: no label matches 'dmeo@laptop'")
+    assert err.splitlines()[1].startswith("hint: there is: demo/1.9-cpu@laptop")
+
+
+def test_every_mistake_of_a_site_is_a_line(
+    site_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (site_folder / "stacks" / "a.yaml").write_text("name: 1\nnaem: a\n")
+
+    code, _, err = run(capsys, "list")
+
+    assert code == ExitCode.USAGE
+    assert "error: stacks/a.yaml:1:7: 'name' must be text; write '1' in quotes" in err.splitlines()
+    assert "error: stacks/a.yaml:2:1: unknown key 'naem' (did you mean 'name'?)" in err.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("args", "expected"),
+    [
+        (["pln"], "error: no command 'pln' (did you mean 'plan'?)\nhint: stackwright --help\n"),
+        (["show"], "error: Missing argument 'LABEL'.\nhint: stackwright show --help\n"),
+        (
+            ["schema"],
+            "error: name one kind of file, or give --write DIR, or --check DIR\n"
+            "hint: stackwright schema --help\n",
+        ),
+    ],
+)
+def test_usage_errors(args: list[str], expected: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(capsys, *args) == (ExitCode.USAGE, "", expected)
+
+
+def test_a_bug_is_never_a_pass_and_asks_for_a_report() -> None:
+    error = as_stackwright_error(ZeroDivisionError("division by zero"))
+
+    assert str(error) == "internal error: ZeroDivisionError: division by zero"
+    assert error.code == ExitCode.INVALID
+
+
+def test_debug_shows_the_traceback() -> None:
+    with pytest.raises(Exception, match="no label matches"):
+        main(["--debug", "show", "dmeo@laptop"])
+
+
+def test_init_makes_a_site_that_plans(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(capsys, "init", str(tmp_path / "mysite"))[0] == ExitCode.OK
+    assert run(capsys, "--site", str(tmp_path / "mysite"), "plan")[0] == ExitCode.OK
+
+
+@pytest.mark.parametrize("name", [module.rstrip("_") for module in COMMANDS])
+def test_every_command_has_help_with_an_example(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, _ = run(capsys, name, "--help")
+
+    assert code == ExitCode.OK
+    assert f"  stackwright {name} " in out or f"  stackwright {name}\n" in out
+
+
+def test_help_starts_without_the_slow_libraries() -> None:
+    script = (
+        "import sys; from stackwright.cli import main; main(['--help'])\n"
+        "slow = {'pydantic', 'rich', 'yaml', 'cryptography', 'archspec', 'jinja2'}\n"
+        "sys.exit(str(slow & sys.modules.keys()) if slow & sys.modules.keys() else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
+
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_reader_that_goes_away_is_no_error() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "stackwright", "plan", "*@*", "--json"]
+
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, check=False)
+
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (ExitCode.FAIL, b"")

@@ -1,0 +1,88 @@
+"""The environment policy that ships: typed, sourced, and strict about typos."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from stackwright.environment import Setting, Table, cautions, load_table, problem
+
+
+@pytest.fixture(scope="module")
+def table() -> Table:
+    return load_table(Path(__file__).parents[2] / "systems" / "policy" / "environment.yaml")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "NCCL_NET_GDR_LEVEL=PHB",
+        "OMP_NUM_THREADS=8",
+        "OMP_PROC_BIND=false",
+        "KMP_BLOCKTIME=infinite",
+        "MALLOC_CONF=thp:always,dirty_decay_ms:-1",
+        "FI_CXI_DISABLE_HOST_REGISTER=1",
+        "LD_PRELOAD=/usr/lib/libjemalloc.so.2",
+        "NCCL_SOCKET_IFNAME=^docker0,lo",
+    ],
+)
+def test_legal_settings(table: Table, text: str) -> None:
+    name, value = text.split("=", 1)
+
+    assert problem(Setting(name=name, value=value), table) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("NCCL_NET_GDR_LEVEL=PBH", "(did you mean 'PHB'?)"),
+        ("OMP_NUM_THREADS=0", "a whole number from 1"),
+        ("OMP_NUM_THREADS=four", "a whole number from 1"),
+        ("OMP_WAIT_POLICY=pasive", "(did you mean 'passive'?)"),
+        ("OMP_NUM_TREADS=4", "(did you mean 'OMP_NUM_THREADS'?)"),
+        ("PYTHONNOUSERSITE=0", "one of 1"),
+        ("FI_CXI_DISABLE_HOST_REGISTER=yes", "0 or 1"),
+        ("LD_PRELOAD=libjemalloc.so", "an absolute path"),
+        ("MALLOC_CONF=thp=always", "text like"),
+        ("HDF5_USE_FILE_LOCKING=false", "(did you mean 'FALSE'?)"),
+    ],
+)
+def test_illegal_settings_say_what_is_legal(table: Table, text: str, expected: str) -> None:
+    name, value = text.split("=", 1)
+
+    assert expected in str(problem(Setting(name=name, value=value), table))
+
+
+def test_a_stack_may_declare_a_variable_of_its_own_but_not_redefine_one(table: Table) -> None:
+    own = Setting(name="DEMO_CACHE", value="off", own=True, why="It is shared.")
+    redefined = Setting(name="OMP_NUM_THREADS", value="many", own=True, why="I want to.")
+
+    assert problem(own, table) is None
+    assert "remove 'own'" in str(problem(redefined, table))
+
+
+@pytest.mark.parametrize(("version", "flagged"), [("2.22.3", 0), ("2.23.4", 1), ("2.27.3", 1)])
+def test_nccl_cross_nic_is_flagged_since_2_23(table: Table, version: str, flagged: int) -> None:
+    components = table.versions({"nvidia-nccl-cu12": version})
+
+    found = [*cautions([Setting(name="NCCL_CROSS_NIC", value="1")], table, components)]
+
+    assert len(found) == flagged
+
+
+def test_a_variable_without_effect_is_flagged(table: Table) -> None:
+    setting = Setting(name="TORCH_NCCL_ASYNC_ERROR_HANDLING", value="1")
+
+    assert [*cautions([setting], table, {"torch": "2.1.0"})] == [
+        "TORCH_NCCL_ASYNC_ERROR_HANDLING has no effect with torch 2.1.0 (it needs >=2.2)"
+    ]
+    assert [*cautions([setting], table, {})] == []
+
+
+def test_every_variable_can_be_set_to_something_legal(table: Table) -> None:
+    """An enum without values or a pattern without text would refuse everything."""
+    for name, variable in table.variables.items():
+        assert variable.type != "enum" or variable.values, name
+        assert (variable.type == "pattern") == (variable.pattern is not None), name
+        assert variable.source.startswith("https://"), name

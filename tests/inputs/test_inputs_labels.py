@@ -1,0 +1,119 @@
+"""Labels: a grammar that reads back what it writes, and patterns that never guess."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stackwright.errors import StackwrightError
+from stackwright.labels import NAME, VARIANT, VERSION, Label, parse, pick, select
+
+labels = st.builds(
+    Label,
+    st.from_regex(NAME, fullmatch=True),
+    st.from_regex(VERSION, fullmatch=True),
+    st.from_regex(VARIANT, fullmatch=True),
+    st.from_regex(NAME, fullmatch=True),
+)
+
+KNOWN = [
+    parse(text)
+    for text in (
+        "pytorch/2.13.0-cpu@local",
+        "pytorch/2.13.0-cpu@perlmutter-gpu",
+        "pytorch/2.13.0-cuda@perlmutter-gpu",
+        "pytorch/2.14.0-rc1-cpu@local",
+        "jax/0.10.2-cpu@local",
+    )
+]
+
+
+@given(labels)
+def test_a_label_reads_back_as_itself(label: Label) -> None:
+    assert parse(str(label)) == label
+
+
+@given(labels)
+def test_a_complete_label_selects_itself_alone(label: Label) -> None:
+    assert select(str(label), {label, *KNOWN}) == (label,)
+
+
+@given(st.text(max_size=40))
+def test_whatever_parses_is_written_the_same_way(text: str) -> None:
+    try:
+        label = parse(text)
+    except StackwrightError:
+        return
+    assert str(label) == text
+
+
+def test_the_variant_is_what_follows_the_last_dash() -> None:
+    label = parse("pytorch/2.14.0-rc1-cpu@perlmutter-gpu")
+
+    assert (label.version, label.variant, label.system) == ("2.14.0-rc1", "cpu", "perlmutter-gpu")
+    assert label.module == "pytorch/2.14.0-rc1-cpu"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "pytorch",
+        "pytorch/2.13.0@local",
+        "a/1-cpu@b@c",
+        "a/1-c/../x@l",
+        "a/1-cpu@b\n",
+        "A/1-c@l",
+    ],
+)
+def test_anything_else_is_not_a_label(text: str) -> None:
+    with pytest.raises(StackwrightError, match="is not a label"):
+        parse(text)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("jax", ["jax/0.10.2-cpu@local"]),
+        ("jax/*@*", ["jax/0.10.2-cpu@local"]),
+        ("pytorch/2.14*", ["pytorch/2.14.0-rc1-cpu@local"]),
+        ("pytorch/2.13.0@local", ["pytorch/2.13.0-cpu@local"]),
+        ("pytorch/*-cuda", ["pytorch/2.13.0-cuda@perlmutter-gpu"]),
+        ("p*/2.13.0-cpu@*", ["pytorch/2.13.0-cpu@local", "pytorch/2.13.0-cpu@perlmutter-gpu"]),
+        ("*@local", [str(label) for label in sorted(KNOWN) if label.system == "local"]),
+    ],
+)
+def test_patterns(pattern: str, expected: list[str]) -> None:
+    assert [str(label) for label in select(pattern, KNOWN)] == expected
+
+
+def test_a_system_left_out_is_never_guessed() -> None:
+    with pytest.raises(StackwrightError) as caught:
+        select("pytorch/2.13.0-cpu", KNOWN)
+
+    assert (
+        caught.value.what == "'pytorch/2.13.0-cpu' doesn't say which system: local, perlmutter-gpu"
+    )
+    assert caught.value.hint == (
+        "write 'pytorch/2.13.0-cpu@local', or 'pytorch/2.13.0-cpu@*' for all of them"
+    )
+
+
+def test_one_label_is_wanted_and_several_match() -> None:
+    with pytest.raises(StackwrightError) as caught:
+        pick("pytorch@local", KNOWN)
+
+    assert caught.value.what == "'pytorch@local' is ambiguous"
+    assert caught.value.hint == (
+        "choose one of: pytorch/2.13.0-cpu@local, pytorch/2.14.0-rc1-cpu@local"
+    )
+
+
+def test_an_unknown_label_suggests_and_lists() -> None:
+    with pytest.raises(StackwrightError) as caught:
+        select("pytroch/2.13.0-cpu@local", KNOWN)
+
+    assert "did you mean 'pytorch/2.13.0-cpu@local'?" in caught.value.what
+    assert caught.value.hint is not None
+    assert "jax/0.10.2-cpu@local" in caught.value.hint
