@@ -373,6 +373,14 @@ def test_a_hang_leaves_the_stack_of_every_rank(tmp_path: Path) -> None:
         assert "waits_for_ever" in (tmp_path / path).read_text()
 
 
+def test_a_stack_file_that_nobody_wrote_to_is_no_evidence(tmp_path: Path) -> None:
+    write_job(tmp_path, case("fine", EMIT + "open(f'{out}/rank-0.stack', 'w').close()"))
+
+    (record,) = run(tmp_path)
+
+    assert list(record["logs"]) == ["logs/fine/0-candidate/output.log"]
+
+
 def test_processes_that_outlive_their_run_are_ended_and_noted(tmp_path: Path) -> None:
     sloppy = EMIT + "emit(0, {'session': os.getsid(0)})" + DESCENDANTS
     write_job(tmp_path, case("sloppy", sloppy))

@@ -74,14 +74,19 @@ def collect(out: Path, keep: Path) -> tuple[list[list[Any]], list[str]]:
         if problem:
             problems.append(problem)
             _keep(path, keep, 2 * RANK_BYTES)
-    for path in _matching(out, STACK_FILE):
+    for path in _dumped_stacks(out):
         _keep(path, keep, STACK_BYTES)
     return ranks, problems
 
 
 def stacks(out: Path) -> int:
     """How many ranks have dumped their stack."""
-    return sum(1 for path in _matching(out, STACK_FILE) if path.stat().st_size)
+    return len(_dumped_stacks(out))
+
+
+def _dumped_stacks(out: Path) -> list[Path]:
+    """A rank opens its file when it begins; only one that was asked writes to it."""
+    return [path for path in _matching(out, STACK_FILE) if path.lstat().st_size]
 
 
 def _matching(folder: Path, pattern: re.Pattern[str]) -> list[Path]:
