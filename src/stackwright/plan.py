@@ -7,7 +7,6 @@ time, and no fact that may change without a rebuild (a version's status, the sto
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Literal
 
@@ -93,15 +92,6 @@ class Plan(Model):
         return self.model_dump(mode="json", by_alias=True)
 
 
-@dataclass(frozen=True)
-class Change:
-    """One field that differs between two plans; None where a plan lacks it."""
-
-    field: str
-    old: str | None
-    new: str | None
-
-
 def resolve(site: Site, label: Label) -> Plan:
     """Resolve a label that the site knows.
 
@@ -129,7 +119,7 @@ def resolve(site: Site, label: Label) -> Plan:
         kernel=stack.kernel,
         base=system.base.model_copy(update={"packages": tuple(sorted(system.base.packages))}),
         machine=_machine(system),
-        templates={name: site.folder_hash(name) for name in PROVIDERS[release.provider].templates},
+        templates={name: site.content_hash(name) for name in PROVIDERS[release.provider].templates},
         suite=stack.suite,
         lock_digest=site.lock_hash(label),
     )
@@ -151,16 +141,6 @@ def warnings(site: Site, label: Label) -> tuple[str, ...]:
     return tuple(cautions(release.settings, site.environment, site.environment.versions(pins)))
 
 
-def compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Change, ...]:
-    """The fields that differ between two plans in JSON form, by name."""
-    before, after = dict(_flat("", old)), dict(_flat("", new))
-    return tuple(
-        Change(field, before.get(field), after.get(field))
-        for field in sorted(before.keys() | after.keys())
-        if before.get(field) != after.get(field)
-    )
-
-
 def _variables(site: Site, release: Release) -> Iterator[Variable]:
     known = site.environment.variables
     for setting in release.settings:
@@ -169,7 +149,7 @@ def _variables(site: Site, release: Release) -> Iterator[Variable]:
 
 
 def _overlay(site: Site, folder: str | None) -> Overlay | None:
-    return Overlay(folder=folder, digest=site.folder_hash(folder)) if folder else None
+    return Overlay(folder=folder, digest=site.content_hash(folder)) if folder else None
 
 
 def _machine(system: System) -> Machine:
@@ -183,26 +163,3 @@ def _machine(system: System) -> Machine:
         modules=system.module.system,
         injections=tuple(sorted(system.injections, key=lambda injection: injection.name)),
     )
-
-
-def _flat(field: str, value: Any) -> Iterator[tuple[str, str]]:
-    """Leaves by their dotted names; an element of a list is named by itself or by its name."""
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            yield from _flat(f"{field}.{key}" if field else key, inner)
-    elif isinstance(value, list):
-        for item in value:
-            if isinstance(item, Mapping):
-                name = item.get("name") or item.get("model")
-                yield from _flat(f"{field}[{name}]", item)
-            else:
-                yield f"{field}[{_requirement_name(item)}]", str(item)
-    elif value is not None:
-        yield field, str(value)
-
-
-def _requirement_name(item: object) -> str:
-    """The part of a requirement that stays when its version changes."""
-    text = str(item)
-    end = next((i for i, c in enumerate(text) if not (c.isalnum() or c in "._-")), len(text))
-    return text[:end] or text

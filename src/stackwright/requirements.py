@@ -22,8 +22,8 @@ class Need:
 class Provider:
     """How a framework gets into a stack.
 
-    ``read`` raises ValueError with one line; ``templates`` are the site's folders that decide
-    what is built.
+    ``read`` raises ValueError with one line; ``templates`` are the site's files and folders that
+    decide what is built.
     """
 
     read: Callable[[str], Need]
@@ -53,6 +53,9 @@ def read_pep508(text: str) -> Need:
     return Need(name, f"{name}{extras}{versions}", exact)
 
 
+# Every prefix carries its tree hash, so the script that computes it decides what is built too.
+TREE_HASH = "validation/cases/tree_hash.py"
+
 PROVIDERS: Mapping[str, Provider] = {
-    "wheel": Provider(read_pep508, "torch==2.13.0", ("images", "modules")),
+    "wheel": Provider(read_pep508, "torch==2.13.0", ("images", "modules", TREE_HASH)),
 }

@@ -6,8 +6,6 @@ else the content that ships with Stackwright is read, and never written.
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -17,12 +15,12 @@ from stackwright.canonical import hash_file, hash_folder
 from stackwright.environment import Table, load_table, problem
 from stackwright.errors import ManyErrors, StackwrightError
 from stackwright.labels import Label
-from stackwright.stacks import Stack, load_stack, placed_overlays, placed_settings
+from stackwright.stackfile import load_stack, placed_overlays, placed_settings
+from stackwright.stacks import Stack
 from stackwright.suggest import did_you_mean
 from stackwright.systems import System, load_system
 from stackwright.yamlfile import Document, many_errors
 
-FOLDERS = ("stacks", "systems", "recipes", "images", "modules", "validation")
 _MARKS = ("stacks", "systems")
 
 T = TypeVar("T")
@@ -112,11 +110,12 @@ class Site:
         """
         return self._file("validation/suites", name)
 
-    def folder_hash(self, folder: str) -> str:
-        """The hash of a folder of the site, computed once."""
-        if folder not in self._hashes:
-            self._hashes[folder] = hash_folder(self.root / folder)
-        return self._hashes[folder]
+    def content_hash(self, name: str) -> str:
+        """The hash of a file or a folder of the site, computed once."""
+        if name not in self._hashes:
+            path = self.root / name
+            self._hashes[name] = hash_file(path) if path.is_file() else hash_folder(path)
+        return self._hashes[name]
 
     def _stack_errors(self, document: Document[Stack]) -> Iterator[StackwrightError]:
         """What is wrong with a stack in the light of the site's other files."""
@@ -168,47 +167,8 @@ def shipped_content() -> Path:
     return inside if inside.is_dir() else package.parents[1]
 
 
-def init_site(target: Path) -> None:
-    """Give a centre its own copy of the shipped content, whole or not at all.
-
-    Raises:
-        StackwrightError: the target exists and isn't an empty folder, or can't be written.
-    """
-    if target.is_symlink() or (target.exists() and not _is_empty(target)):
-        raise StackwrightError(
-            f"{target} is there already and not an empty folder",
-            hint="name a new folder: stackwright init mysite",
-        )
-    if target.resolve() == Path.cwd():
-        raise StackwrightError(
-            "the current directory can't be replaced while you are in it",
-            hint="name a new folder: stackwright init mysite",
-        )
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as scratch:
-            whole = Path(scratch, "site")
-            _copy_content(shipped_content(), whole)
-            whole.replace(target)
-    except OSError as error:
-        raise StackwrightError(f"can't make a site in {target}: {error.strerror}") from error
-
-
-def _copy_content(source: Path, whole: Path) -> None:
-    leave = shutil.ignore_patterns("__pycache__", "*.pyc")
-    for folder in FOLDERS:
-        if (source / folder).is_dir():
-            shutil.copytree(source / folder, whole / folder, symlinks=True, ignore=leave)
-        else:
-            (whole / folder).mkdir(parents=True)
-
-
 def _is_site(folder: Path) -> bool:
     return all((folder / mark).is_dir() for mark in _MARKS)
-
-
-def _is_empty(folder: Path) -> bool:
-    return folder.is_dir() and not any(folder.iterdir())
 
 
 def _stems(folder: Path) -> tuple[str, ...]:

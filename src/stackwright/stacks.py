@@ -9,22 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
 from stackwright.environment import Setting
-from stackwright.errors import StackwrightError
 from stackwright.fields import Folder, Line, Model, Name, Prose, Text, Url, VariantName, VersionName
 from stackwright.requirements import PROVIDERS, Need
 from stackwright.suggest import did_you_mean
-from stackwright.yamlfile import Document, load_document, many_errors
 
 Status = Literal["ga", "deprecated", "retired"]
 Mpi = Literal["mpich", "openmpi", "none"]
 Vendor = Literal["nvidia", "amd", "intel"]
-Place = tuple[str | int, ...]
 ProviderName = Annotated[str, Field(json_schema_extra={"enum": sorted(PROVIDERS)})]
 
 
@@ -156,93 +152,3 @@ def release_of(stack: Stack, version: str, variant: str) -> Release:
         mpi=changes.mpi or base.mpi,
         gpu=base.gpu,
     )
-
-
-def load_stack(path: Path) -> Document[Stack]:
-    """Read a stack file and check what its parts say about each other.
-
-    Raises:
-        ManyErrors: every mistake in the file, each with its place.
-    """
-    document = load_document(path, Stack)
-    if errors := [*_problems(document, path.stem)]:
-        raise many_errors(errors)
-    return document
-
-
-def placed_settings(stack: Stack) -> Iterator[tuple[Place, Setting]]:
-    """Every setting in a stack file, with the path to it."""
-    for place, holder in (*_profile_places(stack), *_variant_places(stack)):
-        for index, setting in enumerate(holder.environment):
-            yield (*place, "environment", index), setting
-
-
-def placed_overlays(stack: Stack) -> Iterator[tuple[Place, str]]:
-    """Every overlay in a stack file, with the path to it."""
-    for place, holder in _variant_places(stack):
-        if holder.overlay:
-            yield (*place, "overlay"), holder.overlay
-
-
-def _profile_places(stack: Stack) -> Iterator[tuple[Place, Profile]]:
-    for name, profile in stack.tuning.items():
-        yield ("tuning", name), profile
-
-
-def _variant_places(stack: Stack) -> Iterator[tuple[Place, Variant | Changes]]:
-    for name, variant in stack.variants.items():
-        yield ("variants", name), variant
-    for version, entry in stack.versions.items():
-        for name, changes in entry.variants.items():
-            yield ("versions", version, "variants", name), changes
-
-
-def _problems(document: Document[Stack], stem: str) -> Iterator[StackwrightError]:
-    stack = document.value
-    if stack.name != stem:
-        what = f"the stack is called '{stack.name}' but its file '{stem}.yaml'"
-        yield document.error(what, "name", hint=f"rename one of them: name: {stem}")
-    for variant, entry in stack.variants.items():
-        yield from _requirements(document, entry, entry.provider, ("variants", variant))
-        yield from _profiles(document, entry.tuning, ("variants", variant, "tuning"))
-    for version, variant in stack.releases():
-        place = ("versions", version, "variants", variant)
-        if variant not in stack.variants:
-            guess = did_you_mean(variant, stack.variants)
-            yield document.error(f"variant '{variant}' is not under 'variants'{guess}", *place)
-            continue
-        changes = stack.versions[version].variants[variant]
-        yield from _requirements(document, changes, stack.variants[variant].provider, place)
-        yield from _profiles(document, changes.tuning or (), (*place, "tuning"))
-        if not (stack.variants[variant].frameworks or changes.frameworks):
-            yield document.error("no framework, here or in the variant", *place)
-
-
-def _requirements(
-    document: Document[Stack], holder: Variant | Changes, provider: str, place: Place
-) -> Iterator[StackwrightError]:
-    for kind in ("frameworks", "packages"):
-        seen: set[str] = set()
-        for index, text in enumerate(getattr(holder, kind)):
-            where = (*place, kind, index)
-            try:
-                need = PROVIDERS[provider].read(text)
-            except ValueError as error:
-                yield document.error(str(error), *where)
-                continue
-            if kind == "frameworks" and need.version is None:
-                example = PROVIDERS[provider].example
-                yield document.error(f"{text!r} must pin one version, as in {example}", *where)
-            if need.name in seen:
-                yield document.error(f"'{need.name}' is required twice", *where)
-            seen.add(need.name)
-
-
-def _profiles(
-    document: Document[Stack], names: tuple[str, ...], place: Place
-) -> Iterator[StackwrightError]:
-    known = document.value.tuning
-    for index, name in enumerate(names):
-        if name not in known:
-            what = f"no tuning profile '{name}'{did_you_mean(name, known)}"
-            yield document.error(what, *place, index)

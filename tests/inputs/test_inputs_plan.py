@@ -12,7 +12,8 @@ import pytest
 
 from stackwright.canonical import canonical_json, hash_bytes
 from stackwright.labels import parse
-from stackwright.plan import Plan, compare, plan_hash, resolve, warnings
+from stackwright.plan import Plan, plan_hash, resolve, warnings
+from stackwright.plandiff import compare
 from stackwright.site import Site
 
 CPU = parse("demo/2.10-cpu@laptop")
@@ -132,6 +133,12 @@ def test_equal_inputs_give_an_equal_hash(site_folder: Path, change: Callable[[Pa
         ),
         ("images/Containerfile.j2", "base", "other", "templates.images"),
         ("modules/module.lua.j2", "demo", "other", "templates.modules"),
+        (
+            "validation/cases/tree_hash.py",
+            "site",
+            "sight",
+            "templates.validation/cases/tree_hash.py",
+        ),
     ],
 )
 def test_a_changed_input_changes_the_hash_and_is_named(

@@ -8,8 +8,9 @@ import pytest
 
 from stackwright.errors import StackwrightError
 from stackwright.labels import parse
+from stackwright.newsite import FOLDERS, init_site
 from stackwright.plan import plan_hash, resolve
-from stackwright.site import FOLDERS, Site, find_site, init_site, shipped_content
+from stackwright.site import Site, find_site, shipped_content
 from stackwright.systems import store_path
 
 
@@ -66,7 +67,7 @@ def test_init_leaves_nothing_behind_when_it_fails(
     def fail(*args: object, **kwargs: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("stackwright.site.shutil.copytree", fail)
+    monkeypatch.setattr("stackwright.newsite.shutil.copytree", fail)
 
     with pytest.raises(StackwrightError, match="No space left on device"):
         init_site(tmp_path / "mysite")

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from stackwright.cli.context import Context
 from stackwright.labels import Label
-from stackwright.plan import Change, Plan, compare, plan_hash, resolve
+from stackwright.plan import Plan, plan_hash, resolve
+from stackwright.plandiff import Change, compare
 from stackwright.stacks import Version
 from stackwright.states import State, StoreFacts, read_facts, read_plan, state_of
 

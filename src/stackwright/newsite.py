@@ -1,0 +1,51 @@
+"""A centre's own copy of the shipped content."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from stackwright.errors import StackwrightError
+from stackwright.site import shipped_content
+
+FOLDERS = ("stacks", "systems", "recipes", "images", "modules", "validation")
+
+
+def init_site(target: Path) -> None:
+    """Give a centre its own copy of the shipped content, whole or not at all.
+
+    Raises:
+        StackwrightError: the target exists and isn't an empty folder, or can't be written.
+    """
+    if target.is_symlink() or (target.exists() and not _is_empty(target)):
+        raise StackwrightError(
+            f"{target} is there already and not an empty folder",
+            hint="name a new folder: stackwright init mysite",
+        )
+    if target.resolve() == Path.cwd():
+        raise StackwrightError(
+            "the current directory can't be replaced while you are in it",
+            hint="name a new folder: stackwright init mysite",
+        )
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as scratch:
+            whole = Path(scratch, "site")
+            _copy_content(shipped_content(), whole)
+            whole.replace(target)
+    except OSError as error:
+        raise StackwrightError(f"can't make a site in {target}: {error.strerror}") from error
+
+
+def _copy_content(source: Path, whole: Path) -> None:
+    leave = shutil.ignore_patterns("__pycache__", "*.pyc")
+    for folder in FOLDERS:
+        if (source / folder).is_dir():
+            shutil.copytree(source / folder, whole / folder, symlinks=True, ignore=leave)
+        else:
+            (whole / folder).mkdir(parents=True)
+
+
+def _is_empty(folder: Path) -> bool:
+    return folder.is_dir() and not any(folder.iterdir())

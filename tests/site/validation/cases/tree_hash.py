@@ -1,0 +1,1 @@
+"""Stands for the tree hash in the test site."""
