@@ -1,0 +1,232 @@
+"""Suite files: which cases run, how they are launched, and what each has to show.
+
+A suite is a YAML file in validation/suites/; its scripts lie in validation/cases/. A case of a
+suite is written once and expands to one concrete case per launch and channel, with an id such as
+`gradients.torchrun-2.image`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
+
+from stackwright.canonical import hash_file, hash_folder, hash_value
+from stackwright.errors import StackwrightError
+from stackwright.fields import Line, Model, Name, Value, Word
+from stackwright.suggest import did_you_mean
+from stackwright.validation.rule import check_looks
+from stackwright.yamlfile import Document, load_document, many_errors
+
+Channel = Literal["image", "module"]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+
+PAYLOAD_FOLDERS = ("cases", "probes")
+PLACEHOLDER = re.compile(r"@([A-Z]+)@")
+DRIVERS_PLACEHOLDERS = frozenset({"OUT", "NAME", "NONCE"})
+"""Filled in by the driver for each run, not here."""
+
+
+class Launch(Model):
+    """How many processes a case has, of how many threads each, and what starts them."""
+
+    launcher: Literal["none", "torchrun", "mpirun"]
+    ranks: PositiveInt
+    threads: PositiveInt
+
+    @model_validator(mode="after")
+    def _none_starts_one(self) -> Launch:
+        if self.launcher == "none" and self.ranks > 1:
+            raise ValueError(f"launcher 'none' starts 1 rank, not {self.ranks}: use torchrun")
+        return self
+
+
+class Metric(Model):
+    """A figure that a case reports, and the ceiling that it is held against (docs/formats.md)."""
+
+    name: Word
+    unit: Line
+    direction: Literal["higher", "lower"] = "higher"
+    delta: Fraction = 0.05
+    roofline: Word | None = None
+    floor: Fraction | None = None
+    roofline_floor: PositiveFloat | None = None
+
+    @model_validator(mode="after")
+    def _whole_or_no_ceiling(self) -> Metric:
+        given = [v is not None for v in (self.roofline, self.floor, self.roofline_floor)]
+        if any(given) and not all(given):
+            raise ValueError("'roofline', 'floor' and 'roofline_floor' go together: give all three")
+        return self
+
+
+class Case(Model):
+    """A script with its arguments, run once per launch and channel."""
+
+    name: Name
+    script: Name
+    args: tuple[Value, ...] = ()
+    launches: tuple[Launch, ...] = Field(min_length=1)
+    channels: tuple[Channel, ...] = Field(min_length=1)
+    timeout_s: PositiveInt
+    looks: tuple[PositiveInt, ...] = ()
+    checks: tuple[Word, ...] = ()
+    metrics: tuple[Metric, ...] = ()
+
+    @field_validator("looks")
+    @classmethod
+    def _looks_can_decide(cls, looks: tuple[int, ...]) -> tuple[int, ...]:
+        if looks:
+            check_looks(looks)
+        return looks
+
+    @model_validator(mode="after")
+    def _shows_something(self) -> Case:
+        if not self.checks and not self.metrics:
+            raise ValueError(
+                "no 'checks' and no 'metrics': a case that shows nothing always passes"
+            )
+        if bool(self.looks) != bool(self.metrics):
+            raise ValueError("'looks' and 'metrics' go together: pairs of runs compare metrics")
+        for kind, names in (("checks", self.checks), ("metrics", [m.name for m in self.metrics])):
+            if twice := _repeated(names):
+                raise ValueError(f"{kind} named twice: {', '.join(twice)}")
+        return self
+
+
+class Suite(Model):
+    """A named set of cases."""
+
+    name: Name
+    summary: Line
+    cases: tuple[Case, ...] = Field(min_length=1)
+
+
+@dataclass(frozen=True)
+class ConcreteCase:
+    """One case of a job: the fields of docs/formats.md that a suite decides."""
+
+    id: str
+    script: str
+    args: tuple[str, ...]
+    channel: Channel
+    launch: Launch
+    timeout_s: int
+    looks: tuple[int, ...]
+    checks: tuple[str, ...]
+    metrics: tuple[Metric, ...]
+
+
+def load_suite(path: Path) -> Suite:
+    """Read a suite from `validation/suites/<name>.yaml`.
+
+    Raises:
+        ManyErrors: every mistake in the file, in its place; also scripts that don't exist and
+            cases that would expand to the same id.
+    """
+    document = load_document(path, Suite)
+    if errors := [*_name_errors(document, path), *_script_errors(document, path)]:
+        raise many_errors(errors)
+    if errors := list(_id_errors(document)):
+        raise many_errors(errors)
+    return document.value
+
+
+def expand(suite: Suite, values: Mapping[str, str]) -> tuple[ConcreteCase, ...]:
+    """Give the suite's concrete cases, in the order of the file.
+
+    Args:
+        suite: a loaded suite.
+        values: what `@WORD@` in an argument stands for, beside the launch's own `@RANKS@` and
+            `@THREADS@`. The suites shipped use `@VERSIONS@`: the frameworks as
+            `torch=2.13.0+cpu,numpy=2.4.6`.
+
+    Raises:
+        StackwrightError: an argument holds a placeholder that nothing fills.
+    """
+    return tuple(
+        ConcreteCase(
+            id=_id(case, launch, channel),
+            script=case.script,
+            args=tuple(_fill(case, arg, launch, values) for arg in case.args),
+            channel=channel,
+            launch=launch,
+            timeout_s=case.timeout_s,
+            looks=case.looks,
+            checks=case.checks,
+            metrics=case.metrics,
+        )
+        for case, launch, channel in _combinations(suite)
+    )
+
+
+def suite_digest(path: Path) -> str:
+    """Hash a suite's file."""
+    return hash_file(path)
+
+
+def payload_digest(validation: Path) -> str:
+    """Hash everything that a case may run: names and bytes below cases/ and probes/."""
+    return hash_value({folder: hash_folder(validation / folder) for folder in PAYLOAD_FOLDERS})
+
+
+def _combinations(suite: Suite) -> Iterator[tuple[Case, Launch, Channel]]:
+    for case in suite.cases:
+        for launch in case.launches:
+            for channel in case.channels:
+                yield case, launch, channel
+
+
+def _id(case: Case, launch: Launch, channel: Channel) -> str:
+    return f"{case.name}.{launch.launcher}-{launch.ranks}.{channel}"
+
+
+def _fill(case: Case, arg: str, launch: Launch, values: Mapping[str, str]) -> str:
+    known = {**values, "RANKS": str(launch.ranks), "THREADS": str(launch.threads)}
+
+    def value(match: re.Match[str]) -> str:
+        word = match[1]
+        if word in DRIVERS_PLACEHOLDERS:
+            return match[0]
+        if word not in known:
+            raise StackwrightError(
+                f"case '{case.name}': nothing fills '@{word}@' in the argument '{arg}'",
+                hint=f"use one of {', '.join(f'@{k}@' for k in sorted(known))}",
+            )
+        return known[word]
+
+    return PLACEHOLDER.sub(value, arg)
+
+
+def _name_errors(document: Document[Suite], path: Path) -> Iterator[StackwrightError]:
+    name = document.value.name
+    if name != path.stem:
+        hint = f"write 'name: {path.stem}', or rename the file to {name}.yaml"
+        yield document.error(f"suite '{name}' lies in {path.name}", "name", hint=hint)
+
+
+def _script_errors(document: Document[Suite], path: Path) -> Iterator[StackwrightError]:
+    scripts = sorted(file.stem for file in (path.parent.parent / "cases").glob("*.py"))
+    for index, case in enumerate(document.value.cases):
+        if case.script not in scripts:
+            what = f"unknown script '{case.script}'{did_you_mean(case.script, scripts)}"
+            hint = f"write validation/cases/{case.script}.py (docs/adding-a-case.md)"
+            yield document.error(what, "cases", index, "script", hint=hint)
+
+
+def _id_errors(document: Document[Suite]) -> Iterator[StackwrightError]:
+    ids = [_id(*combination) for combination in _combinations(document.value)]
+    for twice in _repeated(ids):
+        names = [case.name for case in document.value.cases]
+        last = len(names) - 1 - names[::-1].index(twice.split(".")[0])
+        hint = "give one of the cases another name, or take out the repeated launch or channel"
+        yield document.error(f"two cases have the id '{twice}'", "cases", last, "name", hint=hint)
+
+
+def _repeated(names: list[str] | tuple[str, ...]) -> list[str]:
+    return [name for name, count in Counter(names).items() if count > 1]
