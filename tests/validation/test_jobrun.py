@@ -341,7 +341,7 @@ if os.fork() == 0:      # a daemon: no parent, no session of ours
 
 def test_a_hang_ends_within_its_timeout_and_nothing_of_it_survives(tmp_path: Path) -> None:
     pids = EMIT + DESCENDANTS + "time.sleep(0.5); emit(0, {'session': os.getsid(0)});" + HANG
-    write_job(tmp_path, case("hang", pids, timeout_s=2))
+    write_job(tmp_path, case("hang", pids, timeout_s=5))
 
     (record,) = run(tmp_path)
 
@@ -363,7 +363,7 @@ def test_a_hang_leaves_the_stack_of_every_rank(tmp_path: Path) -> None:
         "ranks = [subprocess.Popen([sys.executable, '-c', r, str(i)]) for i in (0, 1)]\n"
         "[p.wait() for p in ranks]\n"
     )
-    write_job(tmp_path, case("hang", both, ranks=2, timeout_s=2))
+    write_job(tmp_path, case("hang", both, ranks=2, timeout_s=5))
 
     (record,) = run(tmp_path)
 
@@ -698,7 +698,7 @@ def test_a_hung_container_is_removed_at_its_timeout(
     tmp_path: Path, engine: Engine, tiny_image: str
 ) -> None:
     script = 'echo \'{"t": "begin"}\' > $STACKWRIGHT_OUT/rank-0.jsonl; sleep 600 & sleep 600'
-    write_job(tmp_path, container_case("hangs", engine, tiny_image, script, 3))
+    write_job(tmp_path, container_case("hangs", engine, tiny_image, script, 8))
 
     (record,) = run(tmp_path)
 
