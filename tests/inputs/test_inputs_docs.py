@@ -1,0 +1,41 @@
+"""The examples of the documentation are files that work."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from stackwright.labels import parse
+from stackwright.plan import resolve
+from stackwright.site import Site
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    """The shipped stacks and systems, and the two of the documentation."""
+    for folder in ("stacks", "systems"):
+        shutil.copytree(ROOT / folder, tmp_path / folder)
+    for kind, name in (("stack", "jax"), ("system", "aurora-test")):
+        text = (ROOT / "docs" / f"adding-a-{kind}.md").read_text()
+        (example,) = re.findall(r"```yaml\n(# yaml-language-server.*?)```", text, re.DOTALL)
+        (tmp_path / f"{kind}s" / f"{name}.yaml").write_text(example)
+    return Site(tmp_path)
+
+
+def test_the_examples_resolve(site: Site) -> None:
+    plan = resolve(site, parse("jax/0.10.2-cpu@aurora-test"))
+
+    assert plan.frameworks == ("jax==0.10.2", "jaxlib==0.10.2")
+    assert plan.machine.target == "zen3"
+
+
+def test_the_example_of_a_variable_is_the_shipped_one() -> None:
+    text = (ROOT / "docs" / "adding-a-system.md").read_text()
+    example = text.split("```yaml\n")[-1].split("```")[0]
+
+    assert example in (ROOT / "systems" / "policy" / "environment.yaml").read_text()
