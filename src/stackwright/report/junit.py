@@ -17,6 +17,7 @@ from stackwright.report.model import ReportData
 from stackwright.report.text import printable
 from stackwright.report.verdicts import Verdict, verdict
 
+_DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>'
 _ELEMENT = {"FAIL": "failure", "INCONCLUSIVE": "failure", "WAIVED": "skipped"}
 
 
@@ -48,7 +49,7 @@ def render_junit(data: ReportData) -> str:
         root.set(key, str(counts[key]))
     root.append(suite)
     ET.indent(root)
-    return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+    return f"{_DECLARATION}\n{ET.tostring(root, encoding='unicode')}\n"
 
 
 def _whole(data: ReportData) -> ET.Element:
