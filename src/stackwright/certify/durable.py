@@ -16,6 +16,15 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def make_public_folder(folder: Path) -> None:
+    """Create a folder, and those above it, that everyone may enter whatever the umask."""
+    if folder.is_dir():
+        return
+    make_public_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    folder.chmod(0o755)
+
+
 def write_synced(path: Path, data: bytes, mode: int = 0o644) -> None:
     """Create ``path`` (which must not exist) with exactly this mode, and flush it."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
@@ -35,7 +44,7 @@ def publish_new(path: Path, data: bytes, mode: int = 0o644, *, scratch: Path | N
     Raises:
         FileExistsError: there is one already; it is left as it was.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_public_folder(path.parent)
     with tempfile.TemporaryDirectory(prefix=".new-", dir=scratch or path.parent) as folder:
         draft = Path(folder, "draft")
         write_synced(draft, data, mode)

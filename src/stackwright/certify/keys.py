@@ -99,7 +99,6 @@ def create_pair(folder: Path, name: str) -> PrivateKey:
     Raises:
         StackwrightError: if either is there already; nothing is ever overwritten.
     """
-    folder.mkdir(mode=0o755, parents=True, exist_ok=True)
     private, public = folder / f"{name}.key", folder / f"{name}.pub"
     if public.exists():
         raise _exists(public)

@@ -20,7 +20,12 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from stackwright.canonical import canonical_json, hash_bytes
-from stackwright.certify.durable import publish_new, sync_folder, write_synced
+from stackwright.certify.durable import (
+    make_public_folder,
+    publish_new,
+    sync_folder,
+    write_synced,
+)
 from stackwright.certify.strictjson import parse
 from stackwright.errors import ExitCode, Location, StackwrightError
 from stackwright.release.state import Generation
@@ -116,8 +121,8 @@ def recover(store: Store) -> None:
     Raises:
         StackwrightError: there is more than one crash can leave, so that somebody must look.
     """
-    store.path("work").mkdir(parents=True, exist_ok=True)
-    store.path("generations").mkdir(exist_ok=True)
+    make_public_folder(store.path("generations"))
+    store.path("work").mkdir(exist_ok=True)
     for draft in store.path("work").glob(f"{_DRAFT}*"):
         shutil.rmtree(draft)
     live = live_number(store) or 0

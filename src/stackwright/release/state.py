@@ -152,8 +152,7 @@ def next_rollback(
     """Return the generation in which ``stack`` is as it was before its last release.
 
     ``history`` is all of it: generation n at index n-1. Other stacks stay as they are. A second
-    rollback goes one release further back: a rollback
-    undoes a release, never another rollback.
+    rollback goes one release further back: it undoes a release, never another rollback.
 
     Raises:
         StackwrightError: the stack has no earlier release.

@@ -99,7 +99,8 @@ def test_everyone_can_read_a_release_whatever_the_umask(store: Store) -> None:
         do_release(store, built)
     finally:
         os.umask(before)
-    for path in store.path("generations/1").rglob("*"):
+    public = [*store.path("generations").rglob("*"), *store.path("certificates").rglob("*")]
+    for path in (store.path("generations"), store.path("certificates"), *public):
         if not path.is_symlink():
             assert path.stat().st_mode & 0o044 == 0o044, path
 

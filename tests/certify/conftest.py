@@ -1,0 +1,9 @@
+"""The gate's sample evidence serves here too."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+# tests/ is no package, and pytest puts only the folders of collected files on the path.
+sys.path.insert(0, str(Path(__file__).parents[1] / "validation"))

@@ -1,0 +1,106 @@
+"""Keys: private to their owner, never overwritten, P-256 only."""
+
+from __future__ import annotations
+
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+from certificate_samples import BUILDER, RELEASE
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from stackwright.certify.keys import TrustedKeys, create_pair, load_private, load_public
+from stackwright.errors import StackwrightError
+
+
+def test_a_new_pair_signs_and_verifies_after_loading(tmp_path: Path) -> None:
+    create_pair(tmp_path, "release")
+    signature = load_private(tmp_path / "release.key").sign(b"text")
+    public = load_public(tmp_path / "release.pub")
+    assert public.verifies(signature, b"text")
+    assert not public.verifies(signature, b"other text")
+    assert not public.verifies(b"no DER", b"text")
+
+
+def test_a_private_key_is_for_its_owner_alone(tmp_path: Path) -> None:
+    create_pair(tmp_path, "release")
+    assert stat.S_IMODE((tmp_path / "release.key").stat().st_mode) == 0o600
+    assert stat.S_IMODE((tmp_path / "release.pub").stat().st_mode) == 0o644
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["release.key", "release.pub"]
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o644])
+def test_a_private_key_that_others_can_read_is_refused(tmp_path: Path, mode: int) -> None:
+    create_pair(tmp_path, "release")
+    (tmp_path / "release.key").chmod(mode)
+    with pytest.raises(StackwrightError, match="others can read the private key") as caught:
+        load_private(tmp_path / "release.key")
+    assert f"chmod 600 {tmp_path}/release.key" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("left", ["release.key", "release.pub"])
+def test_a_key_is_never_overwritten(tmp_path: Path, left: str) -> None:
+    create_pair(tmp_path, "release")
+    for path in tmp_path.iterdir():
+        if path.name != left:
+            path.unlink()
+    before = (tmp_path / left).read_bytes()
+    with pytest.raises(StackwrightError, match="never overwritten"):
+        create_pair(tmp_path, "release")
+    assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [(left, before)]
+
+
+def test_the_key_id_is_that_of_openssl(tmp_path: Path) -> None:
+    key = create_pair(tmp_path, "release").public
+    der = ["openssl", "pkey", "-pubin", "-in", f"{tmp_path}/release.pub", "-outform", "DER"]
+    info = subprocess.run(der, check=True, capture_output=True).stdout
+    shown = subprocess.run(["sha256sum"], input=info, check=True, capture_output=True).stdout
+    assert shown.decode().split()[0] == key.id
+
+
+def test_a_missing_key_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(StackwrightError, match="No such file") as caught:
+        load_private(tmp_path / "builder.key")
+    assert caught.value.hint == "make one with: stackwright keys create builder"
+
+
+def test_another_curve_is_refused(tmp_path: Path) -> None:
+    key = ec.generate_private_key(ec.SECP384R1())
+    pem = key.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    (tmp_path / "release.pub").write_bytes(pem)
+    with pytest.raises(StackwrightError, match="not an ECDSA P-256 public key"):
+        load_public(tmp_path / "release.pub")
+
+
+def test_text_that_is_no_key_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "release.key"
+    path.write_bytes(b"secret")
+    path.chmod(0o600)
+    with pytest.raises(StackwrightError, match="not an unencrypted private key"):
+        load_private(path)
+    with pytest.raises(StackwrightError, match="not a public key"):
+        load_public(path)
+
+
+def test_one_key_cannot_be_builder_and_release_key() -> None:
+    with pytest.raises(StackwrightError, match="both a builder's and a release key"):
+        TrustedKeys(release=(RELEASE.public,), builder=(BUILDER.public, RELEASE.public))
+
+
+def test_a_replaced_key_stays_trusted_while_its_public_half_is_kept(tmp_path: Path) -> None:
+    old = create_pair(tmp_path, "release-2025").public
+    new = create_pair(tmp_path, "release").public
+    builder = create_pair(tmp_path, "builder").public
+    trusted = TrustedKeys.load(tmp_path)
+    assert {key.id for key in trusted.release} == {old.id, new.id}
+    assert {key.id for key in trusted.builder} == {builder.id}
+
+
+def test_a_private_key_does_not_show_in_a_log(tmp_path: Path) -> None:
+    pair = create_pair(tmp_path, "release")
+    secret = (tmp_path / "release.key").read_text().splitlines()[1]
+    assert secret not in repr(pair)
