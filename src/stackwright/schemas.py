@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # the command line reads the table below at start-up
 MODELS: Mapping[str, tuple[str, str]] = {
     "stack": ("stackwright.stacks", "Stack"),
     "system": ("stackwright.systems", "System"),
+    "suite": ("stackwright.validation.suites", "Suite"),
     "environment": ("stackwright.environment", "Table"),
 }
 

@@ -126,6 +126,9 @@ class Site:
         for place, folder in placed_overlays(stack):
             if not (self.root / folder).is_dir():
                 yield document.error(f"the site has no folder '{folder}'", *place)
+        if stack.suite not in (suites := _stems(self.root / "validation" / "suites")):
+            guess = did_you_mean(stack.suite, suites)
+            yield document.error(f"the site has no suite '{stack.suite}'{guess}", "suite")
 
     def _file(self, folder: str, name: str) -> Path:
         known = _stems(self.root / folder)

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
     """The shipped stacks and systems, and the two of the documentation."""
-    for folder in ("stacks", "systems"):
+    for folder in ("stacks", "systems", "validation"):
         shutil.copytree(ROOT / folder, tmp_path / folder)
     for kind, name in (("stack", "jax"), ("system", "aurora-test")):
         text = (ROOT / "docs" / f"adding-a-{kind}.md").read_text()

@@ -19,6 +19,8 @@ FILES = [
     ("stack", ROOT / "tests" / "site" / "stacks" / "demo.yaml"),
     ("system", ROOT / "systems" / "local.yaml"),
     ("system", ROOT / "tests" / "site" / "systems" / "summit-like.yaml"),
+    ("suite", ROOT / "validation" / "suites" / "smoke.yaml"),
+    ("suite", ROOT / "validation" / "suites" / "certify.yaml"),
     ("environment", ROOT / "systems" / "policy" / "environment.yaml"),
 ]
 
