@@ -22,6 +22,8 @@ COMMANDS: tuple[str, ...] = (
     "list_",
     "show",
     "plan",
+    "validate",
+    "judge",
     "schema",
 )
 

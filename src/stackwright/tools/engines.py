@@ -177,3 +177,28 @@ def _run(name: str) -> tuple[tuple[str, ...], ...]:
             ("buildah", "run", "--network", "none", container, "--", "/probe"),
         )
     return ((name, "run", "--rm", "--network", "none", PROBE_IMAGE, "/probe"),)
+
+
+def load(engine: BuildEngine, layout: Path, config: str, runner: Runner) -> None:
+    """Make sure that the engine's own storage holds an image, by the digest of its configuration.
+
+    Args:
+        layout: the OCI layout in the store.
+        config: what the engine calls the image's ID.
+
+    Raises:
+        ToolError: skopeo or the engine refused.
+    """
+    env = environment(engine)
+    name = config.removeprefix("sha256:")
+    try:
+        runner.run([engine.name, "image", "inspect", "--format", "{{.Id}}", name], env=env)
+    except ToolError:
+        if engine.name == "docker":
+            with TemporaryDirectory() as folder:
+                archive = Path(folder, "image.tar")
+                runner.run(["skopeo", "copy", "-q", f"oci:{layout}:image", f"docker-archive:{archive}"])
+                runner.run(["docker", "load", "-q", "-i", str(archive)], env=env)
+        else:
+            to = f"containers-storage:localhost/stackwright/loaded:{name[:16]}"
+            runner.run(["skopeo", "copy", "-q", f"oci:{layout}:image", to], env=env)

@@ -1,0 +1,108 @@
+"""``stackwright validate``: run a suite inside the artefact, and judge what came of it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from stackwright.cli.context import Context, echo_json, pass_context
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from stackwright.validation.judgement import Judgement
+
+
+@click.command("validate")
+@click.argument("label")
+@click.option("--suite", help="The suite to run (else the one that the stack requires).")
+@click.option(
+    "--resume",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Continue an interrupted run, by its folder; finished runs are kept.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the judgement as JSON.")
+@pass_context
+def command(
+    context: Context, label: str, suite: str | None, resume: Path | None, as_json: bool
+) -> int:
+    """Run a validation suite inside a built label, through its image and its module.
+
+    With a release to compare with, both are run in pairs, in random order, on this machine.
+    Exit codes: 0 PASS, 1 FAIL, 3 INCONCLUSIVE, 4 INVALID or HUNG.
+
+    \b
+    Examples:
+      stackwright validate pytorch
+      stackwright validate pytorch/2.13.0-cpu@local --suite smoke
+      stackwright validate pytorch --resume STORE/runs/20261120T194000Z-1f2e3d4c
+    """
+    from stackwright.build import locked
+    from stackwright.cli.verdicts import exit_code, print_judgement
+    from stackwright.cli.workshop import Workshop
+    from stackwright.errors import StackwrightError
+    from stackwright.validation.execution import Interrupted
+    from stackwright.validation.session import Session
+
+    shop = Workshop.of(context, label)
+    session = Session(shop.site, shop.store, shop.runner(), shop.measure)
+    if resume is None:
+        chosen = suite or shop.plan.suite
+        folder = session.start(shop.plan, locked(shop.plan, shop.site), shop.artefact, chosen)
+    elif suite is not None:
+        raise StackwrightError("an interrupted run has its suite already", hint="leave --suite out")
+    else:
+        folder = resume.resolve()
+    click.echo(f"running in {folder}", err=True)
+    progress = Progress(sys.stderr.isatty())
+    try:
+        judgement = session.run(folder, progress.show)
+    except Interrupted as error:
+        click.echo(
+            f"\ninterrupted; to go on: stackwright validate '{shop.label}' --resume {folder}",
+            err=True,
+        )
+        raise click.Abort from error
+    finally:
+        progress.end()
+    if as_json:
+        echo_json(judgement.model_dump(mode="json", by_alias=True))
+    else:
+        print_judgement(context, judgement)
+        click.echo(_next(judgement, str(shop.label), folder))
+    return exit_code(judgement.verdict)
+
+
+def _next(judgement: Judgement, label: str, folder: Path) -> str:
+    if judgement.verdict == "PASS":
+        return f"next: stackwright certify '{label}'"
+    return f"see what happened: stackwright report '{label}'   (raw: {folder})"
+
+
+class Progress:
+    """One line that is rewritten on a terminal; a line per finished run elsewhere."""
+
+    def __init__(self, live: bool) -> None:
+        self._live = live
+        self._started = time.monotonic()
+
+    def show(self, event: Mapping[str, Any]) -> None:
+        """Show one event of the driver."""
+        elapsed = time.monotonic() - self._started
+        text = (
+            f"[{event['done']}/{event['of']}] {elapsed:5.0f} s  "
+            f"{event['case']} {event['arm']} #{event['pair']}"
+        )
+        if self._live:
+            click.echo(f"\r\033[K{text}", nl=False, err=True)
+        elif event["event"] == "run":
+            click.echo(text, err=True)
+
+    def end(self) -> None:
+        """Leave the line that was rewritten."""
+        if self._live:
+            click.echo("\r\033[K", nl=False, err=True)

@@ -1,0 +1,67 @@
+"""How commands show verdicts: a table for people, an exit code for scripts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from stackwright.errors import ExitCode
+
+if TYPE_CHECKING:
+    from stackwright.cli.context import Context
+    from stackwright.validation.judgement import CaseJudgement, Judgement
+
+_CODES = {
+    "PASS": ExitCode.OK,
+    "WAIVED": ExitCode.OK,
+    "FAIL": ExitCode.FAIL,
+    "INCONCLUSIVE": ExitCode.INCONCLUSIVE,
+}
+_COLOURS = {"PASS": "green", "WAIVED": "yellow", "INCONCLUSIVE": "yellow"}
+
+
+def exit_code(verdict: str) -> int:
+    """The exit code of a command that ends with this verdict (docs/cli.md)."""
+    return _CODES.get(verdict, ExitCode.INVALID)
+
+
+def print_judgement(context: Context, judgement: Judgement) -> None:
+    """A row per case, the figures below it, and the verdict last."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for column in ("case", "verdict", "runs", "seconds", "what was found"):
+        table.add_column(column, overflow="fold")
+    for case in judgement.cases:
+        colour = _COLOURS.get(case.verdict, "red")
+        table.add_row(
+            case.id,
+            f"[{colour}]{case.verdict}[/]",
+            str(case.runs),
+            f"{case.seconds:.1f}",
+            _found(case),
+        )
+    context.console.print(table)
+    for reason in judgement.reasons:
+        click.echo(f"reason: {reason}")
+    kind = "first release: nothing to compare with" if judgement.kind == "BASELINE" else "compared"
+    click.echo(f"\n{judgement.verdict} {judgement.label} ({kind})")
+
+
+def _found(case: CaseJudgement) -> str:
+    from rich.markup import escape
+
+    if case.reasons:
+        return escape("; ".join(case.reasons[:3]))
+    if not case.metrics:
+        return f"{len(case.checks)} checks hold"
+    parts = []
+    for metric in case.metrics:
+        text = metric.name
+        if metric.relative is not None:
+            text += f" {metric.relative.median:.3f} of the released"
+        if metric.absolute is not None:
+            text += f" {100 * metric.absolute.median:.0f} % of the ceiling"
+        parts.append(text if metric.verdict == "PASS" else f"{text} ({metric.verdict})")
+    return escape("; ".join(parts))

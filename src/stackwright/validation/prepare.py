@@ -1,0 +1,127 @@
+"""From a suite and the arms to the job that the driver runs: a pure function."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from stackwright.certify.artefact import Artefact
+from stackwright.errors import StackwrightError
+from stackwright.validation import launch
+from stackwright.validation.suites import ConcreteCase
+
+
+@dataclass(frozen=True)
+class Arm:
+    """An artefact, and the ways in which its stack can be run here.
+
+    Args:
+        artefact: what is run.
+        channels: ``image`` and ``module``.
+    """
+
+    artefact: Artefact
+    channels: Mapping[str, launch.Channel]
+
+
+@dataclass(frozen=True)
+class Heading:
+    """What a job says of itself (docs/formats.md, Job)."""
+
+    job_id: str
+    nonce: str
+    created: str
+    seed: int
+    suite: str
+    suite_digest: str
+    payload_digest: str
+    host: Mapping[str, Any]
+
+
+def make_job(
+    heading: Heading,
+    cases: tuple[ConcreteCase, ...],
+    candidate: Arm,
+    baseline: Arm | None,
+    payload: Path,
+) -> dict[str, Any]:
+    """The content of job.json.
+
+    Args:
+        cases: what the suite asks.
+        baseline: the released artefact to compare with, if there is one.
+        payload: the folder with ``cases/`` and ``probes/`` that the runs see.
+
+    Raises:
+        StackwrightError: there are no cases, or one can't be launched.
+    """
+    if not cases:
+        raise StackwrightError(
+            f"suite '{heading.suite}' selects no case: nothing would be validated",
+            hint="put cases into validation/suites/",
+        )
+    arms = {"candidate": candidate, **({"baseline": baseline} if baseline else {})}
+    return {
+        "schema": "stackwright/job/1",
+        "job_id": heading.job_id,
+        "nonce": heading.nonce,
+        "created": heading.created,
+        "label": candidate.artefact.label,
+        "system": candidate.artefact.label.rpartition("@")[2],
+        "suite": {"name": heading.suite, "digest": heading.suite_digest},
+        "payload": heading.payload_digest,
+        "seed": heading.seed,
+        "arms": {
+            "candidate": _digests(candidate),
+            "baseline": _digests(baseline) if baseline else None,
+        },
+        "host": dict(heading.host),
+        "cases": [_case(case, arms, payload) for case in cases],
+    }
+
+
+def _digests(arm: Arm) -> dict[str, str]:
+    return {"plan_hash": arm.artefact.plan_hash, **asdict(arm.artefact.digests)}
+
+
+def _case(case: ConcreteCase, arms: Mapping[str, Arm], payload: Path) -> dict[str, Any]:
+    program = launch.Program(
+        script=f"cases/{case.script}.py",
+        args=case.args,
+        launcher=case.launch.launcher,
+        ranks=case.launch.ranks,
+        threads=case.launch.threads,
+        timeout_s=case.timeout_s,
+    )
+    # Only what is measured is compared: a correctness case has one run, of the candidate.
+    running = arms if case.looks else {"candidate": arms["candidate"]}
+    launches = {
+        name: _launch(program, arm.channels[case.channel], payload, case.id)
+        for name, arm in running.items()
+    }
+    return {
+        "id": case.id,
+        "case": case.script,
+        "channel": case.channel,
+        "launcher": case.launch.launcher,
+        "ranks": case.launch.ranks,
+        "threads": case.launch.threads,
+        "timeout_s": float(case.timeout_s),
+        "looks": list(case.looks),
+        "argv": {name: list(each.argv) for name, each in launches.items()},
+        "kill": {name: list(each.kill) for name, each in launches.items()},
+        "env": dict(launches["candidate"].env),
+        "checks": list(case.checks),
+        "metrics": [metric.model_dump(mode="json") for metric in case.metrics],
+    }
+
+
+def _launch(
+    program: launch.Program, channel: launch.Channel, payload: Path, case: str
+) -> launch.Launch:
+    try:
+        return launch.launch(program, channel, payload)
+    except ValueError as error:
+        raise StackwrightError(f"case '{case}' can't be launched: {error}") from error

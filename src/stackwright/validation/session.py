@@ -1,0 +1,221 @@
+"""Validate an artefact on this machine: prepare a job, run it, sign what came of it, judge it."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from stackwright.canonical import hash_file, hash_value
+from stackwright.certify.artefact import Artefact
+from stackwright.certify.attest import attest_results
+from stackwright.certify.keys import BUILDER, PrivateKey, create_pair, load_private
+from stackwright.errors import ExitCode, StackwrightError
+from stackwright.labels import Label, parse
+from stackwright.locks import Lock
+from stackwright.plan import Plan
+from stackwright.recipe import render_modules
+from stackwright.release.generations import read_history
+from stackwright.release.measure import Measure, check_bytes
+from stackwright.release.rule import released_artefact
+from stackwright.release.state import Generation
+from stackwright.site import Site
+from stackwright.store import Store, write_atomic
+from stackwright.tools import engines, lmod
+from stackwright.tools.process import Runner
+from stackwright.validation import jobrun, launch
+from stackwright.validation.gate import judge
+from stackwright.validation.host import fingerprint
+from stackwright.validation.judgement import Judgement
+from stackwright.validation.ledger import JobError
+from stackwright.validation.prepare import Arm, Heading, make_job
+from stackwright.validation.suites import (
+    PAYLOAD_FOLDERS,
+    expand,
+    load_suite,
+    payload_digest,
+    suite_digest,
+)
+
+OnEvent = Callable[[Mapping[str, Any]], None]
+
+JOB, RESULTS, ATTESTATION, JUDGEMENT = (
+    "job.json",
+    "results.jsonl",
+    "results.dsse.json",
+    "judgement.json",
+)
+
+
+@dataclass(frozen=True)
+class Session:
+    """Where a validation happens.
+
+    Args:
+        measure: hashes the bytes of an artefact in the store.
+    """
+
+    site: Site
+    store: Store
+    runner: Runner
+    measure: Measure
+
+    def start(self, plan: Plan, lock: Lock, artefact: Artefact, suite: str) -> Path:
+        """Write the job and everything that it runs; returns its folder.
+
+        Raises:
+            StackwrightError: the artefact's bytes have changed, the suite has a mistake, or
+                nothing on this machine can run the image or the module.
+        """
+        check_bytes(artefact, self.measure)
+        suite_path = self.site.suite_file(suite)
+        versions = [*lock.wheels.frameworks, *lock.wheels.packages]
+        values = {"VERSIONS": ",".join(f"{wheel.name}={wheel.version}" for wheel in versions)}
+        cases = expand(load_suite(suite_path), values)
+        now = datetime.now(timezone.utc)
+        job_id = f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
+        folder = self.store.root / "runs" / job_id
+        draft = self.store.root / "work" / f"run-{job_id}"
+        payload = folder / "payload"
+        self._copy_payload(draft / "payload")
+        candidate = self._arm(artefact, draft, folder, "candidate")
+        released = baseline_of(self.store, plan.label, artefact)
+        baseline = self._arm(released, draft, folder, "baseline") if released else None
+        job = make_job(
+            Heading(
+                job_id=job_id,
+                nonce=secrets.token_hex(16),
+                created=f"{now:%Y-%m-%dT%H:%M:%SZ}",
+                seed=secrets.randbelow(2**31),
+                suite=suite,
+                suite_digest=suite_digest(suite_path),
+                payload_digest=payload_digest(self.site.root / "validation"),
+                host=fingerprint(),
+            ),
+            cases,
+            candidate,
+            baseline,
+            payload,
+        )
+        write_atomic(draft / JOB, json.dumps(job, indent=1).encode() + b"\n")
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        draft.rename(folder)
+        return folder
+
+    def run(self, folder: Path, on_event: OnEvent) -> Judgement:
+        """Run a job, or what is left of it, sign its results and judge them.
+
+        Raises:
+            StackwrightError: the job can't be run, or the results of another one are there.
+            jobrun.Interrupted: Ctrl-C; running the same folder again continues.
+        """
+        try:
+            jobrun.run_job(folder, on_event)
+        except JobError as error:
+            raise StackwrightError(error.what, hint=error.hint, code=ExitCode.INVALID) from error
+        job, results = (folder / JOB).read_bytes(), (folder / RESULTS).read_bytes()
+        attestation = attest_results(job, results, builder_key(self.store))
+        write_atomic(folder / ATTESTATION, attestation)
+        judgement = judge(job, results)
+        write_atomic(folder / JUDGEMENT, judgement.to_json().encode())
+        return judgement
+
+    def _copy_payload(self, to: Path) -> None:
+        """The cases as they are now: editing them while a job runs changes nothing."""
+        source = self.site.root / "validation"
+        for name in PAYLOAD_FOLDERS:
+            shutil.copytree(
+                source / name, to / name, ignore=shutil.ignore_patterns("__pycache__", ".*")
+            )
+        shutil.copyfile(self._roofline(), to / launch.PROBE)
+        (to / launch.PROBE).chmod(0o755)
+
+    def _roofline(self) -> Path:
+        """The probe of the machine's ceilings, compiled for this very processor, once."""
+        source = self.site.root / "validation" / "probes" / "roofline.c"
+        host = {name: fingerprint()[name] for name in ("cpu", "cpu_flags")}
+        key = {"source": hash_file(source), "host": host}
+
+        def compile_probe(out: Path) -> None:
+            flags = ("-O3", "-march=native", "-static", "-pthread")
+            self.runner.run(
+                ["cc", *flags, "-o", str(out / "roofline"), str(source), "-lm"],
+                hint="install a C compiler (Debian: apt-get install gcc libc6-dev)",
+            )
+
+        return self.store.step("roofline", hash_value(key), compile_probe) / "roofline"
+
+    def _arm(self, artefact: Artefact, draft: Path, folder: Path, name: str) -> Arm:
+        """Make both ways of running an artefact ready: its image and its module."""
+        label = parse(artefact.label)
+        tree = Path("modules", name)
+        modulefile = draft / tree / label.stack / f"{label.release}.lua"
+        modulefile.parent.mkdir(parents=True)
+        modulefile.write_bytes(self._modulefile(artefact))
+        return Arm(
+            artefact,
+            {
+                "image": self._image(artefact, label.system),
+                "module": launch.Module(
+                    lmod_init=lmod.find_init(), tree=folder / tree, name=label.module
+                ),
+            },
+        )
+
+    def _modulefile(self, artefact: Artefact) -> bytes:
+        """The modulefile of the plan that the artefact was built from, which lies in its prefix."""
+        prefix = self.store.path(artefact.prefix.path)
+        plan = Plan.model_validate_json((prefix / "share/stackwright/plan.json").read_bytes())
+        return render_modules(plan, self.site, str(prefix))["module.lua"]
+
+    def _image(self, artefact: Artefact, system: str) -> launch.Channel:
+        """The first of the system's container run times that works here."""
+        wanted = [name for name in self.site.system(system).runtimes if name in _CONTAINERS]
+        found = engines.choose(wanted, self.store, self.runner)
+        engines.load(found, self.store.path(artefact.image.oci), artefact.image.config, self.runner)
+        runtime: launch.ContainerRuntime = "docker" if found.name == "docker" else "podman"
+        engine = launch.Engine(argv_prefix=(found.name,), env=found.env)
+        return launch.Container(runtime, engine, artefact.image.config.removeprefix("sha256:"))
+
+
+_CONTAINERS = ("podman", "docker")
+
+
+def baseline_of(store: Store, label: Label, candidate: Artefact) -> Artefact | None:
+    """The released artefact that a candidate has to be compared with.
+
+    It is what users of the same module have now; for a new version, the stack's default, if it is
+    of the same variant. None for a first release, and where the candidate is what is released.
+    """
+    history = read_history(store)
+    if not history:
+        return None
+    module = baseline_module(history[-1], label)
+    if module is None:
+        return None
+    released = released_artefact(store, history[-1], module)
+    return None if released.digests == candidate.digests else released
+
+
+def baseline_module(generation: Generation, label: Label) -> str | None:
+    """The released ``stack/version-variant`` that a label is compared with."""
+    if label.module in generation.pointers:
+        return label.module
+    default = generation.defaults.get(label.stack)
+    if default is not None and default.endswith(f"-{label.variant}"):
+        return f"{label.stack}/{default}"
+    return None
+
+
+def builder_key(store: Store) -> PrivateKey:
+    """The key that signs results: made on first use, as it vouches only for this store's runs."""
+    keys = store.root / "keys"
+    path = keys / f"{BUILDER}.key"
+    with store.lock("keys"):
+        return load_private(path) if path.exists() else create_pair(keys, BUILDER)
+
