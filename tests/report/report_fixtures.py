@@ -356,7 +356,9 @@ def invalid() -> ReportData:
     crashed["ranks"] = [[{"t": "begin", "rank": 0}, {"t": "metric", "name": "gemm_fp32"}]]
     judgement = copy.deepcopy(dict(data.judgement))
     judgement["reasons"] = ["results.jsonl:41: 'prev' is not the hash of the line before"]
-    return replace(data, judgement=judgement, runs=[*data.runs, crashed])
+    log = {f"logs/{cases[3]['id']}/4-candidate/output.log": "Segmentation fault (core dumped)\n"}
+    logs = {**data.logs, **log}
+    return replace(data, judgement=judgement, runs=[*data.runs, crashed], logs=logs)
 
 
 ALL = {

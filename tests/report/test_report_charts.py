@@ -21,7 +21,7 @@ def test_a_bad_mark_is_a_cross_and_a_good_one_a_disc() -> None:
     assert str(charts.mark(10, 20, "bad", "gemm: 0.8")) == (
         '<path d="M5.0 15.0l10 10m0-10l-10 10" class="mark bad"><title>gemm: 0.8</title></path>'
     )
-    assert str(charts.mark(10, 20, "good", "")).startswith('<circle cx="10" cy="20" r="5"')
+    assert str(charts.mark(10, 20, "good", "")).startswith('<circle cx="10" cy="20" r="4.5"')
 
 
 def test_text_and_attributes_are_escaped() -> None:

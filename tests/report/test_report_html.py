@@ -121,11 +121,15 @@ def test_a_hang_shows_each_rank_s_stack_before_anything_else_of_the_case() -> No
 
 
 def test_an_invalid_case_shows_how_its_runs_ended() -> None:
-    shown = page(fixtures.invalid())
+    source = render_html(fixtures.invalid())
+    shown = Page(source)
 
     assert "results.jsonl:41: 'prev' is not the hash of the line before" in shown.text
     assert "pair 4 candidate: exit code 139" in shown.text
     assert "not judged, as the case's runs are not fit to be" in shown.text
+    assert "Not drawn, as not judged: gemm_fp32 (compute.none-1.image), gemm_fp64" in shown.text
+    case = source[source.index('<details class="case bad" data-case="compute.none-1') :]
+    assert case.index("Segmentation fault") < case.index('<h4 class="metric">')
 
 
 def test_a_case_shows_its_picture_curves_raw_values_and_command() -> None:

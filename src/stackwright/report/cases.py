@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +26,13 @@ class Log:
 
 @dataclass(frozen=True)
 class Case:
-    """A judged case. Troubles and stacks say what went wrong in its runs."""
+    """A judged case.
+
+    Args:
+        troubles: what went wrong in its runs, a line each.
+        evidence: the stacks of hung ranks, then the other logs of the runs that went wrong.
+        logs: the logs of all other runs.
+    """
 
     anchor: str
     id: str
@@ -40,7 +46,7 @@ class Case:
     pictures: tuple[Picture, ...]
     facts: tuple[tuple[str, str], ...]
     troubles: tuple[str, ...]
-    stacks: tuple[Log, ...]
+    evidence: tuple[Log, ...]
     logs: tuple[Log, ...]
     commands: tuple[tuple[str, str], ...]
 
@@ -55,11 +61,8 @@ def cases(data: ReportData) -> tuple[Case, ...]:
 
 
 def _case(data: ReportData, index: int, case: JsonObject, asked: JsonObject | None) -> Case:
-    logs = [
-        Log(path, printable(text))
-        for path, text in sorted(data.logs.items())
-        if path.startswith(f"logs/{case['id']}/")
-    ]
+    runs = [run for run in data.runs if run["case"] == case["id"]]
+    evidence, logs = _logs(data, case["id"], [run for run in runs if any(_troubles(run))])
     return Case(
         anchor=f"case-{index}-{re.sub('[^a-z0-9]+', '-', case['id'].lower())}",
         id=case["id"],
@@ -72,9 +75,9 @@ def _case(data: ReportData, index: int, case: JsonObject, asked: JsonObject | No
         metrics=metrics(case, asked),
         pictures=(*_curves(case), *_heat_maps(case)),
         facts=tuple(_facts(case)),
-        troubles=tuple(_troubles(data, case["id"])),
-        stacks=tuple(log for log in logs if log.path.endswith(".stack")),
-        logs=tuple(log for log in logs if not log.path.endswith(".stack")),
+        troubles=tuple(_named(run, trouble) for run in runs for trouble in _troubles(run)),
+        evidence=evidence,
+        logs=logs,
         commands=tuple(_commands(data, asked)),
     )
 
@@ -119,15 +122,27 @@ def _plain(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _troubles(data: ReportData, case: str) -> Iterator[str]:
-    """What the runs themselves say: how they ended, which ranks did not, what is not whole."""
-    for run in data.runs:
-        if run["case"] == case:
-            name = f"pair {run['pair']} {run['arm']}"
-            yield from (f"{name}: {trouble}" for trouble in _run_troubles(run))
+def _logs(
+    data: ReportData, case: str, troubled: Sequence[JsonObject]
+) -> tuple[tuple[Log, ...], tuple[Log, ...]]:
+    """The logs that explain what went wrong, stacks first, and all others."""
+    folders = tuple(f"logs/{case}/{run['pair']}-{run['arm']}/" for run in troubled)
+    evidence: list[Log] = []
+    others: list[Log] = []
+    for path, text in sorted(data.logs.items()):
+        if path.startswith(f"logs/{case}/"):
+            explains = path.endswith(".stack") or path.startswith(folders)
+            (evidence if explains else others).append(Log(path, printable(text)))
+    evidence.sort(key=lambda log: not log.path.endswith(".stack"))
+    return tuple(evidence), tuple(others)
 
 
-def _run_troubles(run: JsonObject) -> Iterator[str]:
+def _named(run: JsonObject, trouble: str) -> str:
+    return f"pair {run['pair']} {run['arm']}: {trouble}"
+
+
+def _troubles(run: JsonObject) -> Iterator[str]:
+    """What a run itself says: how it ended, which ranks did not, what is not whole."""
     ended = run["exit"]
     if ended["timed_out"]:
         yield f"ended at its time limit after {run['seconds']:.0f} s"

@@ -167,7 +167,7 @@ def mark(x: float, y: float, tone: str, note: str) -> Markup:
     if tone == "bad":
         arms = f"M{x - 5:.1f} {y - 5:.1f}l10 10m0-10l-10 10"
         return tag("path", title, d=arms, class_="mark bad")
-    return tag("circle", title, cx=x, cy=y, r=5, class_=f"mark {tone}")
+    return tag("circle", title, cx=x, cy=y, r=4.5, class_=f"mark {tone}")
 
 
 def dots(points: Iterable[tuple[float, float, str]]) -> Markup:

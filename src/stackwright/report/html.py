@@ -13,7 +13,7 @@ from stackwright.report.cases import cases
 from stackwright.report.changes import changes
 from stackwright.report.figures import Estimate, overview
 from stackwright.report.headline import headline, tally
-from stackwright.report.metrics import estimates
+from stackwright.report.metrics import estimates, unjudged
 from stackwright.report.model import ReportData
 from stackwright.report.numbers import figure, seconds
 from stackwright.report.text import moment, printable, short
@@ -39,6 +39,7 @@ def render_html(data: ReportData) -> str:
         tally=tally(data.judgement),
         changes=changes(data),
         cases=cases(data),
+        unjudged=unjudged(data),
         relative=relative,
         absolute=absolute,
         against_released=_against_released(relative),

@@ -80,7 +80,7 @@ def _waived(outcome: Verdict, case: Case) -> Verdict:
 
 
 def _evidence(case: Case) -> str:
-    logs = [f"== {log.path}\n{log.text}" for log in (*case.stacks, *case.logs)]
+    logs = [f"== {log.path}\n{log.text}" for log in (*case.evidence, *case.logs)]
     return "\n".join([*case.troubles, *logs])
 
 

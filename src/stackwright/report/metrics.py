@@ -56,6 +56,16 @@ def estimates(data: ReportData, kind: str) -> Iterator[Estimate]:
             yield found
 
 
+def unjudged(data: ReportData) -> list[str]:
+    """Metrics that no chart of all metrics can show, so that their absence is said."""
+    return [
+        f"{metric['name']} ({case['id']})"
+        for case in data.judgement["cases"]
+        for metric in case["metrics"]
+        if not any(_estimate(metric["name"], metric[kind]) for kind in ("relative", "absolute"))
+    ]
+
+
 def _metric(metric: JsonObject, spec: JsonObject) -> Metric:
     relative, absolute = metric["relative"], metric["absolute"]
     against_released = _estimate(metric["name"], relative)
