@@ -5,7 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from release_samples import NEW, OLD, OTHER, build, do_release, do_rollback, live_files, modulefile
+from certificate_samples import NOW, TRUSTED
+from release_samples import (
+    NEW,
+    OLD,
+    OTHER,
+    build,
+    do_release,
+    do_rollback,
+    live_files,
+    modulefile,
+    request,
+    tree_hash,
+)
 
 from stackwright.errors import StackwrightError
 from stackwright.release.generations import (
@@ -14,6 +26,8 @@ from stackwright.release.generations import (
     read_history,
     save_certificate,
 )
+from stackwright.release.measure import measurer
+from stackwright.release.rule import release
 from stackwright.store import Store
 
 
@@ -144,6 +158,22 @@ def test_a_release_never_points_to_nothing(store: Store) -> None:
     with pytest.raises(StackwrightError, match="a release would point to nothing"):
         do_release(store, build(store, OTHER))
     assert names(store, "work") == []
+
+
+def test_a_release_that_cannot_be_written_leaves_live_alone(store: Store) -> None:
+    do_release(store, build(store, OLD))
+    built = build(store, NEW)
+    clash = {"modules/pytorch/x": b"", "modules/pytorch/x/y": b""}
+    with pytest.raises(StackwrightError, match=r"cannot write the release: .*; live is at 1"):
+        release(
+            store,
+            request(built),
+            keys=TRUSTED,
+            measure=measurer(store, tree_hash),
+            render=lambda _: clash,
+            now=NOW,
+        )
+    assert (live_number(store), names(store, "work")) == (1, [])
 
 
 def test_a_certificate_is_kept_once(store: Store) -> None:

@@ -130,6 +130,16 @@ def test_releasing_the_same_again_moves_nothing(store: Store) -> None:
     assert (outcome.changed, outcome.generation.number, numbers(store)) == (False, 1, [1])
 
 
+def test_releasing_the_same_again_mends_a_damaged_modulefile(store: Store) -> None:
+    built = build(store, NEW)
+    envelope = certificate(built)
+    do_release(store, built, envelope)
+    store.path("live/modules/pytorch/2.13.0-cpu.lua").write_text("damaged")
+    assert do_release(store, built, envelope).generation.number == 2
+    mended = store.path("live/modules/pytorch/2.13.0-cpu.lua").read_bytes()
+    assert mended == modulefile(NEW)
+
+
 SLOW = {CASES[0]: "PASS", CASES[1]: "FAIL"}
 
 

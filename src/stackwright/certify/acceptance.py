@@ -111,7 +111,7 @@ def accepted_cases(judged: Judged, waivers: Sequence[Waiver], day: date) -> dict
             ``day``, a waiver names no case, or the suite failed for a reason of its own.
     """
     ids = [case.id for case in judged.cases]
-    _check_ids(ids)
+    _check_listed(ids)
     for waiver in waivers:
         if waiver.case not in ids:
             raise _refused(
@@ -139,8 +139,9 @@ def check_cases(
         StackwrightError: no case at all, a wildcard, a required case that is absent, a case that
             neither passed nor has a waiver that counts on ``day``.
     """
-    _check_ids(list(cases))
-    _check_ids([waiver.case for waiver in waivers], empty_ok=True)
+    _check_listed(list(cases))
+    for waiver in waivers:
+        _check_id(waiver.case)
     wanted = sorted(required)
     if not wanted:
         raise _refused("the suite requires no case", hint="give the suite at least one case")
@@ -176,14 +177,18 @@ def _check_waived(case: str, waivers: Sequence[Waiver], day: date) -> None:
         raise _refused(f"the waiver for {case!r} expired on {last}", hint=_RERUN)
 
 
-def _check_ids(ids: list[str], *, empty_ok: bool = False) -> None:
-    if not ids and not empty_ok:
+def _check_listed(ids: list[str]) -> None:
+    if not ids:
         raise _refused("there are no cases, so nothing was shown", hint=_RERUN)
     for case in ids:
-        if not _CASE.fullmatch(case):
-            raise _refused(f"{case!r} is not the id of one case", hint="name every case in full")
-        if ids.count(case) > 1 and not empty_ok:
+        _check_id(case)
+        if ids.count(case) > 1:
             raise _refused(f"the case {case!r} occurs twice", hint=_RERUN)
+
+
+def _check_id(case: str) -> None:
+    if not _CASE.fullmatch(case):
+        raise _refused(f"{case!r} is not the id of one case", hint="name every case in full")
 
 
 def _refused(what: str, hint: str) -> StackwrightError:

@@ -157,22 +157,24 @@ def publish(
         origins: the generations to copy all other files from, the newest last.
 
     Raises:
-        StackwrightError: a link's target is not in the store, or a file to copy was changed.
+        StackwrightError: a link's target is not in the store, a file to copy was changed, or the
+            store can't be written.
     """
     carried = _read_carried(store, generation, set(files), origins)
     for content in generation.content.values():
         for target in content.links.values():
             _check_target(store, target)
-    with tempfile.TemporaryDirectory(prefix=_DRAFT, dir=store.path("work")) as folder:
-        draft = Path(folder, "generation")
-        _write_tree(draft, generation, {**carried, **files})
-        final = _folder(store, generation.number)
-        draft.rename(final)
-        sync_folder(final.parent)
-        link = Path(folder, "live")
-        link.symlink_to(f"generations/{generation.number}")
-        link.rename(store.path("live"))
-        sync_folder(store.root)
+    try:
+        with tempfile.TemporaryDirectory(prefix=_DRAFT, dir=store.path("work")) as folder:
+            _write_tree(Path(folder, "generation"), generation, {**carried, **files})
+            _make_live(store, Path(folder), generation.number)
+    except OSError as error:
+        raise StackwrightError(
+            f"cannot write the release: {error.strerror}; live is at {live_number(store)}",
+            where=Location(error.filename or store.root),
+            hint="make room or mend the permissions, then repeat the command",
+            code=ExitCode.FAIL,
+        ) from error
 
 
 def save_certificate(store: Store, envelope: bytes) -> Path:
@@ -187,6 +189,16 @@ def save_certificate(store: Store, envelope: bytes) -> Path:
 def certificate_path(store: Store, digest: str) -> Path:
     """Return where the certificate with this digest lies."""
     return store.path(f"certificates/{digest.removeprefix('sha256:')}.json")
+
+
+def _make_live(store: Store, work: Path, number: int) -> None:
+    final = _folder(store, number)
+    (work / "generation").rename(final)
+    sync_folder(final.parent)
+    link = work / "live"
+    link.symlink_to(f"generations/{number}")
+    link.rename(store.path("live"))
+    sync_folder(store.root)
 
 
 def _read_carried(

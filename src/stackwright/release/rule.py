@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from stackwright import labels
-from stackwright.canonical import canonical_json, hash_bytes
+from stackwright.canonical import canonical_json, hash_bytes, hash_file
 from stackwright.certify.artefact import Artefact
 from stackwright.certify.evidence import Evidence
 from stackwright.certify.keys import TrustedKeys
@@ -71,6 +71,9 @@ def release(
 ) -> Outcome:
     """Move image, module and kernel of a label together, if its certificate and bytes hold.
 
+    Releasing again what is live moves nothing, unless a file of the label was damaged: then the
+    new generation mends it.
+
     Raises:
         StackwrightError: one line for what is wrong; nothing has moved then.
     """
@@ -101,7 +104,7 @@ def release(
             who=request.who,
             why=request.why,
         )
-        if current is not None and _same_view(current, generation):
+        if current is not None and _same_view(store, current, generation):
             return Outcome(current, changed=False)
         save_certificate(store, certificate.envelope)
         publish(store, generation, files, origins=history)
@@ -144,10 +147,13 @@ def pointer_to(artefact: Artefact, certificate: Certificate) -> Pointer:
     )
 
 
-def _same_view(left: Generation, right: Generation) -> bool:
-    """Say whether users would see no difference."""
-    return (left.pointers, left.defaults, left.content) == (
-        right.pointers,
-        right.defaults,
-        right.content,
+def _same_view(store: Store, current: Generation, following: Generation) -> bool:
+    """Say whether users would see no difference, files that were damaged since included."""
+    names = ("pointers", "defaults", "content")
+    if any(getattr(current, name) != getattr(following, name) for name in names):
+        return False
+    folder = store.path(f"generations/{current.number}")
+    live = {path: folder / path for path in current.files}
+    return all(
+        file.is_file() and hash_file(file) == current.files[path] for path, file in live.items()
     )
