@@ -62,15 +62,11 @@ def parse(text: str) -> Label:
     return Label(*match.groups())
 
 
-def select(pattern: str, known: Collection[Label]) -> tuple[Label, ...]:
-    """The labels that a pattern selects, sorted.
-
-    Each part of the pattern may hold ``*``, ``?`` and ``[...]``. Without ``/...`` every release of
-    the stack is meant, without the variant every variant. Without ``@...`` the only system is
-    meant.
+def parts(pattern: str) -> tuple[str, str | None, str | None]:
+    """The stack, release and system of a pattern; None for what is left out.
 
     Raises:
-        StackwrightError: nothing matches, or the system is left out and several match.
+        StackwrightError: the text has more than these parts, or blanks.
     """
     match = _PATTERN.fullmatch(pattern)
     if match is None:
@@ -79,6 +75,21 @@ def select(pattern: str, known: Collection[Label]) -> tuple[Label, ...]:
             hint="write stack/version-variant@system; each part may hold *, such as 'pytorch/*@*'",
         )
     stack, release, system = match.groups()
+    return stack, release, system
+
+
+def select(pattern: str, known: Collection[Label]) -> tuple[Label, ...]:
+    """The labels that a pattern selects, sorted.
+
+    Each part of the pattern may hold ``*``, ``?`` and ``[...]``. Without ``/...`` every release of
+    the stack is meant, without the variant every variant. Without ``@...`` the only system is
+    meant.
+
+    Raises:
+        StackwrightError: nothing matches, the system is left out and several match, or the text
+            is no pattern.
+    """
+    stack, release, system = parts(pattern)
     chosen = sorted(
         label
         for label in known

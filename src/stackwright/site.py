@@ -6,7 +6,8 @@ else the content that ships with Stackwright is read, and never written.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import fnmatch
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
@@ -14,7 +15,7 @@ from typing import TypeVar
 from stackwright.canonical import hash_file, hash_folder
 from stackwright.environment import Table, load_table, problem
 from stackwright.errors import ManyErrors, StackwrightError
-from stackwright.labels import Label
+from stackwright.labels import Label, parts
 from stackwright.stackfile import load_stack, placed_overlays, placed_settings
 from stackwright.stacks import Stack
 from stackwright.suggest import did_you_mean
@@ -72,16 +73,29 @@ class Site:
             self._systems[name] = load_system(self._file("systems", name)).value
         return self._systems[name]
 
-    @cached_property
+    @property
     def labels(self) -> frozenset[Label]:
         """Every label: each release of each stack on each system that has the GPUs for it.
 
         Raises:
             ManyErrors: the mistakes of all stack and system files together.
         """
+        return self._labels(self.stack_names, self.system_names)
+
+    def labels_like(self, pattern: str) -> frozenset[Label]:
+        """The labels of those files only that a pattern can mean.
+
+        A mistake in the file of one stack must not stop the release of another.
+        """
+        stack, _, system = parts(pattern)
+        stacks = fnmatch.filter(self.stack_names, stack) or self.stack_names
+        systems = fnmatch.filter(self.system_names, system or "*") or self.system_names
+        return self._labels(stacks, systems)
+
+    def _labels(self, stack_names: Iterable[str], system_names: Iterable[str]) -> frozenset[Label]:
         errors: list[StackwrightError] = []
-        stacks = [*_collect(self.stack, self.stack_names, errors)]
-        systems = [*_collect(self.system, self.system_names, errors)]
+        stacks = [*_collect(self.stack, stack_names, errors)]
+        systems = [*_collect(self.system, system_names, errors)]
         if errors:
             raise ManyErrors(errors)
         return frozenset(
@@ -179,7 +193,7 @@ def _stems(folder: Path) -> tuple[str, ...]:
 
 
 def _collect(
-    read: Callable[[str], T], names: tuple[str, ...], errors: list[StackwrightError]
+    read: Callable[[str], T], names: Iterable[str], errors: list[StackwrightError]
 ) -> Iterator[T]:
     for name in names:
         try:

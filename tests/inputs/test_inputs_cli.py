@@ -130,6 +130,15 @@ def test_every_mistake_of_a_site_is_a_line(
     assert "error: stacks/a.yaml:2:1: unknown key 'naem' (did you mean 'name'?)" in err.splitlines()
 
 
+def test_a_mistake_in_one_stack_does_not_stop_another(
+    site_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (site_folder / "stacks" / "a.yaml").write_text("name: 1\n")
+
+    assert run(capsys, "show", "demo/2.10@laptop")[0] == ExitCode.OK
+    assert run(capsys, "plan", "*@laptop")[0] == ExitCode.USAGE
+
+
 @pytest.mark.parametrize(
     ("args", "expected"),
     [

@@ -44,13 +44,13 @@ class Context:
         """The one label that the user means."""
         from stackwright.labels import pick
 
-        return pick(pattern, self.site.labels)
+        return pick(pattern, self.site.labels_like(pattern))
 
     def select(self, pattern: str) -> tuple[Label, ...]:
         """The labels that the user means."""
         from stackwright.labels import select
 
-        return select(pattern, self.site.labels)
+        return select(pattern, self.site.labels_like(pattern))
 
     @cached_property
     def console(self) -> Console:
