@@ -189,6 +189,29 @@ def test_a_metric_that_is_not_finite_leaves_the_rest_of_the_page_whole() -> None
     assert "15 of 16 samples can be drawn" in labels
 
 
+def test_a_suite_without_metrics_says_so() -> None:
+    data = fixtures.report(fixtures.judged_cases(None)[:2], compared=False)
+
+    assert "The suite certify measures no performance." in page(data).text
+
+
+def test_a_comparison_without_the_released_plan_does_not_deny_the_release() -> None:
+    shown = page(replace(fixtures.pass_compared(), previous=None))
+
+    assert "The plan of the released stack was not at hand" in shown.text
+    assert "There is no earlier release" not in shown.text
+
+
+def test_waivers_are_shown_with_reason_and_expiry() -> None:
+    data = fixtures.pass_baseline()
+    assert data.certificate is not None
+    predicate = {**data.certificate.statement["predicate"]}
+    predicate["waivers"] = [{"case": "fft", "reason": "upstream bug", "expires": "2027-01-01"}]
+    certificate = replace(data.certificate, statement={"predicate": predicate})
+
+    assert "fft upstream bug 2027-01-01" in page(replace(data, certificate=certificate)).text
+
+
 def test_a_job_without_cases_says_that_none_ran() -> None:
     data = fixtures.report([], compared=False, verdict="INVALID")
 

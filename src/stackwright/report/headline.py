@@ -12,7 +12,8 @@ from stackwright.report.verdicts import WORST_FIRST, Tone, verdict
 _COMPARISON = {
     "BASELINE": "No comparison with an earlier release was possible: only correctness and the"
     " absolute floors were judged.",
-    "COMPARED": "Performance was measured against the released stack, pair by pair in one job.",
+    "COMPARED": "Performance metrics were measured on the candidate and on the released stack,"
+    " pair by pair in the same job.",
 }
 
 

@@ -71,6 +71,7 @@ class ReportData:
     """Everything a report shows; job, runs and judgement are as in docs/formats.md.
 
     Args:
+        runs: the records that could be read; what could not is a reason in the judgement.
         logs: the tail of each log's text, by its path in the run's folder.
 
     Raises:
