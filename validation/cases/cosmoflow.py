@@ -50,7 +50,7 @@ SCALES = {
     # Two cores train this in some ten seconds a seed; dropout would cost it more than it gives.
     "small": Config(
         shape=Shape(cells=16, channels=1, features=8, dropout=0.0),
-        train_samples=10240,
+        train_samples=8192,
         test_samples=384,
         batch=16,
         learning_rate=0.02,

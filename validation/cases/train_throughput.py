@@ -16,8 +16,8 @@ from probes import emit_ceilings
 # CosmoFlow's network on a 64th of its volume: the same kernels, in steps of a tenth of a second.
 SHAPE = Shape(cells=32, channels=4, features=16, dropout=0.5)
 SAMPLES_PER_RANK = 8
-WARM_UP_STEPS = 4
-STEPS = 20
+WARM_UP_STEPS = 3
+STEPS = 12
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import torch.distributed as dist
 from emit import Emitter
@@ -16,24 +17,29 @@ from emit import Emitter
 NEVER = timedelta(hours=1)
 
 
+def rendezvous(world: int) -> dict[str, Any]:
+    """Say where the ranks meet, as keywords of `init_process_group`.
+
+    torchrun brings its own rendezvous. mpiexec has none, so there the ranks meet in a file in the
+    run's own empty folder, which needs neither a free port nor a resolvable host name.
+    """
+    if "MASTER_ADDR" in os.environ:
+        return {"init_method": "env://"}
+    if world == 1:
+        return {"store": dist.HashStore()}
+    folder = Path(os.environ["STACKWRIGHT_OUT"]).resolve()
+    return {"init_method": (folder / "rendezvous").as_uri()}
+
+
 @contextmanager
 def gloo(out: Emitter) -> Iterator[None]:
     """Join all ranks in torch.distributed's default group, and leave it together.
 
-    torchrun brings its own rendezvous. Under mpiexec there is none, so the ranks meet in a file in
-    the run's own empty folder, which needs neither a free port nor a resolvable host name.
-
     The barrier before leaving keeps a fast rank from tearing down connections that a slow one
     still uses, which now and then aborted the slow one after correct results.
     """
-    if "MASTER_ADDR" in os.environ:
-        init_method = "env://"
-    else:
-        meeting_point = Path(os.environ["STACKWRIGHT_OUT"]).resolve() / "rendezvous"
-        init_method = meeting_point.as_uri()
-    dist.init_process_group(
-        "gloo", init_method=init_method, rank=out.rank, world_size=out.world, timeout=NEVER
-    )
+    meeting = rendezvous(out.world)
+    dist.init_process_group("gloo", **meeting, rank=out.rank, world_size=out.world, timeout=NEVER)
     yield
     dist.barrier()
     dist.destroy_process_group()

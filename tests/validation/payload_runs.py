@@ -1,0 +1,137 @@
+"""Runs payload scripts as the driver does: own process, empty folder, nothing inherited."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+VALIDATION = Path(__file__).parents[2] / "validation"
+CASES = VALIDATION / "cases"
+STACK_PYTHON = os.environ.get("STACKWRIGHT_TEST_PYTHON")
+
+needs_stack = pytest.mark.skipif(
+    STACK_PYTHON is None,
+    reason="set STACKWRIGHT_TEST_PYTHON to the python of an environment with "
+    "torch, numpy, mpi4py, mpich and h5py",
+)
+
+TORCHRUN = (
+    *("-m", "torch.distributed.run", "--nnodes=1", "--nproc-per-node=2"),
+    *("--rdzv-backend=c10d", "--rdzv-endpoint=127.0.0.1:0"),
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run left behind."""
+
+    exit: int
+    output: str
+    ranks: list[list[dict[str, Any]]]
+
+    def checks(self) -> dict[str, bool]:
+        """Every check, true where it held on all ranks that made it."""
+        found: dict[str, bool] = {}
+        for line in (line for rank in self.ranks for line in rank if line["t"] == "check"):
+            found[line["name"]] = found.get(line["name"], True) and line["ok"]
+        return found
+
+    def failed(self) -> set[str]:
+        return {name for name, ok in self.checks().items() if not ok}
+
+    def values(self, kind: str) -> dict[str, Any]:
+        return {line["name"]: line for rank in self.ranks for line in rank if line["t"] == kind}
+
+    def finished(self) -> bool:
+        return self.exit == 0 and all(rank[-1]["t"] == "end" for rank in self.ranks)
+
+
+def load_case_module(name: str) -> ModuleType:
+    """Import one of the payload's standard-library modules by its file."""
+    spec = importlib.util.spec_from_file_location(f"payload_{name}", CASES / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def run_python(
+    argv: Sequence[str], out: Path, env: Mapping[str, str] | None = None, cpus: int | None = None
+) -> Run:
+    """Run a command in the payload's environment, on `cpus` of this process's CPUs if given."""
+    out.mkdir()
+    bin_folder = Path(argv[0]).parent
+    environment = {
+        "PATH": f"{bin_folder}:{os.environ['PATH']}",
+        "HOME": str(out),
+        "PYTHONPATH": str(CASES),
+        "PYTHONNOUSERSITE": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "OMP_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
+        "STACKWRIGHT_OUT": str(out),
+        "STACKWRIGHT_NONCE": "a nonce",
+        "STACKWRIGHT_TIMEOUT_S": "240",
+        **(env or {}),
+    }
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(allowed)[:cpus])
+    try:
+        done = subprocess.run(
+            argv,
+            check=False,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+    finally:
+        os.sched_setaffinity(0, allowed)
+    files = sorted(out.glob("rank-*.jsonl"))
+    ranks = [[json.loads(line) for line in file.read_text().splitlines()] for file in files]
+    return Run(done.returncode, done.stdout, ranks)
+
+
+def run_program(text: str, out: Path, env: Mapping[str, str] | None = None) -> Run:
+    """Run a program that uses only the standard library and the emitter."""
+    return run_python([sys.executable, "-c", text], out, env)
+
+
+def run_case(
+    launcher: str,
+    script: str,
+    *args: str,
+    out: Path,
+    env: Mapping[str, str] | None = None,
+    fault: str | None = None,
+    cpus: int | None = None,
+) -> Run:
+    """Run a case of the payload in the stack, on 1 rank (`none`) or 2.
+
+    `fault` is Python that every process of the run executes before anything else.
+    """
+    assert STACK_PYTHON is not None
+    environment = dict(env or {})
+    if fault:
+        folder = out.with_name(f"{out.name}-fault")
+        folder.mkdir()
+        (folder / "sitecustomize.py").write_text(fault)
+        environment["PYTHONPATH"] = str(folder)
+    mpiexec = str(Path(STACK_PYTHON).parent / "mpiexec")
+    prefix = {
+        "none": [STACK_PYTHON],
+        "torchrun": [STACK_PYTHON, *TORCHRUN],
+        "mpirun": [mpiexec, "-n", "2", STACK_PYTHON],
+    }[launcher]
+    return run_python([*prefix, str(CASES / f"{script}.py"), *args], out, environment, cpus)

@@ -1,0 +1,197 @@
+"""Suite files: what is refused, and what a suite expands to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from payload_runs import VALIDATION
+
+from stackwright.errors import StackwrightError
+from stackwright.validation.suites import expand, load_suite, payload_digest, suite_digest
+
+SUITE = """\
+name: small
+summary: A suite for tests
+cases:
+  - name: sums
+    script: collectives
+    args: [--backend, gloo, --threads, "@THREADS@", --expect, "@VERSIONS@", "@OUT@"]
+    launches:
+      - {launcher: torchrun, ranks: 2, threads: 1}
+      - {launcher: mpirun, ranks: 4, threads: 3}
+    channels: [image, module]
+    timeout_s: 60
+    checks: [allreduce_sum]
+  - name: speed
+    script: compute
+    launches: [{launcher: none, ranks: 1, threads: 2}]
+    channels: [image]
+    timeout_s: 60
+    looks: [8, 16]
+    metrics:
+      - {name: gemm, unit: GFLOP/s, roofline: peak_fp32, floor: 0.2, roofline_floor: 5.0}
+"""
+
+
+@pytest.fixture
+def validation(tmp_path: Path) -> Path:
+    (tmp_path / "suites").mkdir()
+    for folder in ("cases", "probes"):
+        (tmp_path / folder).mkdir()
+    for script in ("collectives", "compute"):
+        (tmp_path / "cases" / f"{script}.py").write_text(f"# {script}\n")
+    (tmp_path / "probes/roofline.c").write_text("int main(void) { return 0; }\n")
+    (tmp_path / "suites/small.yaml").write_text(SUITE)
+    return tmp_path
+
+
+def suite_file(validation: Path, old: str = "", new: str = "") -> Path:
+    """The suite with one text replaced by another."""
+    assert SUITE.count(old) >= 1
+    file = validation / "suites/small.yaml"
+    file.write_text(SUITE.replace(old, new, 1) if old else SUITE)
+    return file
+
+
+def test_expands_to_one_case_per_launch_and_channel(validation: Path) -> None:
+    suite = load_suite(suite_file(validation))
+
+    cases = expand(suite, {"VERSIONS": "torch=2.13.0+cpu"})
+
+    assert [case.id for case in cases] == [
+        "sums.torchrun-2.image",
+        "sums.torchrun-2.module",
+        "sums.mpirun-4.image",
+        "sums.mpirun-4.module",
+        "speed.none-1.image",
+    ]
+    third = cases[2]
+    assert third.script == "collectives"
+    assert (third.channel, third.launch.ranks, third.launch.threads) == ("image", 4, 3)
+    assert third.args[2:] == ("--threads", "3", "--expect", "torch=2.13.0+cpu", "@OUT@")
+    assert third.checks == ("allreduce_sum",)
+    assert cases[-1].metrics[0].delta == 0.05
+
+
+def test_placeholder_that_nothing_fills_is_an_error(validation: Path) -> None:
+    suite = load_suite(suite_file(validation))
+
+    with pytest.raises(StackwrightError, match="nothing fills '@VERSIONS@'") as error:
+        expand(suite, {})
+
+    assert error.value.hint == "use one of @RANKS@, @THREADS@"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("checks:", "check:", r"small.yaml:12:5: unknown key 'check' \(did you mean 'checks'\?\)"),
+        (
+            "script: collectives",
+            "script: colectives",
+            r"small.yaml:5:13: unknown script 'colectives' \(did you mean 'collectives'\?\)",
+        ),
+        ("name: small", "name: large", r"small.yaml:1:7: suite 'large' lies in small.yaml"),
+        ("ranks: 2", "ranks: 0", "small.yaml:8:"),
+        ("launcher: none, ranks: 1", "launcher: none, ranks: 2", "starts 1 rank, not 2"),
+        ("launcher: none", "launcher: srun", "small.yaml:"),
+        ("    looks: [8, 16]\n", "", "'looks' and 'metrics' go together"),
+        ("looks: [8, 16]", "looks: [16, 8]", "looks must increase"),
+        ("looks: [8, 16]", "looks: [2]", "too small to decide"),
+        ("    checks: [allreduce_sum]\n", "", "a case that shows nothing always passes"),
+        ("[allreduce_sum]", "[a, a]", "checks named twice: a"),
+        (", roofline_floor: 5.0", "", "go together: give all three"),
+        ("floor: 0.2", "floor: 1.2", "small.yaml:20:"),
+        ("channels: [image]", "channels: []", "small.yaml:16:"),
+    ],
+)
+def test_mistakes_are_refused_in_place(validation: Path, old: str, new: str, message: str) -> None:
+    file = suite_file(validation, old, new)
+
+    with pytest.raises(StackwrightError, match=message):
+        load_suite(file)
+
+
+def test_cases_of_one_name_may_differ_by_their_launches(validation: Path) -> None:
+    suite = load_suite(suite_file(validation, "name: speed", "name: sums"))
+
+    ids = [case.id for case in expand(suite, {"VERSIONS": ""})]
+    assert ids[-1] == "sums.none-1.image"
+
+
+def test_empty_suite_is_refused(validation: Path) -> None:
+    file = validation / "suites/small.yaml"
+    file.write_text("name: small\nsummary: Nothing\ncases: []\n")
+
+    with pytest.raises(StackwrightError, match="cases"):
+        load_suite(file)
+
+
+def test_two_cases_with_one_id_are_refused(validation: Path) -> None:
+    file = suite_file(validation, "launcher: mpirun, ranks: 4", "launcher: torchrun, ranks: 2")
+
+    with pytest.raises(StackwrightError, match=r"small\.yaml:4:11: two cases have the id 'sums"):
+        load_suite(file)
+
+
+def test_digests_follow_the_bytes(validation: Path) -> None:
+    suite, payload = suite_digest(suite_file(validation)), payload_digest(validation)
+
+    suite_file(validation, "timeout_s: 60", "timeout_s: 61")
+    assert suite_digest(validation / "suites/small.yaml") != suite
+    assert payload_digest(validation) == payload
+
+    (validation / "cases/compute.py").write_text("# faster\n")
+    assert payload_digest(validation) != payload
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda root: (root / "probes/roofline.c").write_text("int main(void) { return 1; }\n"),
+        lambda root: (root / "cases/new.py").touch(),
+        lambda root: (root / "cases/compute.py").rename(root / "cases/computing.py"),
+        lambda root: (root / "cases/compute.py").rename(root / "probes/compute.py"),
+    ],
+    ids=["probe changed", "case added", "case renamed", "case moved"],
+)
+def test_payload_digest_sees_every_change(validation: Path, change) -> None:  # type: ignore[no-untyped-def]
+    before = payload_digest(validation)
+
+    change(validation)
+
+    assert payload_digest(validation) != before
+
+
+def test_payload_digest_ignores_suites_and_bytecode(validation: Path) -> None:
+    before = payload_digest(validation)
+
+    (validation / "suites/other.yaml").touch()
+    (validation / "cases/__pycache__").mkdir()
+    (validation / "cases/__pycache__/compute.pyc").touch()
+
+    assert payload_digest(validation) == before
+
+
+@pytest.mark.parametrize("name", ["smoke", "certify"])
+def test_shipped_suites_load(name: str) -> None:
+    suite = load_suite(VALIDATION / f"suites/{name}.yaml")
+
+    ids = [case.id for case in expand(suite, {"VERSIONS": "torch=2.13.0+cpu"})]
+    assert len(ids) == len(set(ids))
+
+
+def test_certify_holds_all_of_smoke() -> None:
+    smoke, certify = (
+        load_suite(VALIDATION / f"suites/{name}.yaml") for name in ("smoke", "certify")
+    )
+
+    assert set(smoke.cases) <= set(certify.cases)
+
+
+def test_module_channel_has_the_correctness_cases() -> None:
+    cases = expand(load_suite(VALIDATION / "suites/smoke.yaml"), {"VERSIONS": ""})
+
+    through_module = {case.script for case in cases if case.channel == "module"}
+    assert through_module == {"imports", "identity", "threads", "collectives", "gradients"}
