@@ -120,17 +120,25 @@ def judgement(built: Artefact, verdicts: dict[str, str] | None = None, **changes
     return canonical_json({**judge(job(built), results(verdicts)), **changes})
 
 
+def compared_with(built: Artefact, image: str | None) -> dict[str, Any]:
+    """The arms of a judgement that compares ``built`` with a released image."""
+    arms = json.loads(job(built))["arms"]
+    released = {**arms["candidate"], "image": image} if image else None
+    return {"candidate": arms["candidate"], "baseline": released}
+
+
 def statement(
     built: Artefact | None = None,
     verdicts: dict[str, str] | None = None,
     waivers: Sequence[Waiver] = (),
+    *,
     issued: datetime = ISSUED,
     expires: datetime = EXPIRES,
+    baseline: str | None = None,
 ) -> Statement:
     built = built or artefact()
-    return make_statement(
-        built, judgement(built, verdicts), waivers, FACTS, issued=issued, expires=expires
-    )
+    judged = judgement(built, verdicts, arms=compared_with(built, baseline))
+    return make_statement(built, judged, waivers, FACTS, issued=issued, expires=expires)
 
 
 def certificate(built: Artefact | None = None, key: PrivateKey = RELEASE, **options: Any) -> bytes:

@@ -15,9 +15,11 @@ from certificate_samples import CASES, NOW, SUITE, TRUSTED, certificate, digest
 from stackwright import labels
 from stackwright.canonical import canonical_json, hash_bytes
 from stackwright.certify.artefact import Artefact
+from stackwright.release.generations import read_history
 from stackwright.release.measure import measurer
 from stackwright.release.rollback import rollback
 from stackwright.release.rule import Outcome, Request, release
+from stackwright.release.state import baseline_module
 from stackwright.store import Store
 
 OLD, NEW = "pytorch/2.12.0-cpu@local", "pytorch/2.13.0-cpu@local"
@@ -143,6 +145,8 @@ def do_release(
     now: datetime = NOW,
     **changes: Any,
 ) -> Outcome:
+    if envelope is None:
+        envelope = certificate(built, baseline=released_image(store, built.label))
     return release(
         store,
         request(built, envelope, **changes),
@@ -151,6 +155,14 @@ def do_release(
         render=render(built.label),
         now=now,
     )
+
+
+def released_image(store: Store, label: str) -> str | None:
+    """The image that a validation of ``label`` would compare with now."""
+    history = read_history(store)
+    current = history[-1] if history else None
+    module = baseline_module(current, labels.parse(label))
+    return current.pointers[module].image if current and module else None
 
 
 def do_rollback(

@@ -169,6 +169,21 @@ def test_a_certificate_for_another_system_releases_nothing(store: Store) -> None
         do_release(store, build(store, NEW), system="perlmutter")
 
 
+def test_a_certificate_from_before_the_last_release_releases_nothing(store: Store) -> None:
+    slower = build(store, NEW, "slower")
+    first = certificate(slower)  # made while nothing was released: compares with nothing
+    do_release(store, build(store, NEW))
+    with pytest.raises(StackwrightError, match="compares with nothing, but pytorch/2.13.0-cpu"):
+        do_release(store, slower, first)
+
+
+def test_a_new_version_is_compared_with_the_default_of_its_variant(store: Store) -> None:
+    do_release(store, build(store, OLD))
+    new = build(store, NEW)
+    with pytest.raises(StackwrightError, match="pytorch/2.12.0-cpu .* is released now"):
+        do_release(store, new, certificate(new))
+
+
 def test_a_suite_that_requires_more_than_was_run_releases_nothing(store: Store) -> None:
     with pytest.raises(StackwrightError, match=r"the required case .new"):
         do_release(store, build(store, NEW), required_cases=frozenset({*CASES, "new.none-1.image"}))

@@ -57,6 +57,7 @@ class JudgedArm(_Part):
 
 class _Arms(_Part):
     candidate: JudgedArm
+    baseline: JudgedArm | None
 
 
 class _Suite(_Part):

@@ -90,6 +90,7 @@ class Predicate(Frozen):
     suite: Suite
     payload: Digest
     kind: Literal["BASELINE", "COMPARED"]
+    baseline: Digest | None
     verdict: Literal["PASS", "WAIVED"]
     cases: Mapping[str, str]
     waivers: tuple[Waiver, ...]
@@ -175,6 +176,7 @@ def make_statement(
                     "suite": {"name": judged.suite.name, "digest": judged.suite.digest},
                     "payload": facts.payload,
                     "kind": judged.kind,
+                    "baseline": judged.arms.baseline and judged.arms.baseline.image,
                     "verdict": "WAIVED" if "WAIVED" in cases.values() else "PASS",
                     "cases": cases,
                     "waivers": [w.model_dump() for w in waivers if cases.get(w.case) == "WAIVED"],

@@ -25,6 +25,7 @@ from stackwright.release.state import (
     Content,
     Generation,
     Pointer,
+    check_baseline,
     check_system,
     default_after,
     next_release,
@@ -91,6 +92,8 @@ def release(
         history = read_history(store)
         current = history[-1] if history else None
         check_system(current, label.system)
+        compared = certificate.statement.predicate.baseline
+        check_baseline(current, label, compared, artefact.image.digest)
         check_bytes(artefact, measure)
         default = default_after(current, label, make_default=request.make_default)
         files = {**render(default), _record_path(label.module): _record(artefact)}

@@ -98,6 +98,45 @@ class Generation(Frozen):
         return labels.parse(self.label).system
 
 
+def baseline_module(current: Generation | None, label: labels.Label) -> str | None:
+    """Return the released ``stack/version-variant`` that a label has to be compared with.
+
+    It is what users of the same module have now; for a new version, the stack's default, if it is
+    of the same variant. None where there is nothing to compare with.
+    """
+    if current is None:
+        return None
+    if label.module in current.pointers:
+        return label.module
+    default = current.defaults.get(label.stack)
+    if default is not None and default.endswith(f"-{label.variant}"):
+        return f"{label.stack}/{default}"
+    return None
+
+
+def check_baseline(
+    current: Generation | None, label: labels.Label, certified: str | None, image: str
+) -> None:
+    """Refuse a certificate that compares with something else than what users have now.
+
+    Args:
+        certified: the image that the certificate compares with; None for a first release.
+        image: the image to be released; being released already, it needs no comparison.
+
+    Raises:
+        StackwrightError: "not slower than what is released" was not measured.
+    """
+    module = baseline_module(current, label)
+    if current is None or module is None or current.pointers[module].image in (certified, image):
+        return
+    found = f"compares with {certified}" if certified else "compares with nothing"
+    raise StackwrightError(
+        f"the certificate {found}, but {module} ({current.pointers[module].image}) is released now",
+        hint=f"measure against it: stackwright validate {label}, then certify again",
+        code=ExitCode.FAIL,
+    )
+
+
 def default_after(current: Generation | None, label: labels.Label, *, make_default: bool) -> str:
     """Return the stack's default once ``label`` is released; the first one always is it."""
     kept = current.defaults.get(label.stack) if current else None

@@ -23,7 +23,7 @@ from stackwright.recipe import render_modules
 from stackwright.release.generations import read_history
 from stackwright.release.measure import Measure, check_bytes
 from stackwright.release.rule import released_artefact
-from stackwright.release.state import Generation
+from stackwright.release.state import baseline_module
 from stackwright.site import Site
 from stackwright.store import Store, write_atomic
 from stackwright.tools import engines, lmod
@@ -187,29 +187,14 @@ _CONTAINERS = ("podman", "docker")
 
 
 def baseline_of(store: Store, label: Label, candidate: Artefact) -> Artefact | None:
-    """The released artefact that a candidate has to be compared with.
-
-    It is what users of the same module have now; for a new version, the stack's default, if it is
-    of the same variant. None for a first release, and where the candidate is what is released.
-    """
+    """The released artefact to compare with; None for a first release, or the candidate itself."""
     history = read_history(store)
-    if not history:
+    current = history[-1] if history else None
+    module = baseline_module(current, label)
+    if current is None or module is None:
         return None
-    module = baseline_module(history[-1], label)
-    if module is None:
-        return None
-    released = released_artefact(store, history[-1], module)
+    released = released_artefact(store, current, module)
     return None if released.digests == candidate.digests else released
-
-
-def baseline_module(generation: Generation, label: Label) -> str | None:
-    """The released ``stack/version-variant`` that a label is compared with."""
-    if label.module in generation.pointers:
-        return label.module
-    default = generation.defaults.get(label.stack)
-    if default is not None and default.endswith(f"-{label.variant}"):
-        return f"{label.stack}/{default}"
-    return None
 
 
 def builder_key(store: Store) -> PrivateKey:
@@ -218,4 +203,3 @@ def builder_key(store: Store) -> PrivateKey:
     path = keys / f"{BUILDER}.key"
     with store.lock("keys"):
         return load_private(path) if path.exists() else create_pair(keys, BUILDER)
-
