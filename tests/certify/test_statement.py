@@ -56,6 +56,7 @@ def test_a_statement_says_what_the_format_promises() -> None:
             "suite": {"name": "certify", "digest": SUITE},
             "payload": digest("payload"),
             "kind": "BASELINE",
+            "baseline": None,
             "verdict": "PASS",
             "cases": dict.fromkeys(CASES, "PASS"),
             "waivers": [],
