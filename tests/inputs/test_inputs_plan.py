@@ -18,6 +18,7 @@ from stackwright.site import Site
 
 CPU = parse("demo/2.10-cpu@laptop")
 CUDA = parse("demo/2.10-cuda@summit-like")
+PROFILE = '{summary: Few threads, environment: [{name: OMP_NUM_THREADS, value: "1"}]}'
 
 
 def hash_of(folder: Path) -> str:
@@ -37,6 +38,23 @@ def test_a_version_is_merged_into_its_variant(site_folder: Path) -> None:
     assert plan.packages == ("numpy==2.2.0",)
     assert plan.environment == ()
     assert plan.gpu == "nvidia"
+
+
+def test_a_versions_setting_wins_over_its_variants_and_that_over_the_profiles(
+    site_folder: Path,
+) -> None:
+    stack = site_folder / "stacks" / "demo.yaml"
+
+    def threads() -> list[str]:
+        plan = resolve(Site(site_folder), CPU)
+        return [v.value for v in plan.environment if v.name == "OMP_NUM_THREADS"]
+
+    edit(stack, "tuning:\n  fabric:", f"tuning:\n  few: {PROFILE}\n  fabric:")
+    edit(stack, "    mpi: mpich", "    mpi: mpich\n    tuning: [few]")
+    assert threads() == ["4"]
+
+    edit(stack, "cpu: {}", 'cpu: {environment: [{name: OMP_NUM_THREADS, value: "8"}]}')
+    assert threads() == ["8"]
 
 
 def test_a_variant_with_gpus_is_only_on_systems_that_have_them(site_folder: Path) -> None:

@@ -65,7 +65,7 @@ def _facts(row: Row, store: str) -> Iterator[tuple[str, str]]:
     yield from _column("packages", plan.packages)
     yield "mpi", plan.mpi
     yield "cpu target", plan.machine.target
-    yield "base", f"Debian {plan.base.suite}: {', '.join(plan.base.packages)}"
+    yield "base", ": ".join(filter(None, (plan.base.source, ", ".join(plan.base.packages))))
     yield "suite", plan.suite
     for index, variable in enumerate(plan.environment):
         yield "" if index else "environment", f"{variable.name}={variable.value}"
