@@ -22,8 +22,18 @@ COMMANDS: tuple[str, ...] = (
     "list_",
     "show",
     "plan",
+    "lock",
+    "render",
+    "build",
     "validate",
     "judge",
+    "certify",
+    "verify",
+    "release",
+    "rollback",
+    "history",
+    "report",
+    "keys",
     "schema",
 )
 
@@ -94,17 +104,12 @@ def main(args: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if args is None else args)
     try:
         result: Any = group.main(arguments, prog_name="stackwright", standalone_mode=False)
-        sys.stdout.flush()
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.ctx.get_help() if error.ctx else "", err=True)
         return ExitCode.USAGE
     except click.Abort:
         click.echo("interrupted", err=True)
         return 130
-    except BrokenPipeError:
-        # The reader has gone (`| head`): stdout must not be flushed again when Python exits.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitCode.FAIL
     except Exception as error:
         if "--debug" in arguments:
             raise

@@ -40,6 +40,21 @@ class Context:
 
         return store_path(self.site.system(system), self.store_option, os.environ, Path.cwd())
 
+    def only_system(self) -> str:
+        """The site's system, if there is just one.
+
+        Raises:
+            StackwrightError: there are several, or none.
+        """
+        from stackwright.errors import StackwrightError
+
+        names = self.site.system_names
+        if len(names) != 1:
+            raise StackwrightError(
+                f"which system? the site has: {', '.join(names) or 'none'}", hint="--system NAME"
+            )
+        return names[0]
+
     def pick(self, pattern: str) -> Label:
         """The one label that the user means."""
         from stackwright.labels import pick

@@ -43,12 +43,12 @@ def command(
     """
     from stackwright.build import locked
     from stackwright.cli.verdicts import exit_code, print_judgement
-    from stackwright.cli.workshop import Workshop
+    from stackwright.cli.workshop import open_workshop
     from stackwright.errors import StackwrightError
     from stackwright.validation.execution import Interrupted
     from stackwright.validation.session import Session
 
-    shop = Workshop.of(context, label)
+    shop = open_workshop(context, label)
     session = Session(shop.site, shop.store, shop.runner(), shop.measure)
     if resume is None:
         chosen = suite or shop.plan.suite

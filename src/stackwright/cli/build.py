@@ -1,0 +1,117 @@
+"""``stackwright build``: image, squashfs and prefix of one label."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from stackwright.cli.context import Context, echo_json, pass_context
+
+if TYPE_CHECKING:
+    from stackwright.build import Progress as Event
+    from stackwright.certify.artefact import Artefact
+    from stackwright.cli.progress import Progress
+    from stackwright.plan import Plan
+    from stackwright.store import Store
+
+ENGINES = ("podman", "buildah", "docker")
+
+
+@click.command("build")
+@click.argument("label")
+@click.option(
+    "--engine", type=click.Choice(ENGINES), help="Container engine (else the first that works)."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the artefact's record as JSON.")
+@pass_context
+def command(context: Context, label: str, engine: str | None, as_json: bool) -> None:
+    """Build a label: its image, the image's squashfs, and the same files as an install prefix.
+
+    Steps whose output is in the store are not done again; after an interruption the same command
+    goes on where it stopped.
+
+    \b
+    Examples:
+      stackwright build pytorch/2.13.0-cpu@local
+      stackwright build pytorch@local --engine buildah --json
+    """
+    from stackwright.plan import plan_hash, resolve
+    from stackwright.store import Store
+
+    plan = resolve(context.site, context.pick(label))
+    store = Store(context.store(plan.system))
+    artefact = store.read_artefact(plan_hash(plan))
+    reused = artefact is not None
+    if artefact is None:
+        with _terminated_as_interrupted():
+            artefact = _build(context, plan, store, (engine,) if engine else ENGINES)
+    if as_json:
+        echo_json({**artefact.model_dump(by_alias=True), "store": str(store.root)})
+        return
+    click.echo(
+        f"{artefact.label} was built before: nothing to do" if reused else f"built {artefact.label}"
+    )
+    click.echo("\n".join(_facts(artefact, store)))
+    click.echo(f"next: stackwright validate {artefact.label}")
+
+
+def _build(context: Context, plan: Plan, store: Store, engines: tuple[str, ...]) -> Artefact:
+    from stackwright.build import build
+    from stackwright.cli.progress import Progress
+    from stackwright.tools.engines import BuildEngine, choose
+    from stackwright.tools.process import Runner
+
+    with Progress(color=context.color) as progress:
+        runner = Runner(store.log, progress.line)
+
+        def engine() -> BuildEngine:
+            chosen = choose(engines, store, runner)
+            how = f", {chosen.workaround}" if chosen.workaround else ""
+            progress.end(f"engine: {chosen.version}{how}")
+            return chosen
+
+        return build(
+            plan, context.site, store, engine, runner, on_progress=lambda e: _show(e, progress)
+        )
+
+
+def _show(event: Event, progress: Progress) -> None:
+    from stackwright.cli.progress import duration
+
+    title = f"[{event.number}/{event.total}] {event.title}"
+    if event.state == "running":
+        progress.start(title)
+    elif event.state == "reused":
+        progress.end(f"{title}: there already")
+    else:
+        progress.end(f"{title}: {duration(event.seconds)}")
+
+
+def _facts(artefact: Artefact, store: Store) -> Iterator[str]:
+    from stackwright.cli.progress import size
+
+    parts = (
+        ("image", artefact.image.digest, artefact.image.bytes, artefact.image.oci),
+        ("squashfs", artefact.squashfs.digest, artefact.squashfs.bytes, artefact.squashfs.path),
+        ("prefix", artefact.prefix.digest, artefact.prefix.bytes, artefact.prefix.path),
+    )
+    for name, digest, count, path in parts:
+        yield f"{name:<9} {digest}  {size(count):>7}  {store.path(path)}"
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """Treat SIGTERM, which batch systems and CI send, as Ctrl-C: children are ended, too."""
+
+    def interrupt(_number: int, _frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

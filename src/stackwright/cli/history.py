@@ -1,0 +1,48 @@
+"""``stackwright history``: what was released, when, by whom and why."""
+
+from __future__ import annotations
+
+import click
+
+from stackwright.cli.context import Context, echo_json, pass_context
+
+
+@click.command("history")
+@click.argument("stack", metavar="[STACK][@SYSTEM]", default="")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@pass_context
+def command(context: Context, stack: str, as_json: bool) -> None:
+    """List releases and rollbacks, the newest first.
+
+    \b
+    Examples:
+      stackwright history
+      stackwright history pytorch@local --json
+    """
+    from rich.table import Table
+
+    from stackwright.release.generations import live_number, read_history
+    from stackwright.store import Store
+
+    name, _, system = stack.partition("@")
+    store = Store(context.store(system or context.only_system()))
+    found = [g for g in read_history(store) if name in ("", g.stack)][::-1]
+    if as_json:
+        echo_json([generation.model_dump(mode="json", by_alias=True) for generation in found])
+        return
+    live = live_number(store)
+    table = Table(box=None, pad_edge=False)
+    for column in ("", "generation", "when", "action", "label", "default", "who", "why"):
+        table.add_column(column)
+    for generation in found:
+        table.add_row(
+            "live" if generation.number == live else "",
+            str(generation.number),
+            generation.created,
+            generation.action,
+            generation.label,
+            generation.defaults.get(generation.stack, ""),
+            generation.who,
+            generation.why,
+        )
+    context.console.print(table)

@@ -1,0 +1,73 @@
+"""``stackwright release``: move image, module and kernel to certified bytes."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from pathlib import Path
+
+import click
+
+from stackwright.cli.context import Context, echo_json, pass_context
+
+
+@click.command("release")
+@click.argument("label")
+@click.option(
+    "--certificate",
+    type=click.Path(path_type=Path),
+    help="The certificate (else the newest one for this label in the store).",
+)
+@click.option("-m", "--message", default="", help="Why, for the history.")
+@click.option("--no-default", is_flag=True, help="Leave the stack's default version as it is.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@pass_context
+def command(
+    context: Context,
+    label: str,
+    certificate: Path | None,
+    message: str,
+    no_default: bool,
+    as_json: bool,
+) -> None:
+    """Release a certified label: image, module and kernel move together, in one rename.
+
+    Refused, with the reason, unless a valid certificate names these very bytes on this system:
+    every case of the suite passed or waived, the evidence judged again, the comparison made with
+    what is released now.
+
+    \b
+    Examples:
+      stackwright release pytorch
+      stackwright release pytorch -m "new oneDNN" --no-default
+    """
+    from stackwright.certify.verify import read_certificate
+    from stackwright.cli.workshop import open_workshop
+    from stackwright.stages import newest_certificate, release_label
+
+    shop = open_workshop(context, label)
+    keys = shop.trusted()
+    envelope = read_certificate(certificate) if certificate else newest_certificate(shop, keys)
+    outcome = release_label(
+        shop,
+        envelope,
+        keys=keys,
+        now=datetime.now(timezone.utc),
+        why=message,
+        make_default=not no_default,
+    )
+    live = shop.store.root / "live"
+    number = outcome.generation.number
+    if as_json:
+        echo_json({"label": str(shop.label), "generation": number, "changed": outcome.changed})
+        return
+    if outcome.changed:
+        click.echo(f"released {shop.label} (generation {number})")
+    else:
+        click.echo(f"{shop.label} is released already (generation {number}); nothing moved")
+    for warning in outcome.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    module = shop.label.module
+    click.echo(f"module:  module use {live}/modules && module load {module}")
+    click.echo(f"image:   podman run --rm -it oci:{live}/images/{module}/oci:image")
+    click.echo(f"         ch-run {live}/images/{module}/image.squashfs -- python")
+    click.echo(f"kernel:  JUPYTER_PATH={live}/jupyter")

@@ -1,0 +1,55 @@
+"""``stackwright rollback``: go back to what was released before."""
+
+from __future__ import annotations
+
+import getpass
+from datetime import datetime, timezone
+
+import click
+
+from stackwright.cli.context import Context, echo_json, pass_context
+
+
+@click.command("rollback")
+@click.argument("stack", metavar="STACK[@SYSTEM]")
+@click.option("-m", "--message", default="", help="Why, for the history.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@pass_context
+def command(context: Context, stack: str, message: str, as_json: bool) -> None:
+    """Take a stack back to what it was before its last release.
+
+    The bytes must still be the certified ones; an expired certificate is a warning, not an
+    obstacle (docs/decisions/0003-rollback.md). Repeat it to go back further.
+
+    \b
+    Examples:
+      stackwright rollback pytorch
+      stackwright rollback pytorch@perlmutter-cpu -m "hangs at 64 ranks"
+    """
+    from stackwright.build import tree_hash_of
+    from stackwright.certify.keys import TrustedKeys
+    from stackwright.release.measure import measurer
+    from stackwright.release.rollback import rollback
+    from stackwright.store import Store
+
+    name, _, system = stack.partition("@")
+    system = system or context.only_system()
+    store = Store(context.store(system))
+    outcome = rollback(
+        store,
+        name,
+        system,
+        keys=TrustedKeys.load(store.root / "keys"),
+        measure=measurer(store, tree_hash_of(context.site)),
+        who=getpass.getuser(),
+        why=message,
+        now=datetime.now(timezone.utc),
+    )
+    generation = outcome.generation
+    default = generation.defaults.get(name)
+    if as_json:
+        echo_json({"stack": name, "generation": generation.number, "default": default})
+        return
+    click.echo(f"{name}@{system} is as it was: default {default or '(none)'}")
+    for warning in outcome.warnings:
+        click.echo(f"warning: {warning}", err=True)

@@ -1,0 +1,83 @@
+"""``stackwright verify``: check a certificate, offline."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from stackwright.cli.context import Context, echo_json, pass_context
+
+if TYPE_CHECKING:
+    from stackwright.certify.verify import Certificate
+
+
+@click.command("verify")
+@click.argument("what", metavar="FILE-OR-LABEL")
+@click.option(
+    "--key",
+    "keys",
+    type=click.Path(path_type=Path, exists=True),
+    multiple=True,
+    help="A release key's public half; may be given more than once (else the store's).",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the statement as JSON.")
+@pass_context
+def command(context: Context, what: str, keys: tuple[Path, ...], as_json: bool) -> None:
+    """Check a certificate.
+
+    A LABEL is checked as a release would check it: signature, dates, every case of the suite,
+    the evidence judged again, and the very bytes in the store. A FILE is checked by itself, with
+    nothing but the public key: signature, form and dates.
+
+    \b
+    Examples:
+      stackwright verify pytorch
+      stackwright verify certificate.json --key release.pub
+    """
+    now = datetime.now(timezone.utc)
+    if Path(what).is_file():
+        certificate, checked = _verify_file(context, Path(what), keys, now), "signature and dates"
+    else:
+        certificate = _verify_label(context, what, keys, now)
+        checked = "signature, dates, cases, evidence and bytes"
+    predicate = certificate.statement.predicate
+    if as_json:
+        import json
+
+        echo_json(json.loads(certificate.statement.to_json()))
+        return
+    click.echo(f"valid: {predicate.label}, {predicate.verdict}, {predicate.kind} ({checked})")
+    for subject in certificate.statement.subject:
+        click.echo(f"  {subject.name.rpartition(' ')[2]:<9} sha256:{subject.digest.sha256}")
+    click.echo(f"  signed by {certificate.key_id[:16]}, valid until {predicate.expires}")
+    for waiver in predicate.waivers:
+        click.echo(f"  waived: {waiver.case} until {waiver.expires}: {waiver.reason}")
+
+
+def _verify_file(
+    context: Context, path: Path, keys: tuple[Path, ...], now: datetime
+) -> Certificate:
+    from stackwright.certify.keys import TrustedKeys, load_public
+    from stackwright.certify.verify import check_dates, open_certificate, read_certificate
+
+    if keys:
+        trusted = TrustedKeys(release=tuple(load_public(key) for key in keys))
+    else:
+        trusted = TrustedKeys.load(context.store(context.only_system()) / "keys")
+    certificate = open_certificate(read_certificate(path), trusted)
+    check_dates(certificate, now)
+    return certificate
+
+
+def _verify_label(
+    context: Context, label: str, keys: tuple[Path, ...], now: datetime
+) -> Certificate:
+    from stackwright.cli.workshop import open_workshop
+    from stackwright.stages import newest_certificate, verify_label
+
+    shop = open_workshop(context, label)
+    trusted = shop.trusted(keys)
+    return verify_label(shop, newest_certificate(shop, trusted), keys=trusted, now=now)

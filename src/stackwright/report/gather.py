@@ -1,0 +1,156 @@
+"""Gather what a report shows from the store: plain files in, :class:`ReportData` out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from stackwright.certify.artefact import Artefact
+from stackwright.certify.keys import TrustedKeys
+from stackwright.certify.verify import Certificate as Verified
+from stackwright.certify.verify import open_certificate
+from stackwright.errors import StackwrightError
+from stackwright.release.generations import certificate_path, read_history
+from stackwright.release.rule import released_artefact
+from stackwright.report.model import Certificate, Plan, Previous, Provenance, ReportData
+from stackwright.stages import evidence_folder, newest_certificate, verify_label
+from stackwright.store import Store
+from stackwright.workshop import Workshop
+
+_LOG_TAIL = 8_000
+_COMMANDS = 40
+
+
+def gather(shop: Workshop, folder: Path, now: datetime) -> ReportData:
+    """What a report on one validation of a label shows.
+
+    Args:
+        folder: the run folder.
+        now: when certificates are checked.
+
+    Raises:
+        StackwrightError: the run is not one of the label's, or its files can't be read.
+    """
+    job, judgement = _json(folder / "job.json"), _json(folder / "judgement.json")
+    if job["label"] != str(shop.label):
+        raise StackwrightError(f"{folder.name} validated {job['label']}, not {shop.label}")
+    keys = shop.trusted()
+    runs = _runs(folder / "results.jsonl")
+    lock = _installed(shop.store, shop.artefact, "lock.json")
+    return ReportData(
+        judgement=judgement,
+        job=job,
+        runs=runs,
+        plan=_plan(shop.store, shop.artefact),
+        artefact=shop.artefact.model_dump(mode="json", by_alias=True),
+        provenance=Provenance(
+            run_dir=str(folder),
+            lock=shop.plan.lock_digest or "",
+            host=job["host"],
+            tools=lock.get("solved_with", {}),
+            commands=_commands(shop.store.log),
+        ),
+        certificate=_certificate(shop, folder, keys, now),
+        previous=_previous(shop, job, keys),
+        logs=_logs(folder, runs, judgement),
+    )
+
+
+def _plan(store: Store, artefact: Artefact) -> Plan:
+    """What is in an artefact, by the plan and the lock that lie in its prefix."""
+    plan = _installed(store, artefact, "plan.json")
+    lock = _installed(store, artefact, "lock.json")
+    wheels = [*lock["wheels"]["frameworks"], *lock["wheels"]["packages"]]
+    return Plan(
+        packages=sorted((wheel["name"], wheel["version"]) for wheel in wheels),
+        env={variable["name"]: variable["value"] for variable in plan["environment"]},
+        os_packages=sorted(lock["base"]["packages"].items()),
+    )
+
+
+def _installed(store: Store, artefact: Artefact, name: str) -> Any:
+    return _json(store.path(artefact.prefix.path) / "share" / "stackwright" / name)
+
+
+def _certificate(
+    shop: Workshop, folder: Path, keys: TrustedKeys, now: datetime
+) -> Certificate | None:
+    """The label's certificate, if it was made from this run, and what verifying it says."""
+    try:
+        envelope = newest_certificate(shop, keys)
+        opened = open_certificate(envelope, keys)
+        if evidence_folder(shop, opened) != folder:
+            return None
+    except StackwrightError:
+        return None
+    try:
+        verify_label(shop, envelope, keys=keys, now=now)
+        verified, message = True, "signature, dates, cases, evidence and bytes hold"
+    except StackwrightError as error:
+        verified, message = False, str(error)
+    return Certificate(
+        statement=json.loads(opened.statement.to_json()),
+        verified=verified,
+        message=message,
+        signers=[opened.key_id],
+        digest=opened.digest,
+    )
+
+
+def _previous(shop: Workshop, job: Mapping[str, Any], keys: TrustedKeys) -> Previous | None:
+    """The release that the run compared with; None for a first release, or if it is gone."""
+    baseline = job["arms"]["baseline"]
+    if baseline is None:
+        return None
+    for generation in reversed(read_history(shop.store)):
+        for module, pointer in generation.pointers.items():
+            if pointer.image == baseline["image"]:
+                artefact = released_artefact(shop.store, generation, module)
+                certificate = _opened(shop.store, pointer.certificate, keys)
+                folder = evidence_folder(shop, certificate)
+                return Previous(_plan(shop.store, artefact), _json(folder / "judgement.json"))
+    return None
+
+
+def _opened(store: Store, digest: str, keys: TrustedKeys) -> Verified:
+    return open_certificate(certificate_path(store, digest).read_bytes(), keys)
+
+
+def _runs(path: Path) -> list[dict[str, Any]]:
+    """The records that can be read; the judgement names those that can't."""
+    found = []
+    for line in path.read_bytes().splitlines():
+        try:
+            value = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(value, dict):
+            found.append(value)
+    return found
+
+
+def _logs(folder: Path, runs: list[dict[str, Any]], judgement: Mapping[str, Any]) -> dict[str, str]:
+    """The ends of logs: all of cases that did not pass, the first run's of the others."""
+    passed = {case["id"] for case in judgement["cases"] if case["verdict"] == "PASS"}
+    found = {}
+    for run in runs:
+        if run.get("case") in passed and run.get("pair") != 0:
+            continue
+        for name in run.get("logs", {}):
+            path = folder / name
+            if path.is_file() and folder in path.resolve().parents:
+                found[name] = path.read_bytes()[-_LOG_TAIL:].decode(errors="replace")
+    return found
+
+
+def _commands(log: Path) -> list[str]:
+    if not log.is_file():
+        return []
+    return log.read_text(encoding="utf-8", errors="replace").splitlines()[-_COMMANDS:]
+
+
+def _json(path: Path) -> Any:
+    return json.loads(path.read_bytes())

@@ -1,0 +1,271 @@
+"""Certify and release: what is gathered from site and store for the pure functions that decide."""
+
+from __future__ import annotations
+
+import getpass
+import json
+from collections.abc import Mapping
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+from stackwright.canonical import hash_file, hash_value
+from stackwright.certify import dsse
+from stackwright.certify.acceptance import Waiver
+from stackwright.certify.attest import verify_results
+from stackwright.certify.evidence import Evidence, agree
+from stackwright.certify.keys import PrivateKey, TrustedKeys
+from stackwright.certify.statement import PlanFacts, make_statement
+from stackwright.certify.verify import Certificate, Expected, open_certificate, verify_certificate
+from stackwright.errors import ExitCode, Location, StackwrightError
+from stackwright.fields import Line, Model
+from stackwright.recipe import render_modules
+from stackwright.release.generations import save_certificate
+from stackwright.release.measure import check_bytes
+from stackwright.release.rule import Outcome, Request, release
+from stackwright.templates import Templates
+from stackwright.validation.gate import judge
+from stackwright.validation.suites import expand, load_suite, payload_digest, suite_digest
+from stackwright.workshop import Workshop
+from stackwright.yamlfile import load
+
+WAIVERS = "validation/waivers.yaml"
+
+
+class WaiverEntry(Model):
+    """One accepted shortcoming of one label."""
+
+    label: Line
+    case: Line
+    reason: Line
+    expires: date
+
+
+class Waivers(Model):
+    """``validation/waivers.yaml``: waivers by name, with a reason and a date each."""
+
+    waivers: tuple[WaiverEntry, ...] = ()
+
+
+def certify(
+    shop: Workshop, suite: str, key: PrivateKey, *, issued: datetime, expires: datetime
+) -> Path:
+    """Sign what the last validation of a label found out; returns the certificate's path.
+
+    Raises:
+        StackwrightError: it wasn't validated by this suite as the site has it now, its results
+            were changed, a case neither passed nor is waived, or the artefact's bytes changed.
+    """
+    folder = latest_run(shop, suite)
+    job, results, recorded = (
+        _read(folder, name) for name in ("job.json", "results.jsonl", "judgement.json")
+    )
+    verify_results(_read(folder, "results.dsse.json"), job, results, shop.trusted())
+    asked = json.loads(job)
+    if not agree(rejudge(job, results), json.loads(recorded)):
+        raise _refused(f"{folder.name}: judgement.json is not what its results say", shop)
+    now = {
+        "suite": {"name": suite, "digest": _suite_digest(shop, suite)},
+        "payload": _payload(shop),
+    }
+    if stale := [name for name, value in now.items() if asked[name] != value]:
+        raise _refused(f"the {' and the '.join(stale)} changed since {folder.name}", shop)
+    if missing := sorted(required_cases(shop, suite) - {case["id"] for case in asked["cases"]}):
+        raise _refused(f"{folder.name} lacks cases of the suite: {', '.join(missing)}", shop)
+    check_bytes(shop.artefact, shop.measure)
+    facts = PlanFacts(
+        lock=shop.plan.lock_digest or "",
+        system_fingerprint=hash_value(asked["host"]),
+        payload=asked["payload"],
+    )
+    statement = make_statement(
+        shop.artefact, recorded, waivers_of(shop), facts, issued=issued, expires=expires
+    )
+    return save_certificate(shop.store, dsse.sign(statement.to_json(), key))
+
+
+def release_label(
+    shop: Workshop,
+    envelope: bytes,
+    *,
+    keys: TrustedKeys,
+    now: datetime,
+    why: str,
+    make_default: bool,
+) -> Outcome:
+    """Release a label by a certificate, if it holds for these very bytes on this system.
+
+    Raises:
+        StackwrightError: one line for what is wrong; nothing has moved then.
+    """
+    suite = shop.plan.suite
+    certificate = open_certificate(envelope, keys)
+    request = Request(
+        artefact=shop.artefact,
+        certificate=envelope,
+        system=shop.label.system,
+        suite=_suite_digest(shop, suite),
+        required_cases=frozenset(required_cases(shop, suite)),
+        who=getpass.getuser(),
+        why=why,
+        make_default=make_default,
+    )
+    return release(
+        shop.store,
+        request,
+        keys=keys,
+        measure=shop.measure,
+        render=lambda default: release_files(shop, default),
+        now=now,
+        evidence=Evidence(evidence_folder(shop, certificate), rejudge),
+    )
+
+
+def release_files(shop: Workshop, default: str) -> Mapping[str, bytes]:
+    """What a release puts before users, by its path in the generation."""
+    label = shop.label
+    rendered = render_modules(shop.plan, shop.site, str(shop.store.path(shop.artefact.prefix.path)))
+    modulerc = Templates(shop.site.root / "modules").render(
+        "modulerc.lua.j2", {"default": f"{label.stack}/{default}"}
+    )
+    return {
+        f"modules/{label.stack}/{label.release}.lua": rendered["module.lua"],
+        f"modules/{label.stack}/.modulerc.lua": modulerc,
+        f"jupyter/kernels/{label.stack}-{label.release}/kernel.json": rendered["kernel.json"],
+    }
+
+
+def verify_label(
+    shop: Workshop, envelope: bytes, *, keys: TrustedKeys, now: datetime
+) -> Certificate:
+    """Check a certificate against the label's bytes and the evidence, as a release would.
+
+    Raises:
+        StackwrightError: one line for the first thing that is wrong.
+    """
+    check_bytes(shop.artefact, shop.measure)
+    expected = Expected.of(
+        shop.artefact,
+        system=shop.label.system,
+        suite=_suite_digest(shop, shop.plan.suite),
+        required_cases=frozenset(required_cases(shop, shop.plan.suite)),
+    )
+    folder = evidence_folder(shop, open_certificate(envelope, keys))
+    return verify_certificate(envelope, keys, expected, now=now, evidence=Evidence(folder, rejudge))
+
+
+def newest_certificate(shop: Workshop, keys: TrustedKeys) -> bytes:
+    """The certificate of the label's artefact that was issued last.
+
+    Raises:
+        StackwrightError: there is none that a trusted key signed.
+    """
+    found: list[tuple[str, bytes]] = []
+    problems: list[StackwrightError] = []
+    for path in sorted((shop.store.root / "certificates").glob("*.json")):
+        envelope = path.read_bytes()
+        try:
+            predicate = open_certificate(envelope, keys).statement.predicate
+        except StackwrightError as error:
+            problems.append(error)
+            continue
+        if predicate.label == str(shop.label) and predicate.plan_hash == shop.plan_hash:
+            found.append((predicate.issued, envelope))
+    if found:
+        return max(found)[1]
+    if problems and not found:
+        raise problems[-1]
+    raise StackwrightError(
+        f"{shop.label} has no certificate for what its files say now",
+        hint=f"stackwright validate '{shop.label}', then stackwright certify '{shop.label}'",
+        code=ExitCode.FAIL,
+    )
+
+
+def latest_run(shop: Workshop, suite: str | None = None) -> Path:
+    """The folder of the label's last judged validation, by a suite if one is named.
+
+    Raises:
+        StackwrightError: it was never validated as its files say now.
+    """
+    found = []
+    for path in (shop.store.root / "runs").glob("*/judgement.json"):
+        value = json.loads(path.read_bytes())
+        same_plan = value["arms"]["candidate"]["plan_hash"] == shop.plan_hash
+        if same_plan and suite in (None, value["suite"]["name"]):
+            found.append(path.parent)
+    if not found:
+        by = f" by suite '{suite}'" if suite else ""
+        raise StackwrightError(
+            f"{shop.label} was not validated{by} as its files say now",
+            hint=f"stackwright validate '{shop.label}'" + (f" --suite {suite}" if suite else ""),
+            code=ExitCode.FAIL,
+        )
+    return max(found, key=lambda folder: folder.name)
+
+
+def evidence_folder(shop: Workshop, certificate: Certificate) -> Path:
+    """The run that a certificate was made from.
+
+    Raises:
+        StackwrightError: it is not in this store, so that nothing can be verified.
+    """
+    wanted = certificate.statement.predicate.evidence.job
+
+    for path in sorted((shop.store.root / "runs").glob("*/job.json")):
+        if hash_file(path) == wanted:
+            return path.parent
+    raise _refused(f"the evidence of the certificate (job {wanted}) is not in the store", shop)
+
+
+def required_cases(shop: Workshop, suite: str) -> set[str]:
+    """The ids of all cases that the suite asks for."""
+    cases = expand(load_suite(shop.site.suite_file(suite)), {"VERSIONS": ""})
+    return {case.id for case in cases}
+
+
+def waivers_of(shop: Workshop) -> list[Waiver]:
+    """The site's waivers for a label.
+
+    Raises:
+        ManyErrors: the mistakes of the waivers' file.
+    """
+    path = shop.site.root / WAIVERS
+    if not path.is_file():
+        return []
+    return [
+        Waiver(case=entry.case, reason=entry.reason, expires=entry.expires.isoformat())
+        for entry in load(path, Waivers).waivers
+        if entry.label == str(shop.label)
+    ]
+
+
+def rejudge(job: bytes, results: bytes) -> Mapping[str, Any]:
+    """The gate's judgement as plain values."""
+    value: Mapping[str, Any] = json.loads(judge(job, results).to_json())
+    return value
+
+
+def _suite_digest(shop: Workshop, suite: str) -> str:
+    return suite_digest(shop.site.suite_file(suite))
+
+
+def _payload(shop: Workshop) -> str:
+    return payload_digest(shop.site.root / "validation")
+
+
+def _read(folder: Path, name: str) -> bytes:
+    try:
+        return (folder / name).read_bytes()
+    except OSError as error:
+        raise StackwrightError(
+            f"cannot read the evidence: {error.strerror}",
+            where=Location(folder / name),
+            code=ExitCode.INVALID,
+        ) from error
+
+
+def _refused(what: str, shop: Workshop) -> StackwrightError:
+    return StackwrightError(
+        what, hint=f"validate again: stackwright validate '{shop.label}'", code=ExitCode.INVALID
+    )

@@ -1,0 +1,76 @@
+"""What the stages that work on one label have in common: its plan, its store, its tools."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from stackwright.certify.artefact import Artefact
+from stackwright.certify.keys import TrustedKeys, load_public
+from stackwright.errors import StackwrightError
+from stackwright.labels import Label
+from stackwright.plan import Plan, plan_hash, resolve
+from stackwright.release.measure import Measure, measurer
+from stackwright.site import Site
+from stackwright.store import Store
+from stackwright.tools.process import Runner
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """One label of a site, with the store of its system."""
+
+    site: Site
+    label: Label
+    store: Store
+
+    @cached_property
+    def plan(self) -> Plan:
+        """The label, resolved."""
+        return resolve(self.site, self.label)
+
+    @cached_property
+    def plan_hash(self) -> str:
+        """The hash of the plan."""
+        return plan_hash(self.plan)
+
+    @cached_property
+    def artefact(self) -> Artefact:
+        """What the plan was built into.
+
+        Raises:
+            StackwrightError: it wasn't built as its files say now.
+        """
+        artefact = self.store.read_artefact(self.plan_hash)
+        if artefact is None:
+            raise StackwrightError(
+                f"{self.label} is not built as its files say now",
+                hint=f"stackwright build '{self.label}'",
+            )
+        return artefact
+
+    @property
+    def measure(self) -> Measure:
+        """Hashes the bytes of an artefact in the store."""
+        from stackwright.build import tree_hash_of
+
+        return measurer(self.store, tree_hash_of(self.site))
+
+    def runner(self, on_line: Callable[[str], None] = lambda _line: None) -> Runner:
+        """Runs external programs and logs them in the store."""
+        return Runner(self.store.log, on_line)
+
+    @property
+    def keys(self) -> Path:
+        """Where this store's keys are."""
+        return self.store.root / "keys"
+
+    def trusted(self, release_keys: tuple[Path, ...] = ()) -> TrustedKeys:
+        """The keys to verify with: the store's, or with ``release_keys`` those for certificates."""
+        known = TrustedKeys.load(self.keys)
+        if not release_keys:
+            return known
+        named = tuple(load_public(path) for path in release_keys)
+        return TrustedKeys(release=named, builder=known.builder)
