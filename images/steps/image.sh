@@ -1,7 +1,7 @@
 #!/bin/sh
 # The image, one layer for each layer of the prefix: OUT/oci
 set -eu
-. "$RECIPE/settings.sh"
+. "$RECIPE/common.sh"
 . "$RECIPE/engine.sh"
 . "$RECIPE/steps/base-image.sh"
 

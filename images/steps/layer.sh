@@ -2,7 +2,7 @@
 # One layer of the prefix, built inside the base image, offline: OUT/tree
 # usage: layer.sh python|wheels     needs IN_BASE, IN_TOOLS and, for wheels, IN_WHEELS
 set -eu
-. "$RECIPE/settings.sh"
+. "$RECIPE/common.sh"
 . "$RECIPE/engine.sh"
 . "$RECIPE/steps/base-image.sh"
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # The install prefix: all layers laid over each other, and the manifest: OUT/own, OUT/prefix
 set -eu
-. "$RECIPE/settings.sh"
+. "$RECIPE/common.sh"
 
 own=$OUT/own/share/stackwright
 mkdir -p "$own" "$OUT/prefix"

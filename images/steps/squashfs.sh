@@ -1,7 +1,7 @@
 #!/bin/sh
 # The image as a squashfs, after its prefix was compared with what was built: OUT/image.squashfs
 set -eu
-. "$RECIPE/settings.sh"
+. "$RECIPE/common.sh"
 
 rootless=
 [ "$(id -u)" = 0 ] || rootless=--rootless

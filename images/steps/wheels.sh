@@ -2,12 +2,12 @@
 # Download one group of locked wheels, each checked against its hash: OUT/*.whl
 # usage: wheels.sh tools|frameworks|packages
 set -eu
-. "$RECIPE/settings.sh"
+. "$RECIPE/common.sh"
 
 platforms=
 for tag in $PLATFORM_TAGS; do platforms="$platforms --platform $tag"; done
 # shellcheck disable=SC2086  # platforms is a list
-${PIP:-python3 -m pip} --disable-pip-version-check download --progress-bar off \
+"${HOST_PYTHON:-python3}" -m pip --disable-pip-version-check download --progress-bar off \
     --no-deps --require-hashes --only-binary :all: \
     --python-version "$PYTHON" --implementation cp --abi "cp$(echo "$PYTHON" | tr -d .)" --abi abi3 --abi none \
     $platforms --dest "$OUT" --requirement "$RECIPE/requirements/$1.txt"

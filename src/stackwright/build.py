@@ -2,38 +2,47 @@
 
 from __future__ import annotations
 
-import os
-import shutil
+import json
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import util
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
+from stackwright.base import check_base, read_base
 from stackwright.canonical import hash_file
 from stackwright.certify.artefact import Artefact, Image, Part
-from stackwright.errors import StackwrightError
-from stackwright.locks import Lock, check_fresh, drift, load_lock
+from stackwright.errors import ExitCode, StackwrightError
+from stackwright.lockinputs import check_fresh, lock_inputs
+from stackwright.locks import Lock, load_lock
 from stackwright.plan import Plan, plan_hash
+from stackwright.providers.scripts import run_script
 from stackwright.providers.steps import Recipe, Step, step_keys
 from stackwright.recipe import render
 from stackwright.release.measure import image_digest
 from stackwright.site import Site
-from stackwright.solve import lock_inputs, pip, read_packages
 from stackwright.store import Store
-from stackwright.tools.engines import BuildEngine, environment
-from stackwright.tools.process import Runner
+from stackwright.tools.engines import BuildEngine
+from stackwright.tools.process import Runner, ToolError
+
+Run = Callable[[Step, Path, Mapping[str, Path], Runner], None]
+"""Does a step: the step, its empty output folder, the output folders of its inputs."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """One event of a build, for the command line to show."""
+    """One event of a build, for the command line to show.
+
+    ``state`` is ``running`` when a step starts, and at its end ``done``, or ``reused`` if its
+    output was there already (perhaps because another build had just made it).
+    """
 
     step: str
     title: str
     number: int
     total: int
-    done_before: bool
+    state: str
+    seconds: float = 0.0
 
 
 OnProgress = Callable[[Progress], None]
@@ -47,9 +56,7 @@ def locked(plan: Plan, site: Site) -> Lock:
     """
     path = site.lock_file(plan.label)
     if not path.is_file():
-        raise StackwrightError(
-            f"{plan.label} has no lock", hint=f"stackwright lock '{plan.label}'"
-        )
+        raise StackwrightError(f"{plan.label} has no lock", hint=f"stackwright lock '{plan.label}'")
     lock = load_lock(path)
     check_fresh(lock, lock_inputs(plan), path)
     return lock
@@ -61,6 +68,7 @@ def build(
     store: Store,
     engine: Callable[[], BuildEngine],
     runner: Runner,
+    *,
     on_progress: OnProgress = lambda _event: None,
 ) -> Artefact:
     """Build what isn't built yet; equal inputs are never built twice.
@@ -76,79 +84,78 @@ def build(
     lock = locked(plan, site)
     recipe = render(plan, lock, site)
     chosen = engine()
-    keys = step_keys(recipe, chosen.name)
-    outputs: dict[str, Path] = {}
-    for number, step in enumerate(recipe.steps, 1):
-        known = store.has_step(step.name, keys[step.name])
-        on_progress(Progress(step.name, step.title, number, len(recipe.steps), known))
-        inputs = {name: outputs[source] for name, source in step.inputs.items()}
 
-        def run(out: Path, step: Step = step, inputs: Mapping[str, Path] = inputs) -> None:
-            env = {"ENGINE": chosen.name, **chosen.env}
-            run_step(recipe, step, out, inputs=inputs, env=env, runner=runner)
-            if step.name == "base":
-                check_base(lock, out, plan)
+    def run(step: Step, out: Path, inputs: Mapping[str, Path], runner: Runner) -> None:
+        env = {"ENGINE": chosen.name, **chosen.env}
+        run_script(recipe, step, out, inputs=inputs, env=env, runner=runner)
+        if step.name == "base":
+            check_base(lock, read_base(out, plan.base.source))
 
-        outputs[step.name] = store.step(step.name, keys[step.name], run)
+    outputs = run_steps(recipe, store, chosen.name, run, runner, on_progress=on_progress)
     artefact = _artefact(plan, store, outputs)
     store.write_artefact(artefact)
     return artefact
 
 
-def run_step(
+def run_steps(
     recipe: Recipe,
-    step: Step,
-    out: Path,
-    *,
-    inputs: Mapping[str, Path],
-    env: Mapping[str, str],
+    store: Store,
+    engine: str,
+    run: Run,
     runner: Runner,
-) -> None:
-    """Run one script of a recipe with its output folder and those of its inputs."""
-    with TemporaryDirectory() as folder:
-        for name, content in recipe.files.items():
-            path = Path(folder, name)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
-        argv = ["sh", str(Path(folder, "steps", step.script))]
-        runner.run(
-            argv + ([step.argument] if step.argument else []),
-            env={
-                **os.environ,
-                **env,
-                "RECIPE": folder,
-                "OUT": str(out),
-                "PIP": " ".join(pip()),
-                **{f"IN_{name.upper()}": str(path) for name, path in inputs.items()},
-            },
-            cwd=out,
-        )
-
-
-def check_base(lock: Lock, out: Path, plan: Plan) -> None:
-    """Compare the base that was just made with the lock.
+    *,
+    on_progress: OnProgress = lambda _event: None,
+) -> dict[str, Path]:
+    """Do the steps that the store has no output of; the output folder of each, by its name.
 
     Raises:
-        StackwrightError: Debian no longer serves what was locked.
+        StackwrightError: a step failed; names the step and its log.
     """
-    if hash_file(out / "rootfs.tar") == lock.base.digest:
-        return
-    changes = drift(lock.base, read_packages(out / "packages.txt"))
-    shown = "\n".join(f"  {line}" for line in changes[:10])
-    raise StackwrightError(
-        f"the base is not the locked one: {len(changes)} Debian packages differ\n{shown}",
-        hint=f"take what Debian serves now: stackwright lock --base-only '{plan.label}'",
+    keys = step_keys(recipe, engine)
+    outputs: dict[str, Path] = {}
+    for number, step in enumerate(recipe.steps, 1):
+        key = keys[step.name]
+        tell = _teller(step, number, len(recipe.steps), on_progress)
+        inputs = {name: outputs[source] for name, source in step.inputs.items()}
+        logged = replace(runner, transcript=store.step_log(step.name, key))
+        ran = False
+
+        def do(
+            out: Path,
+            step: Step = step,
+            inputs: Mapping[str, Path] = inputs,
+            logged: Runner = logged,
+        ) -> None:
+            nonlocal ran
+            ran = True
+            run(step, out, inputs, logged)
+
+        if not store.has_step(step.name, key):
+            tell("running", 0.0)
+        started = time.monotonic()
+        try:
+            outputs[step.name] = store.step(step.name, key, do)
+        except ToolError as error:
+            raise _failed(step, error, store.step_log(step.name, key)) from error
+        tell("done" if ran else "reused", time.monotonic() - started)
+    return outputs
+
+
+def _failed(step: Step, error: ToolError, log: Path) -> StackwrightError:
+    tail = f":\n{error.tail}" if error.tail else ""
+    return StackwrightError(
+        f"step '{step.name}' ({step.title}) failed: {error.reason}{tail}",
+        hint=f"all of its output: {log}; the same command goes on from this step",
+        code=ExitCode.FAIL,
     )
 
 
-def adopt_base(recipe: Recipe, out: Path, store: Store) -> None:
-    """Keep a base that was made for a lock as the output of the build's first step."""
-    step = recipe.steps[0]
-
-    def move(work: Path) -> None:
-        shutil.copytree(out, work, dirs_exist_ok=True, copy_function=os.link)
-
-    store.step(step.name, step_keys(recipe, "")[step.name], move)
+def _teller(
+    step: Step, number: int, total: int, on_progress: OnProgress
+) -> Callable[[str, float], None]:
+    return lambda state, seconds: on_progress(
+        Progress(step.name, step.title, number, total, state, seconds)
+    )
 
 
 def tree_hash_of(site: Site) -> Callable[[Path], str]:
@@ -164,8 +171,6 @@ def tree_hash_of(site: Site) -> Callable[[Path], str]:
 
 
 def _artefact(plan: Plan, store: Store, outputs: Mapping[str, Path]) -> Artefact:
-    import json
-
     layout = outputs["image"] / "oci"
     digest = image_digest(layout)
     blobs = layout / "blobs" / "sha256"

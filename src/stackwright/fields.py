@@ -66,6 +66,13 @@ VariableName = Annotated[
 DebianPackage = Annotated[
     str, Text(r"[a-z0-9][a-z0-9.+-]+", "the name of a Debian package, such as 'ca-certificates'")
 ]
+ImageByDigest = Annotated[
+    str,
+    Text(
+        r"[a-z0-9][a-z0-9.-]*(?::[0-9]+)?(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)+@sha256:[0-9a-f]{64}",
+        "an image by its digest, such as 'registry.example.org/os/debian@sha256:...'",
+    ),
+]
 Library = Annotated[str, Text(r"[A-Za-z0-9][A-Za-z0-9._+-]*", "the file name of a library")]
 Word = Annotated[
     str, Text(r"[A-Za-z0-9][A-Za-z0-9._+-]*", "one word: letters, digits, '.', '_', '+' or '-'")

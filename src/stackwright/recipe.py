@@ -1,4 +1,4 @@
-"""Render a plan and its lock into a recipe: plain files that build the artefact, run by us or by hand.
+"""Render a plan and its lock into a recipe: plain files that build, run by us or by hand.
 
 A pure function of its arguments: the same bytes each time, on any machine.
 """
@@ -6,28 +6,28 @@ A pure function of its arguments: the same bytes each time, on any machine.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import archspec.cpu
-
 from stackwright.canonical import canonical_json
 from stackwright.errors import StackwrightError
-from stackwright.locks import Lock, platform_tags, requirements_txt
+from stackwright.lockinputs import machine_of
+from stackwright.locks import Lock, requirements_txt
 from stackwright.plan import Plan, plan_hash
-from stackwright.providers import PROVIDER_STEPS
+from stackwright.providers import steps_of
+from stackwright.providers.scripts import write_files
 from stackwright.providers.steps import Recipe
 from stackwright.site import Site
 from stackwright.templates import Templates
+from stackwright.wheelset import platform_tags
 
 IMAGE_PREFIX = "/opt/stackwright"
 """Where the prefix is in every image: one path, so that stacks can share layers."""
 
 PREFIX_PLACEHOLDER = "@PREFIX@"
-"""Stands in a rendered modulefile and kernel for the prefix, which is known when it is installed."""
+"""Stands for the prefix in a modulefile and a kernel until they are installed."""
 
-_IMAGES = ("engine.sh", "layer.py", "manifest.py", "base.Containerfile")
+_IMAGES = ("common.sh", "engine.sh", "layer.py", "manifest.py", "base.Containerfile")
 _TREE_HASH = "validation/cases/tree_hash.py"
 
 
@@ -38,7 +38,7 @@ def render(plan: Plan, lock: Lock, site: Site) -> Recipe:
         StackwrightError: a template or a file that it needs is missing or wrong.
     """
     images = Templates(site.root / "images")
-    steps = PROVIDER_STEPS[plan.provider]
+    steps = steps_of(plan)
     context = _context(plan, lock)
     settings_sh = images.render("settings.sh.j2", context)
     files = {
@@ -98,10 +98,7 @@ def write_recipe(recipe: Recipe, folder: Path) -> None:
         )
     draft = folder.with_name(f".{folder.name}.new")
     shutil.rmtree(draft, ignore_errors=True)
-    for name, content in recipe.files.items():
-        path = draft / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+    write_files(recipe.files, draft)
     if folder.exists():
         for name in [*recipe.files]:  # what was built beside a recipe stays
             target = folder / name
@@ -125,17 +122,12 @@ def _context(plan: Plan, lock: Lock) -> dict[str, Any]:
         "python": plan.python,
         "environment": plan.environment,
         "platform_tags": platform_tags(machine_of(plan), plan.machine.os.glibc),
-        "base_suite": plan.base.suite,
+        "base_source": plan.base.source,
         "base_packages": plan.base.packages,
         "base_digest": lock.base.digest.removeprefix("sha256:")[:16],
         "prefix": IMAGE_PREFIX,
         "image_tag": f"localhost/stackwright/{plan.stack}:{plan_hash(plan)[7:23]}",
     }
-
-
-def machine_of(plan: Plan) -> str:
-    """The architecture that wheels are named after: ``x86_64``, ``aarch64``, ``ppc64le``."""
-    return str(archspec.cpu.TARGETS[plan.machine.target].family.name)
 
 
 def _settings(text: bytes) -> dict[str, str]:
@@ -161,8 +153,3 @@ def _read(path: Path) -> bytes:
             f"the site lacks {path}: {error.strerror}",
             hint="`stackwright init DIR` makes a complete site",
         ) from error
-
-
-def step_titles(recipe: Recipe) -> Mapping[str, str]:
-    """What each step does, for progress."""
-    return {step.name: step.title for step in recipe.steps}

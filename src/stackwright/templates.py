@@ -8,7 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError, TemplateSyntaxError
+from jinja2 import (
+    Environment,
+    FileSystemLoader,
+    StrictUndefined,
+    TemplateError,
+    TemplateSyntaxError,
+)
 
 from stackwright.errors import Location, StackwrightError
 
@@ -41,6 +47,7 @@ class Templates:
     """
 
     def __init__(self, folder: Path) -> None:
+        """Look at a folder; nothing is read yet."""
         self._folder = folder
         self._environment = Environment(
             loader=FileSystemLoader(folder),

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from stackwright.plan import Plan
 from stackwright.providers import wheel
 from stackwright.providers.steps import Step
 
-PROVIDER_STEPS: Mapping[str, tuple[Step, ...]] = {"wheel": wheel.STEPS}
+# By provider and kind of base. The first step makes the base.
+_STEPS: Mapping[tuple[str, str], tuple[Step, ...]] = {
+    ("wheel", "debian"): (wheel.DEBIAN_BASE, *wheel.STEPS),
+    ("wheel", "image"): (wheel.IMAGE_BASE, *wheel.STEPS),
+}
+
+
+def steps_of(plan: Plan) -> tuple[Step, ...]:
+    """The steps that build a plan."""
+    return _STEPS[plan.provider, plan.base.kind]

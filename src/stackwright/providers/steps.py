@@ -1,8 +1,8 @@
 """What a build is made of: shell scripts, each with everything that it depends on declared.
 
-The scripts are plain files of the recipe and run by hand as well (``build.sh``). A step's key hashes
-the script, the files it reads, the settings it reads and the keys of the steps it builds on: equal
-keys mean equal outputs, and a step whose key has an output is never run again.
+The scripts are plain files of the recipe and run by hand as well (``build.sh``). A step's key
+hashes the script, the files it reads, the settings it reads and the keys of the steps it builds on:
+equal keys mean equal outputs, and a step whose key has an output is never run again.
 """
 
 from __future__ import annotations
@@ -11,6 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from stackwright.canonical import hash_bytes, hash_value
+
+COMMON = "common.sh"
+"""What every script sources first; it sources ``settings.sh``."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ def step_keys(recipe: Recipe, engine: str) -> dict[str, str]:
     """The key of every step, ``sha256:<hex>``, by the step's name."""
     keys: dict[str, str] = {}
     for step in recipe.steps:
-        names = [f"steps/{step.script}", *_files(recipe, step)]
+        names = [COMMON, f"steps/{step.script}", *_files(recipe, step)]
         keys[step.name] = hash_value(
             {
                 "step": step.name,

@@ -32,15 +32,21 @@ def _layer(group: str) -> Step:
     )
 
 
-BASE = Step(
+DEBIAN_BASE = Step(
     name="base",
     title="make the base root file system with mmdebstrap",
-    script="base.sh",
-    settings=("BASE_SUITE", "BASE_PACKAGES", "BASE_DIGEST", _EPOCH),
+    script="base-debian.sh",
+    settings=("BASE_SOURCE", "BASE_PACKAGES", "BASE_DIGEST", _EPOCH),
+)
+
+IMAGE_BASE = Step(
+    name="base",
+    title="pull the base image by its digest",
+    script="base-pull.sh",
+    settings=("BASE_SOURCE", "BASE_DIGEST", _EPOCH),
 )
 
 STEPS: tuple[Step, ...] = (
-    BASE,
     _wheels("tools"),
     _wheels("frameworks"),
     _wheels("packages"),

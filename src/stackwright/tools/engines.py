@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import socket
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,7 +22,6 @@ from stackwright.errors import StackwrightError
 from stackwright.store import Store, write_atomic
 from stackwright.tools.process import Runner, ToolError, find
 
-PROBE_IMAGE = "localhost/stackwright/probe:latest"
 PROBE_EXIT_CODE = 42
 
 _PLAIN_LIMITS = "[containers]\ndefault_ulimits = []\n"
@@ -54,6 +55,34 @@ ATTEMPTS: Mapping[str, tuple[Attempt, ...]] = {
         Attempt("with chroot isolation", _PLAIN_LIMITS, {"BUILDAH_ISOLATION": "chroot"}),
     ),
     "docker": (Attempt(""),),
+}
+
+
+@dataclass(frozen=True)
+class _Commands:
+    """How an engine runs the probe, and how its traces are removed."""
+
+    run: tuple[tuple[str, ...], ...]
+    clean: tuple[tuple[str, ...], ...]
+
+
+_BUILD = ("-t", "localhost/{name}:probe", "-f", "{folder}/Containerfile", "{folder}")
+_COMMANDS: Mapping[str, _Commands] = {
+    "podman": _Commands(
+        run=(
+            ("{engine}", "build", "-q", *_BUILD),
+            ("{engine}", "run", "--rm", "--network", "none", "localhost/{name}:probe", "/probe"),
+        ),
+        clean=(("{engine}", "rmi", "-f", "localhost/{name}:probe"),),
+    ),
+    "buildah": _Commands(
+        run=(
+            ("buildah", "bud", "-q", *_BUILD),
+            ("buildah", "from", "--name", "{name}", "--pull-never", "localhost/{name}:probe"),
+            ("buildah", "run", "--network", "none", "{name}", "--", "/probe"),
+        ),
+        clean=(("buildah", "rm", "{name}"), ("buildah", "rmi", "-f", "localhost/{name}:probe")),
+    ),
 }
 
 
@@ -92,8 +121,11 @@ def choose(names: Sequence[str], store: Store, runner: Runner) -> BuildEngine:
     )
 
 
-def probe(name: str, store: Store, runner: Runner) -> BuildEngine:
-    """What it takes to run a container with this engine here; remembered for this host and version.
+def probe(name: str, store: Store, runner: Runner, *, again: bool = False) -> BuildEngine:
+    """What it takes to run a container with this engine here; remembered for host and version.
+
+    Args:
+        again: whether to try even what is remembered.
 
     Raises:
         StackwrightError: it isn't installed, or no configuration works.
@@ -103,22 +135,26 @@ def probe(name: str, store: Store, runner: Runner) -> BuildEngine:
             f"unknown engine '{name}'", hint=f"choose one of {', '.join(ATTEMPTS)}"
         )
     if find(name) is None:
-        raise StackwrightError("not installed")
+        raise StackwrightError("not installed", hint="`stackwright doctor` says what to install")
     version = runner.run([name, "--version"]).strip()
     memory = store.root / "engines" / f"{socket.gethostname()}-{name}.json"
-    attempts = ATTEMPTS[name]
-    known = _recall(memory, version)
+    engines = [
+        BuildEngine(name, version, _environment(attempt, store), attempt.what)
+        for attempt in ATTEMPTS[name]
+    ]
+    known = None if again else _recall(memory, version)
+    if known is not None and known < len(engines):
+        return engines[known]
     failures = []
-    for number, attempt in enumerate(attempts):
-        if known not in (None, number):
-            continue
-        engine = BuildEngine(name, version, _environment(attempt, store), attempt.what)
-        failure = None if known == number else _failure(engine, runner)
+    for number, engine in enumerate(engines):
+        failure = _failure(engine, runner)
         if failure is None:
             write_atomic(memory, canonical_json({"version": version, "attempt": number}))
             return engine
         failures.append(failure)
-    raise StackwrightError(f"runs no container: {failures[-1]}")
+    raise StackwrightError(
+        f"{name} runs no container here: {failures[-1]}", hint="`stackwright doctor` tries them all"
+    )
 
 
 def environment(engine: BuildEngine) -> dict[str, str]:
@@ -127,10 +163,11 @@ def environment(engine: BuildEngine) -> dict[str, str]:
 
 
 def _recall(memory: Path, version: str) -> int | None:
-    if not memory.is_file():
+    try:
+        known = json.loads(memory.read_bytes())
+        return int(known["attempt"]) if known["version"] == version else None
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    known = json.loads(memory.read_text())
-    return int(known["attempt"]) if known["version"] == version else None
 
 
 def _environment(attempt: Attempt, store: Store) -> dict[str, str]:
@@ -145,38 +182,28 @@ def _environment(attempt: Attempt, store: Store) -> dict[str, str]:
 
 
 def _failure(engine: BuildEngine, runner: Runner) -> str | None:
-    """Why a container can't be run so; None if it can."""
+    """Why a container can't be run so; None if it can. Leaves no image and no container behind."""
     env = environment(engine)
-    with TemporaryDirectory() as folder:
-        context = Path(folder)
-        (context / "probe.c").write_text(f"int main(void) {{ return {PROBE_EXIT_CODE}; }}\n")
-        (context / "Containerfile").write_text("FROM scratch\nCOPY probe /probe\n")
-        runner.run(["cc", "-static", "-o", str(context / "probe"), str(context / "probe.c")])
+    name = f"stackwright-probe-{secrets.token_hex(4)}"
+    commands = _COMMANDS["buildah" if engine.name == "buildah" else "podman"]
+    with TemporaryDirectory(prefix="stackwright-") as folder:
+        source = Path(folder, "probe.c")
+        source.write_text(f"int main(void) {{ return {PROBE_EXIT_CODE}; }}\n")
+        Path(folder, "Containerfile").write_text("FROM scratch\nCOPY probe /probe\n")
+        runner.run(["cc", "-static", "-o", str(Path(folder, "probe")), str(source)])
+        values = {"engine": engine.name, "name": name, "folder": folder}
         try:
-            runner.run([*_build(engine.name, context)], env=env)
-            for argv in _run(engine.name):
-                runner.run(argv, env=env)
+            for command in commands.run:
+                runner.run([word.format(**values) for word in command], env=env)
         except ToolError as error:
             if error.exit_code == PROBE_EXIT_CODE:
                 return None
-            return error.tail.splitlines()[-1] if error.tail else f"exit code {error.exit_code}"
+            return error.tail.splitlines()[-1] if error.tail else error.reason
+        finally:
+            for command in commands.clean:
+                with suppress(ToolError):  # there may be nothing to remove
+                    runner.run([word.format(**values) for word in command], env=env)
     return f"the probe did not exit with {PROBE_EXIT_CODE}"
-
-
-def _build(name: str, context: Path) -> tuple[str, ...]:
-    verb = "bud" if name == "buildah" else "build"
-    return (name, verb, "-t", PROBE_IMAGE, "-f", str(context / "Containerfile"), str(context))
-
-
-def _run(name: str) -> tuple[tuple[str, ...], ...]:
-    if name == "buildah":
-        container = "stackwright-probe"
-        return (
-            ("sh", "-c", f"buildah rm {container} >/dev/null 2>&1 || true"),
-            ("buildah", "from", "--name", container, "--pull-never", PROBE_IMAGE),
-            ("buildah", "run", "--network", "none", container, "--", "/probe"),
-        )
-    return ((name, "run", "--rm", "--network", "none", PROBE_IMAGE, "/probe"),)
 
 
 def load(engine: BuildEngine, layout: Path, config: str, runner: Runner) -> None:
@@ -197,7 +224,9 @@ def load(engine: BuildEngine, layout: Path, config: str, runner: Runner) -> None
         if engine.name == "docker":
             with TemporaryDirectory() as folder:
                 archive = Path(folder, "image.tar")
-                runner.run(["skopeo", "copy", "-q", f"oci:{layout}:image", f"docker-archive:{archive}"])
+                runner.run(
+                    ["skopeo", "copy", "-q", f"oci:{layout}:image", f"docker-archive:{archive}"]
+                )
                 runner.run(["docker", "load", "-q", "-i", str(archive)], env=env)
         else:
             to = f"containers-storage:localhost/stackwright/loaded:{name[:16]}"

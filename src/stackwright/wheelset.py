@@ -1,0 +1,97 @@
+"""From pip's answer to the wheels of a lock, in the groups that become layers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import unquote
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from stackwright.errors import StackwrightError
+from stackwright.locks import Wheel, Wheels
+
+
+def platform_tags(machine: str, glibc: str) -> list[str]:
+    """The manylinux tags of wheels that run on a glibc, newest first (PEP 600 and its aliases).
+
+    Args:
+        machine: ``x86_64`` or ``aarch64``.
+        glibc: such as ``2.36``.
+    """
+    legacy = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
+    minor = int(glibc.removeprefix("2."))
+    oldest = 5 if machine == "x86_64" else 17
+    tags: list[str] = []
+    for number in range(minor, oldest - 1, -1):
+        tags.append(f"manylinux_2_{number}_{machine}")
+        if number in legacy:
+            tags.append(f"{legacy[number]}_{machine}")
+    return tags
+
+
+def group_wheels(report: Mapping[str, Any], frameworks: Iterable[str], python: str) -> Wheels:
+    """Split what pip resolved into the frameworks with all that they need, and the rest.
+
+    Args:
+        report: pip's installation report (``pip install --report``, version 1).
+        frameworks: names of the required frameworks, normalised.
+        python: the Python that the wheels are for, such as ``3.11``.
+
+    Raises:
+        StackwrightError: the set lacks something that a wheel needs on that Python.
+    """
+    items = {canonicalize_name(i["metadata"]["name"]): i for i in report["install"]}
+    needs = {name: _needs(item, python) for name, item in items.items()}
+    for name, wanted in needs.items():
+        if absent := sorted(wanted - items.keys()):
+            raise StackwrightError(
+                f"{name} needs {', '.join(absent)} on Python {python}, which pip left out",
+                hint=f"run `stackwright lock` with Python {python}",
+            )
+    closure: set[str] = set()
+    waiting: list[str] = list(frameworks)
+    while waiting:
+        name = canonicalize_name(waiting.pop())
+        if name not in closure:
+            closure.add(name)
+            waiting += needs[name]
+    wheels = [_wheel(name, item) for name, item in sorted(items.items())]
+    return Wheels(
+        tools=(),
+        frameworks=tuple(w for w in wheels if w.name in closure),
+        packages=tuple(w for w in wheels if w.name not in closure),
+    )
+
+
+def _needs(item: Mapping[str, Any], python: str) -> set[str]:
+    environment = {
+        "python_version": python,
+        "python_full_version": f"{python}.0",
+        "platform_system": "Linux",
+        "sys_platform": "linux",
+        "os_name": "posix",
+        "implementation_name": "cpython",
+        "platform_python_implementation": "CPython",
+        "extra": "",
+    }
+    found: set[str] = set()
+    for text in item["metadata"].get("requires_dist", []):
+        requirement = Requirement(text)
+        extras = ["", *item.get("requested_extras", [])]
+        if requirement.marker is None or any(
+            requirement.marker.evaluate({**environment, "extra": extra}) for extra in extras
+        ):
+            found.add(canonicalize_name(requirement.name))
+    return found
+
+
+def _wheel(name: str, item: Mapping[str, Any]) -> Wheel:
+    info = item["download_info"]
+    return Wheel(
+        name=name,
+        version=item["metadata"]["version"],
+        file=unquote(info["url"].rsplit("/", 1)[1]),
+        digest=f"sha256:{info['archive_info']['hashes']['sha256']}",
+    )
