@@ -8,10 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
 from stackwright.cli import main
-from stackwright.cli.app import COMMANDS, as_stackwright_error
+from stackwright.cli.app import COMMANDS, as_stackwright_error, group
 from stackwright.errors import ExitCode
 
 
@@ -173,13 +174,14 @@ def test_init_makes_a_site_that_plans(tmp_path: Path, capsys: pytest.CaptureFixt
 
 
 @pytest.mark.parametrize("name", [module.rstrip("_") for module in COMMANDS])
-def test_every_command_has_help_with_an_example(
-    name: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    code, out, _ = run(capsys, name, "--help")
+def test_every_command_has_help_with_an_example(name: str) -> None:
+    context = click.Context(group)
+    command = group.get_command(context, name)
+    assert command is not None
 
-    assert code == ExitCode.OK
-    assert f"  stackwright {name} " in out or f"  stackwright {name}\n" in out
+    inner = command.commands.values() if isinstance(command, click.Group) else [command]
+
+    assert any(f"  stackwright {name}" in (one.help or "") for one in inner)
 
 
 def test_help_starts_without_the_slow_libraries() -> None:
