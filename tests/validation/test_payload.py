@@ -250,6 +250,39 @@ def test_module_from_elsewhere_shows(tmp_path: Path, versions: str) -> None:
     assert run.failed() == {"inside_prefix"}
 
 
+USER_SITE_FIRST = """
+import os, site, sys, sysconfig
+site.ENABLE_USER_SITE = True
+base = os.environ.get("PYTHONUSERBASE", "")
+sys.path.insert(0, sysconfig.get_path("purelib", "posix_user", vars={"userbase": base}))
+"""
+
+
+def test_user_site_shows(tmp_path: Path, versions: str) -> None:
+    run = run_case(
+        "none", "imports", "--expect", versions, out=tmp_path / "out", fault=USER_SITE_FIRST
+    )
+
+    assert run.failed() == {"user_site_off", "user_decoy_ignored"}
+
+
+def test_second_openmp_runtime_shows(tmp_path: Path, versions: str) -> None:
+    # A copy under another runtime's name, as a second wheel would bring it. Loaded before torch it
+    # would serve torch too, and be the only one.
+    finder = "import torch, pathlib; print(*pathlib.Path(torch.__file__).parent.rglob('libgomp*'))"
+    found = run_python([str(STACK_PYTHON), "-c", finder], tmp_path / "find").output.split()[0]
+    copy = tmp_path / "libiomp5.so"
+    shutil.copy(found, copy)
+
+    run = run_case(
+        *("none", "imports", "--expect", versions),
+        out=tmp_path / "out",
+        fault=f"import ctypes, torch\nctypes.CDLL({str(copy)!r})\n",
+    )
+
+    assert run.failed() == {"one_openmp_runtime"}
+
+
 def test_ranks_that_share_a_cpu_show(tmp_path: Path) -> None:
     run = run_case("torchrun", "threads", "--threads", "1", out=tmp_path / "out", cpus=1)
 
@@ -279,13 +312,18 @@ torch.mm = mm
 def test_gemm_in_low_precision_shows(tmp_path: Path, roofline: Path) -> None:
     env = {"STACKWRIGHT_ROOFLINE": str(roofline)}
 
-    run = run_case("none", "compute", out=tmp_path / "out", env=env, fault=LOW_PRECISION_GEMM)
+    run = run_case(
+        *("none", "compute", "--threads", "1"),
+        out=tmp_path / "out",
+        env=env,
+        fault=LOW_PRECISION_GEMM,
+    )
 
     assert run.failed() == {"results_verified"}
 
 
 def test_missing_probe_binary_says_how_to_build_it(tmp_path: Path) -> None:
-    run = run_case("none", "compute", out=tmp_path / "out")
+    run = run_case("none", "compute", "--threads", "1", out=tmp_path / "out")
 
     assert not run.finished()
     assert "STACKWRIGHT_ROOFLINE is not set: build it with 'cc" in run.output
@@ -296,14 +334,18 @@ def test_missing_probe_binary_says_how_to_build_it(tmp_path: Path) -> None:
 SPECTRUM = """
 import json
 import numpy as np
-from cosmoflow_data import HIGH, LOW, density_cube, physical, pivot, power_spectrum
+from cosmoflow_data import density_cube, physical, pivot, power_spectrum
 rng = np.random.default_rng(5)
 gaussian = np.array([0.4, -0.6, 0.0])
 cells = 16
 cubes = [density_cube(gaussian, cells, rng) for _ in range(200)]
-k = np.arange(1, cells // 2 + 1) / pivot(cells)
+# The mean ln k of each shell; the first is too wide, against its k, for a power law's mean.
+axis = np.fft.fftfreq(cells, 1 / cells)
+modes = np.sqrt(axis[:, None, None] ** 2 + axis[:, None] ** 2 + axis**2).ravel()
+shells = [modes[np.rint(modes) == shell] for shell in range(1, cells // 2 + 1)]
+log_k = np.array([np.log(shell / pivot(cells)).mean() for shell in shells])
 spectrum = np.mean([power_spectrum(cube) for cube in cubes], axis=0)
-tilt, log_amplitude = np.polyfit(np.log(k), np.log(spectrum), 1)
+tilt, log_amplitude = np.polyfit(log_k[1:], np.log(spectrum[1:]), 1)
 def skewness(f):
     x = np.concatenate([density_cube(np.array([0, 0, f]), cells, rng).ravel() for _ in range(50)])
     return float(np.mean(x**3) / np.mean(x**2) ** 1.5)
@@ -320,8 +362,7 @@ def test_cubes_have_the_spectrum_and_skewness_of_their_labels(tmp_path: Path) ->
     run = run_python([str(STACK_PYTHON), "-c", SPECTRUM], tmp_path / "out")
 
     found = json.loads(run.output)
-    # The shells are one mode wide, so P(k) is averaged over their curvature: some percent.
-    assert found["found"] == pytest.approx(found["true"], abs=0.05)
+    assert found["found"] == pytest.approx(found["true"], abs=0.03)
     assert found["white"] == pytest.approx(1, abs=0.1)
     negative, zero, positive = found["skewness"]
     assert negative < -0.5
@@ -405,7 +446,9 @@ def test_only_a_model_that_learns_meets_the_criterion(
     run = run_python([str(STACK_PYTHON), "-c", program], tmp_path / "out")
 
     assert run.finished(), run.output
-    assert run.checks() == {"half_of_trivial": holds, "beats_power_spectrum": holds}
+    # A regression on the same wrong labels may be worse still, so the other check need not fail.
+    assert run.checks()["half_of_trivial"] is holds
+    assert all(run.checks().values()) is holds
     curve = run.values("series")["learning curve"]
     assert set(curve["y"]) == {"cosmoflow", "trivial", "power spectrum"}
 

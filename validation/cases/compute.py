@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+
 import torch
 from emit import Emitter
 from timing import median_seconds
@@ -88,9 +90,12 @@ def triad() -> tuple[float, float]:
 
 def main() -> None:
     """Run the case."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--threads", type=int, required=True, help="granted to the stack")
+    threads: int = parser.parse_args().threads
     torch.manual_seed(1)
     with Emitter() as out:
-        emit_ceilings(out, torch.get_num_threads(), "peak_fp32", "peak_fp64", "triad")
+        emit_ceilings(out, threads, "peak_fp32", "peak_fp64", "triad")
         found = {
             "gemm_fp32": gemm(torch.float32),
             "gemm_fp64": gemm(torch.float64),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import re
 import site
 import subprocess
@@ -39,15 +40,11 @@ def file_found_with_decoy(module: str) -> str:
         fake = Path(user_site) / module
         fake.mkdir(parents=True)
         (fake / "__init__.py").touch()
-        program = (
-            "import os, sys; os.environ['PYTHONUSERBASE'] = sys.argv[1]; "
-            "os.execv(sys.executable, [sys.executable, '-c', "
-            "'import importlib, sys; print(importlib.import_module(sys.argv[1]).__file__)', "
-            "sys.argv[2]])"
-        )
+        program = f"import {module}; print({module}.__file__)"
         return subprocess.run(
-            [sys.executable, "-c", program, base, module],
+            [sys.executable, "-c", program],
             check=True,
+            env={**os.environ, "PYTHONUSERBASE": base},
             stdout=subprocess.PIPE,
             text=True,
         ).stdout.strip()

@@ -18,7 +18,12 @@ class Ceiling(NamedTuple):
 
 
 def measure(threads: int, *names: str) -> dict[str, Ceiling]:
-    """Run the roofline binary; `threads` is what the metric's ranks use together.
+    """Run the roofline binary.
+
+    Args:
+        threads: what all ranks were granted together. Not what the stack says that it uses: a
+            stack that leaves CPUs idle must not lower its own ceiling.
+        names: the ceilings wanted; see probes/roofline.c.
 
     Raises:
         RuntimeError: if STACKWRIGHT_ROOFLINE names no binary.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+
 import torch
 from cosmoflow_model import CosmoFlow, Shape
 from emit import Emitter
@@ -22,8 +24,11 @@ STEPS = 12
 
 def main() -> None:
     """Run the case."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--threads", type=int, required=True, help="granted to each rank")
+    threads: int = parser.parse_args().threads
     with Emitter() as out:
-        emit_ceilings(out, out.world * torch.get_num_threads(), "peak_fp32")
+        emit_ceilings(out, out.world * threads, "peak_fp32")
         with gloo(out):
             torch.manual_seed(1)
             model = CosmoFlow(SHAPE)
