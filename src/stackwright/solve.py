@@ -50,7 +50,7 @@ def solve(
     Args:
         keep_base: a lock whose base is kept as it is, with what it was solved from.
         keep_wheels: the same for the wheels.
-        on_part: called with ``wheels`` or ``base``, and None before it is solved, the seconds after.
+        on_part: told ``wheels`` or ``base``, with None before it is solved, the seconds after.
 
     Raises:
         StackwrightError: a solver failed; its own words are in the error.

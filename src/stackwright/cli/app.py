@@ -19,6 +19,7 @@ from stackwright.suggest import did_you_mean
 # Modules of this package that export ``command``, in the order of a stack's life.
 COMMANDS: tuple[str, ...] = (
     "init",
+    "doctor",
     "list_",
     "show",
     "plan",

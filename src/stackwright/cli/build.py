@@ -52,9 +52,8 @@ def command(context: Context, label: str, engine: str | None, as_json: bool) -> 
     if as_json:
         echo_json({**artefact.model_dump(by_alias=True), "store": str(store.root)})
         return
-    click.echo(
-        f"{artefact.label} was built before: nothing to do" if reused else f"built {artefact.label}"
-    )
+    what = "was built before: nothing to do" if reused else "is built"
+    click.echo(f"{artefact.label} {what}")
     click.echo("\n".join(_facts(artefact, store)))
     click.echo(f"next: stackwright validate {artefact.label}")
 

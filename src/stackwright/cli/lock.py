@@ -25,7 +25,13 @@ _PARTS = {"wheels": "ask pip which wheels", "base": "make the base, to know its 
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @pass_context
 def command(
-    context: Context, pattern: str, check: bool, base_only: bool, wheels_only: bool, as_json: bool
+    context: Context,
+    *,
+    pattern: str,
+    check: bool,
+    base_only: bool,
+    wheels_only: bool,
+    as_json: bool,
 ) -> int:
     """Pin every wheel and Debian package of a label, by version and hash, in stacks/locks/.
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -73,9 +71,13 @@ class Progress:
         if text.strip():
             self._last = text
 
+    def live(self, title: str) -> None:
+        """Show on a terminal what is being done now."""
+        self._title, self._last, self._started = title, "", time.monotonic()
+
     def start(self, title: str) -> None:
         """Say what is being done now."""
-        self._title, self._last, self._started = title, "", time.monotonic()
+        self.live(title)
         if not self._console.is_terminal:
             self._print(f"{title} ...")
 
@@ -83,13 +85,6 @@ class Progress:
         """Say what came of it."""
         self._title = ""
         self._print(text)
-
-    @contextmanager
-    def task(self, title: str) -> Iterator[None]:
-        """One thing that takes long."""
-        self.start(title)
-        yield
-        self.end(f"{title}: {duration(time.monotonic() - self._started)}")
 
     def _print(self, text: str) -> None:
         self._console.print(text, markup=False, soft_wrap=True)

@@ -1,0 +1,187 @@
+"""What this machine has of what building and validating for a system needs."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from stackwright.errors import StackwrightError
+from stackwright.store import Store
+from stackwright.systems import System
+from stackwright.tools import engines, lmod
+from stackwright.tools.process import Runner, ToolError, find
+
+Status = Literal["ok", "warning", "missing"]
+
+ENGINES = ("podman", "buildah", "docker")
+_GIB = 2**30
+_ROOM_NEEDED, _ROOM_WANTED = 5 * _GIB, 20 * _GIB
+# Of setup/debian-packages.txt: without these nothing is built. The others serve one run time each.
+_NEEDED = frozenset({"mmdebstrap", "skopeo", "umoci", "mksquashfs", "cc"})
+_VERSION_OPTION = {"mksquashfs": "-version", "squashfuse": "--help", "newuidmap": ""}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One row: what was looked for, what was found, and what to do about it."""
+
+    name: str
+    status: Status
+    found: str
+    advice: str = ""
+
+
+@dataclass(frozen=True)
+class Program:
+    """A line of setup/debian-packages.txt: a program, or a file, and the package that has it."""
+
+    name: str
+    package: str
+
+
+def read_programs(path: Path) -> tuple[Program, ...]:
+    """The programs that Stackwright drives."""
+    lines = (line.split() for line in path.read_text().splitlines())
+    return tuple(Program(*words) for words in lines if words and words[0][0] != "#")
+
+
+def all_checks(
+    system: System, store: Store, programs: tuple[Program, ...], runner: Runner
+) -> Iterator[Check]:
+    """Every row, the quick ones first."""
+    yield check_cpu(system)
+    yield check_cores(system)
+    yield check_memory(system)
+    yield check_glibc(system, platform.libc_ver()[1])
+    yield check_room(store.root)
+    yield check_user_namespaces(runner)
+    for program in programs:
+        if "/" not in program.name and program.name not in ENGINES:
+            yield check_program(program, runner)
+    yield check_lmod(runner)
+    yield from check_engines(lambda name: engines.probe(name, store, runner, again=True))
+
+
+def check_cpu(system: System) -> Check:
+    """Whether this CPU runs what is built for the system's target."""
+    import archspec.cpu
+
+    host, target = archspec.cpu.host(), archspec.cpu.TARGETS[system.cpu.target]
+    if host == target or target in host.ancestors:
+        return Check("CPU", "ok", f"{host.name}, which runs {target.name}")
+    advice = f"set cpu.target of system '{system.name}', or work on the machine that it describes"
+    return Check("CPU", "missing", f"{host.name}, which does not run {target.name}", advice)
+
+
+def check_cores(system: System) -> Check:
+    """The cores that this process may use."""
+    cores = len(os.sched_getaffinity(0))
+    enough = cores >= system.cpu.cores
+    advice = "" if enough else f"system '{system.name}' says {system.cpu.cores}"
+    return Check("cores", "ok" if enough else "warning", str(cores), advice)
+
+
+def check_memory(system: System) -> Check:
+    """The memory of this machine, GiB."""
+    have = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / _GIB
+    enough = have >= system.cpu.memory_gib * 0.95  # firmware and kernel keep some
+    advice = "" if enough else f"system '{system.name}' says {system.cpu.memory_gib:g} GiB"
+    return Check("memory", "ok" if enough else "warning", f"{have:.1f} GiB", advice)
+
+
+def check_glibc(system: System, have: str) -> Check:
+    """Whether a prefix for the system's glibc runs on this machine's."""
+    wanted = system.os.glibc
+    if have and _numbers(have) >= _numbers(wanted):
+        return Check("glibc", "ok", f"{have}, the system has {wanted}")
+    advice = "modules can't be validated here: use a machine of the system"
+    return Check("glibc", "missing", f"{have or 'none'}, the system has {wanted}", advice)
+
+
+def check_room(store: Path) -> Check:
+    """Free disk space where the store is, or will be."""
+    place = next(folder for folder in (store, *store.parents) if folder.exists())
+    free = shutil.disk_usage(place).free
+    found = f"{free / _GIB:.0f} GiB free in {place}"
+    if not os.access(place, os.W_OK):
+        return Check("store", "missing", f"{place} is not writable", "choose another with --store")
+    if free >= _ROOM_WANTED:
+        return Check("store", "ok", found)
+    status: Status = "warning" if free >= _ROOM_NEEDED else "missing"
+    return Check("store", status, found, "make room, or choose another with --store")
+
+
+def check_user_namespaces(runner: Runner) -> Check:
+    """Whether containers can be run without root."""
+    try:
+        runner.run(["unshare", "--user", "--map-root-user", "true"])
+    except StackwrightError:
+        advice = "only root can run containers here: sysctl user.max_user_namespaces"
+        return Check("user namespaces", "warning", "refused", advice)
+    return Check("user namespaces", "ok", "work")
+
+
+def check_program(program: Program, runner: Runner) -> Check:
+    """Whether a program is there, and its version."""
+    path = find(program.name)
+    if path is None:
+        status: Status = "missing" if program.name in _NEEDED else "warning"
+        return Check(program.name, status, "not found", f"apt-get install {program.package}")
+    return Check(program.name, "ok", _version(program.name, runner) or path)
+
+
+def check_lmod(runner: Runner) -> Check:
+    """Whether a real ``module`` command works."""
+    try:
+        init = lmod.find_init()
+        script = 'source "$1" && module --version'
+        text = runner.run(["bash", "--noprofile", "--norc", "-c", script, "bash", str(init)])
+    except StackwrightError as error:
+        return Check(
+            "Lmod", "missing", error.what.splitlines()[0], error.hint or "see commands.log"
+        )
+    version = re.search(r"Version\s+(\S+)", text)
+    if version is None:
+        return Check("Lmod", "missing", f"{init} gives no module command", "reinstall Lmod")
+    return Check("Lmod", "ok", f"{version.group(1)}, {init}")
+
+
+def check_engines(probe: Callable[[str], engines.BuildEngine]) -> Iterator[Check]:
+    """Each container engine, and whether one of them works."""
+    works = False
+    for name in ENGINES:
+        try:
+            found = probe(name)
+        except StackwrightError as error:
+            absent = find(name) is None
+            yield Check(name, "warning", error.what, f"apt-get install {name}" if absent else "")
+            continue
+        works = True
+        version = ".".join(map(str, _numbers(found.version))) or found.version
+        yield Check(name, "ok", f"{version}, works {found.workaround or 'as it is'}")
+    if not works:
+        advice = "install one: apt-get install podman runc"
+        yield Check("container engine", "missing", "none works", advice)
+
+
+def _version(name: str, runner: Runner) -> str:
+    option = _VERSION_OPTION.get(name, "--version")
+    if not option:
+        return ""
+    try:
+        text = runner.run([name, option])
+    except ToolError as error:  # some end with 1 after --help
+        text = error.tail
+    found = re.search(r"\d+(?:\.\d+)+", text)
+    return found.group() if found else ""
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    found = re.search(r"\d+(?:\.\d+)*", version)
+    return tuple(int(part) for part in found.group().split(".")) if found else ()
