@@ -232,8 +232,9 @@ def test_incomplete_checkpoint_shows(fault: str, tmp_path: Path) -> None:
     assert run.failed() == {"resume_bitwise"}
 
 
-def test_wrong_version_shows(tmp_path: Path) -> None:
-    run = run_case("none", "imports", "--expect", "torch=0.4.1", out=tmp_path / "out")
+@pytest.mark.parametrize("expected", ["torch=0.4.1", "not-installed=1.0"])
+def test_wrong_version_shows(expected: str, tmp_path: Path) -> None:
+    run = run_case("none", "imports", "--expect", expected, out=tmp_path / "out")
 
     assert run.failed() == {"versions"}
 

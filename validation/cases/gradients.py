@@ -154,7 +154,7 @@ def check_parameters(out: Emitter) -> None:
 def check_shards(out: Emitter) -> None:
     """Check that each epoch's shards are disjoint and cover the data."""
     count = SAMPLES_PER_RANK * out.world
-    sampler = DistributedSampler(range(count), out.world, out.rank, shuffle=True, seed=3)
+    sampler = DistributedSampler(list(range(count)), out.world, out.rank, shuffle=True, seed=3)
     sampler.set_epoch(1)
     shards: list[list[int]] = [[]] * out.world
     dist.all_gather_object(shards, list(sampler))
