@@ -36,7 +36,7 @@ def command(context: Context, system: str | None, as_json: bool) -> int:
     from stackwright.tools.checks import all_checks, read_programs
     from stackwright.tools.process import Runner
 
-    chosen = context.site.system(system or context.only_system)
+    chosen = context.site.system(system or context.only_system())
     store = Store(context.store(chosen.name))
     programs = read_programs(shipped_content() / "setup" / "debian-packages.txt")
     rows: list[Check] = []

@@ -42,6 +42,7 @@ def command(
     """
     from stackwright.certify.verify import read_certificate
     from stackwright.cli.workshop import open_workshop
+    from stackwright.release.tags import tag_images
     from stackwright.stages import newest_certificate, release_label
 
     shop = open_workshop(context, label)
@@ -55,19 +56,41 @@ def command(
         why=message,
         make_default=not no_default,
     )
-    live = shop.store.root / "live"
+    tags = tag_images(
+        shop.store,
+        outcome.generation,
+        shop.site.system(shop.label.system).runtimes,
+        shop.runner(),
+    )
+    live, module = shop.store.root / "live", shop.label.module
     number = outcome.generation.number
     if as_json:
-        echo_json({"label": str(shop.label), "generation": number, "changed": outcome.changed})
+        echo_json(
+            {
+                "label": str(shop.label),
+                "generation": number,
+                "changed": outcome.changed,
+                "modules": str(live / "modules"),
+                "image": str(live / "images" / module / "oci"),
+                "squashfs": str(live / "images" / module / "image.squashfs"),
+                "tag": tags.names.get(module),
+                "engine": tags.engine,
+                "engine_env": dict(tags.env),
+                "jupyter": str(live / "jupyter"),
+            }
+        )
         return
     if outcome.changed:
         click.echo(f"released {shop.label} (generation {number})")
     else:
         click.echo(f"{shop.label} is released already (generation {number}); nothing moved")
-    for warning in outcome.warnings:
+    for warning in (*outcome.warnings, *filter(None, [tags.warning])):
         click.echo(f"warning: {warning}", err=True)
-    module = shop.label.module
-    click.echo(f"module:  module use {live}/modules && module load {module}")
-    click.echo(f"image:   podman run --rm -it oci:{live}/images/{module}/oci:image")
-    click.echo(f"         ch-run {live}/images/{module}/image.squashfs -- python")
-    click.echo(f"kernel:  JUPYTER_PATH={live}/jupyter")
+    click.echo(f"module:    module use {live}/modules && module load {module}")
+    if module in tags.names:
+        env = "".join(f"{name}={value} " for name, value in sorted(tags.env.items()))
+        click.echo(
+            f"image:     {env}{tags.engine} run --rm -it --network=host {tags.names[module]}"
+        )
+    click.echo(f"squashfs:  ch-run {live}/images/{module}/image.squashfs -- python")
+    click.echo(f"kernel:    export JUPYTER_PATH={live}/jupyter")

@@ -30,7 +30,9 @@ def command(context: Context, stack: str, message: str, as_json: bool) -> None:
     from stackwright.certify.keys import TrustedKeys
     from stackwright.release.measure import measurer
     from stackwright.release.rollback import rollback
+    from stackwright.release.tags import tag_images
     from stackwright.store import Store
+    from stackwright.tools.process import Runner
 
     name, _, system = stack.partition("@")
     system = system or context.only_system()
@@ -46,10 +48,11 @@ def command(context: Context, stack: str, message: str, as_json: bool) -> None:
         now=datetime.now(timezone.utc),
     )
     generation = outcome.generation
+    tags = tag_images(store, generation, context.site.system(system).runtimes, Runner(store.log))
     default = generation.defaults.get(name)
     if as_json:
         echo_json({"stack": name, "generation": generation.number, "default": default})
         return
     click.echo(f"{name}@{system} is as it was: default {default or '(none)'}")
-    for warning in outcome.warnings:
+    for warning in (*outcome.warnings, *filter(None, [tags.warning])):
         click.echo(f"warning: {warning}", err=True)

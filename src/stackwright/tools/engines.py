@@ -24,6 +24,9 @@ from stackwright.tools.process import Runner, ToolError, find
 
 PROBE_EXIT_CODE = 42
 
+CONTAINER_ENGINES = ("podman", "docker")
+"""Engines that run containers for users, from a storage of their own."""
+
 _PLAIN_LIMITS = "[containers]\ndefault_ulimits = []\n"
 _RUNC = f'{_PLAIN_LIMITS}\n[engine]\nruntime = "runc"\n'
 
@@ -231,3 +234,10 @@ def load(engine: BuildEngine, layout: Path, config: str, runner: Runner) -> None
         else:
             to = f"containers-storage:localhost/stackwright/loaded:{name[:16]}"
             runner.run(["skopeo", "copy", "-q", f"oci:{layout}:image", to], env=env)
+
+
+def tag(engine: BuildEngine, config: str, name: str, runner: Runner) -> None:
+    """Point a name of the engine's storage at an image that is there, by its ID."""
+    runner.run(
+        [engine.name, "tag", config.removeprefix("sha256:"), name], env=environment(engine)
+    )

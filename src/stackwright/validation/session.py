@@ -175,15 +175,12 @@ class Session:
 
     def _image(self, artefact: Artefact, system: str) -> launch.Channel:
         """The first of the system's container run times that works here."""
-        wanted = [name for name in self.site.system(system).runtimes if name in _CONTAINERS]
+        wanted = [name for name in self.site.system(system).runtimes if name in engines.CONTAINER_ENGINES]
         found = engines.choose(wanted, self.store, self.runner)
         engines.load(found, self.store.path(artefact.image.oci), artefact.image.config, self.runner)
         runtime: launch.ContainerRuntime = "docker" if found.name == "docker" else "podman"
         engine = launch.Engine(argv_prefix=(found.name,), env=found.env)
         return launch.Container(runtime, engine, artefact.image.config.removeprefix("sha256:"))
-
-
-_CONTAINERS = ("podman", "docker")
 
 
 def baseline_of(store: Store, label: Label, candidate: Artefact) -> Artefact | None:

@@ -1,0 +1,58 @@
+"""The container engine's own tags, brought into line with what is released.
+
+An engine's storage can't move a tag together with a module: what counts is the generation, and
+the tags are made from it again after each release and rollback.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from stackwright.errors import StackwrightError
+from stackwright.release.rule import released_artefact
+from stackwright.release.state import Generation
+from stackwright.store import Store
+from stackwright.tools import engines
+from stackwright.tools.process import Runner
+
+
+@dataclass(frozen=True)
+class Tags:
+    """What became of the tags.
+
+    Args:
+        names: the tag of each ``stack/version-variant``.
+        env: what the engine needs in its environment on this host.
+        engine: the engine's name.
+        warning: why there are none; empty when all is well.
+    """
+
+    names: Mapping[str, str]
+    env: Mapping[str, str]
+    engine: str
+    warning: str
+
+
+def tag_images(
+    store: Store, generation: Generation, runtimes: Sequence[str], runner: Runner
+) -> Tags:
+    """Tag every released image as ``localhost/<stack>:<version-variant>``.
+
+    A failure is a warning: the release stands without the engine's tags.
+
+    Args:
+        runtimes: the system's, in order of preference; the first engine that works is used.
+    """
+    names = [name for name in runtimes if name in engines.CONTAINER_ENGINES]
+    tags = {}
+    try:
+        engine = engines.choose(names, store, runner)
+        for module in sorted(generation.pointers):
+            image = released_artefact(store, generation, module).image
+            tags[module] = f"localhost/{module.replace('/', ':')}"
+            engines.load(engine, store.path(image.oci), image.config, runner)
+            engines.tag(engine, image.config, tags[module], runner)
+    except StackwrightError as error:
+        return Tags({}, {}, "", f"the engine's tags were not moved: {error.what.splitlines()[0]}")
+    return Tags(tags, engine.env, engine.name, "")
