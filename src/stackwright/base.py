@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from stackwright.canonical import hash_file
-from stackwright.errors import StackwrightError
+from stackwright.errors import ExitCode, StackwrightError
 from stackwright.locks import Base, Lock, drift
 
 ROOTFS = "rootfs.tar"
@@ -39,4 +39,5 @@ def check_base(lock: Lock, made: Base) -> None:
     raise StackwrightError(
         "\n".join([f"the base is not the locked one: {what}", *shown, *more]),
         hint=f"take what {lock.base.source} is now: stackwright lock --base-only '{lock.label}'",
+        code=ExitCode.MOVED_ON,
     )

@@ -15,6 +15,7 @@ class ExitCode(IntEnum):
     USAGE = 2
     INCONCLUSIVE = 3
     INVALID = 4
+    MOVED_ON = 5
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,108 @@
+"""`make demo`: the main job from nothing, in the commands that a maintainer types.
+
+Each command is printed before it runs; what was done before is not done again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+STACKWRIGHT = str(Path(sys.executable).with_name("stackwright"))
+MOVED_ON = 5
+STARTED = time.monotonic()
+
+
+def stage(title: str) -> None:
+    """Say what comes next, and how long it has taken so far."""
+    elapsed = int(time.monotonic() - STARTED)
+    print(f"\n== {title}   [{elapsed // 60}:{elapsed % 60:02d}]", flush=True)
+
+
+def run(*argv: str, may_fail: bool = False, quiet: bool = False) -> int:
+    """Show a command and run it; unless it may fail, a failure ends the demo with its code."""
+    print(f"$ {' '.join(argv)}", flush=True)
+    command = [STACKWRIGHT, *argv[1:]] if argv[0] == "stackwright" else list(argv)
+    stream = subprocess.DEVNULL if quiet else None
+    code = subprocess.run(command, check=False, stdout=stream, stderr=stream).returncode
+    if code and not may_fail:
+        sys.exit(code)
+    return code
+
+
+def build(label: str) -> None:
+    """Build; where Debian has replaced a locked package since, lock the base again first."""
+    if (code := run("stackwright", "build", label, may_fail=True)) == 0:
+        return
+    if code != MOVED_ON:
+        sys.exit(code)
+    print("Debian has newer packages than the lock: taking those, in stacks/locks/")
+    run("stackwright", "lock", label, "--base-only")
+    run("stackwright", "build", label)
+
+
+def certify(label: str) -> None:
+    """Validate and certify, unless there is a certificate that still holds for these bytes."""
+    stage("validate: distributed training and microbenchmarks, in the image and by the module")
+    if run("stackwright", "verify", label, may_fail=True, quiet=True) == 0:
+        print("certified already, and the certificate holds for these very bytes")
+        return
+    run("stackwright", "validate", label)
+    stage("certify: sign what was found out")
+    if not (Path(os.environ["STACKWRIGHT_STORE"]) / "keys" / "release.key").exists():
+        run("stackwright", "keys", "create", "release")
+    run("stackwright", "certify", label)
+
+
+def use(label: str) -> None:
+    """Release, then load and run what was released as a user would."""
+    stage("release: image, module and kernel move together")
+    run("stackwright", "release", label)
+    found = json.loads(
+        subprocess.run(
+            [STACKWRIGHT, "release", label, "--json"], check=True, capture_output=True, text=True
+        ).stdout
+    )
+    program = "import torch; print(torch.__version__, torch.randn(2, 3) @ torch.randn(3, 2))"
+    stage("use it: the module, and the image")
+    lmod = "/usr/share/lmod/lmod/init/bash"
+    load = (
+        f"source {lmod}; module use {found['modules']}; module load pytorch; python -c '{program}'"
+    )
+    run("env", "-i", f"HOME={Path.home()}", "bash", "--norc", "-c", load)
+    if found["tag"]:
+        env = [f"{name}={value}" for name, value in found["engine_env"].items()]
+        container = [found["engine"], "run", "--rm", "--network=host", found["tag"]]
+        run("env", *env, *container, "python", "-c", program)
+    run(
+        "env",
+        "USER=demo",
+        "ch-run",
+        found["squashfs"],
+        "--",
+        "/opt/stackwright/bin/python",
+        "-c",
+        program,
+    )
+    stage("report")
+    run("stackwright", "report", label)
+
+
+def main() -> None:
+    """Run every stage for the label on the command line."""
+    label = sys.argv[1]
+    stage("look at this machine")
+    run("stackwright", "doctor")
+    stage("build: base, wheels, layers, prefix, image, squashfs")
+    build(label)
+    certify(label)
+    use(label)
+    stage(f"done: {label} is released")
+
+
+if __name__ == "__main__":
+    main()
