@@ -238,6 +238,4 @@ def load(engine: BuildEngine, layout: Path, config: str, runner: Runner) -> None
 
 def tag(engine: BuildEngine, config: str, name: str, runner: Runner) -> None:
     """Point a name of the engine's storage at an image that is there, by its ID."""
-    runner.run(
-        [engine.name, "tag", config.removeprefix("sha256:"), name], env=environment(engine)
-    )
+    runner.run([engine.name, "tag", config.removeprefix("sha256:"), name], env=environment(engine))

@@ -1,0 +1,229 @@
+"""Locks: what they hold, when they are stale, and which wheels a Python and a glibc can take."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from build_samples import FIXED_LOCK, LABEL, fixed_lock
+from packaging import tags
+
+from stackwright.base import check_base
+from stackwright.build import locked
+from stackwright.errors import StackwrightError
+from stackwright.labels import parse
+from stackwright.lockinputs import check_fresh, lock_inputs, stale_parts
+from stackwright.locks import Base, changes, load_lock, requirements_txt
+from stackwright.plan import Plan, resolve
+from stackwright.site import Site
+from stackwright.wheelset import group_wheels, platform_tags
+
+
+def plan_of(site: Site) -> Plan:
+    return resolve(Site(site.root), parse(LABEL))
+
+
+def edit(site: Site, file: str, old: str, new: str) -> Plan:
+    path = site.root / file
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    return plan_of(site)
+
+
+# Files
+
+
+def test_a_lock_survives_writing_and_reading(tmp_path: Path) -> None:
+    lock = load_lock(FIXED_LOCK)
+    (tmp_path / "again.json").write_bytes(lock.to_json())
+
+    assert load_lock(tmp_path / "again.json") == lock
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("wheels", "tools", 0, "digest"), "md5:abc"),
+        (("wheels", "tools", 0, "file"), "../../etc/passwd"),
+        (("wheels", "packages", 1, "name"), "mpich --index-url http://example.org"),
+        (("wheels", "packages", 1, "version"), "5 --hash=sha256:0"),
+        (("base", "packages", "python3.11"), "3; id"),
+        (("base", "digest"), "sha256:ABC"),
+        (("schema",), "stackwright/lock/9"),
+        (("surprise",), 1),
+    ],
+)
+def test_a_tampered_lock_is_refused(tmp_path: Path, place: tuple[Any, ...], value: object) -> None:
+    content = json.loads(FIXED_LOCK.read_text())
+    target = content
+    for key in place[:-1]:
+        target = target[key]
+    target[place[-1]] = value
+    path = tmp_path / "bad.lock.json"
+    path.write_text(json.dumps(content))
+
+    with pytest.raises(StackwrightError, match="not a valid lock: " + str(place[0])) as caught:
+        load_lock(path)
+    assert caught.value.hint == "locks are written by `stackwright lock LABEL`, not by hand"
+
+
+def test_requirements_are_pinned_by_version_and_hash() -> None:
+    wheels = load_lock(FIXED_LOCK).wheels.frameworks
+
+    assert requirements_txt(wheels) == f"numpy==2.2.6 --hash=sha256:{'4' * 64}\n"
+
+
+def test_the_difference_of_two_locks_is_a_line_per_package(site: Site) -> None:
+    old = load_lock(FIXED_LOCK)
+    (numpy,) = old.wheels.frameworks
+    new = old.model_copy(
+        update={
+            "wheels": old.wheels.model_copy(
+                update={"frameworks": (numpy.model_copy(update={"version": "2.3.0"}),)}
+            ),
+            "base": old.base.model_copy(update={"packages": {"python3.11": "3.11.2-6+deb12u9"}}),
+        }
+    )
+
+    assert changes(old, new) == ["numpy 2.2.6 -> 2.3.0", "libstdc++6 12.2.0-14+deb12u1 -> (absent)"]
+    assert changes(old, old) == []
+
+
+# Freshness
+
+
+def test_a_label_without_a_lock_names_the_command(site: Site) -> None:
+    with pytest.raises(StackwrightError, match=f"^{LABEL} has no lock$") as caught:
+        locked(plan_of(site), site)
+    assert caught.value.hint == f"stackwright lock '{LABEL}'"
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "parts"),
+    [
+        ("stacks/mini.yaml", "numpy==2.2.6", "numpy==2.2.5", ["wheels"]),
+        ("stacks/mini.yaml", "mpich==5.0.2", "mpich==5.0.1", ["wheels"]),
+        ("stacks/mini.yaml", 'python: "3.11"', 'python: "3.12"', ["wheels"]),
+        ("systems/bench.yaml", '"2.36"', '"2.35"', ["wheels"]),
+        ("systems/bench.yaml", "bookworm", "trixie", ["base"]),
+        ("systems/bench.yaml", "[libstdc++6, ", "[libgomp1, libstdc++6, ", ["base"]),
+        ("systems/bench.yaml", "target: x86_64,", "target: aarch64,", ["base", "wheels"]),
+        ("systems/bench.yaml", "target: x86_64,", "target: zen3,", []),
+        ("stacks/mini.yaml", "Values reach", "All values reach", []),
+    ],
+)
+def test_what_makes_a_lock_stale(
+    site: Site, file: str, old: str, new: str, parts: list[str]
+) -> None:
+    lock = fixed_lock(plan_of(site))
+
+    assert stale_parts(lock, lock_inputs(edit(site, file, old, new))) == parts
+
+
+def test_a_stale_half_names_the_shorter_command(site: Site) -> None:
+    lock = fixed_lock(plan_of(site))
+    inputs = lock_inputs(edit(site, "systems/bench.yaml", "bookworm", "trixie"))
+
+    with pytest.raises(StackwrightError, match="is stale") as caught:
+        check_fresh(lock, inputs, Path("the.lock.json"))
+    assert caught.value.hint == f"stackwright lock --base-only '{LABEL}'"
+
+
+def test_a_drifted_base_names_the_packages_and_the_command() -> None:
+    lock = load_lock(FIXED_LOCK)
+    made = Base(source="bookworm", digest="sha256:" + "9" * 64, packages={"python3.11": "3.11.3"})
+
+    with pytest.raises(StackwrightError) as caught:
+        check_base(lock, made)
+
+    assert caught.value.what.splitlines() == [
+        "the base is not the locked one: 2 packages differ",
+        "  libstdc++6 12.2.0-14+deb12u1 -> (absent)",
+        "  python3.11 3.11.2-6+deb12u9 -> 3.11.3",
+    ]
+    assert caught.value.hint == (
+        f"take what bookworm is now: stackwright lock --base-only '{LABEL}'"
+    )
+
+
+# Wheels
+
+
+@pytest.mark.parametrize(("machine", "glibc"), [("x86_64", "2.36"), ("aarch64", "2.31")])
+def test_platform_tags_are_those_of_pep_600(
+    machine: str, glibc: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    major, minor = map(int, glibc.split("."))
+    monkeypatch.setattr("packaging._manylinux._get_glibc_version", lambda: (major, minor))
+    monkeypatch.setattr("packaging._manylinux._have_compatible_abi", lambda *_: True)
+    monkeypatch.setattr("packaging._manylinux._is_compatible", lambda *_: True)
+    monkeypatch.setattr("sysconfig.get_platform", lambda: f"linux-{machine}")
+
+    ours = platform_tags(machine, glibc)
+
+    assert ours == [tag for tag in tags.platform_tags() if tag.startswith("manylinux")]
+
+
+def item(name: str, *needs: str, extras: tuple[str, ...] = ()) -> dict[str, Any]:
+    return {
+        "metadata": {"name": name, "version": "1.0", "requires_dist": list(needs)},
+        "requested_extras": list(extras),
+        "download_info": {
+            "url": f"https://example.org/{name}-1.0%2Bcpu-py3-none-any.whl",
+            "archive_info": {"hashes": {"sha256": "a" * 64}},
+        },
+    }
+
+
+def grouped(*items: dict[str, Any], python: str = "3.11") -> tuple[list[str], list[str]]:
+    wheels = group_wheels({"install": list(items)}, ["torch"], python)
+    return [w.name for w in wheels.frameworks], [w.name for w in wheels.packages]
+
+
+def test_a_framework_brings_all_that_it_needs() -> None:
+    items = item("torch", "sympy>=1"), item("sympy", "mpmath"), item("mpmath"), item("h5py")
+
+    assert grouped(*items) == (["mpmath", "sympy", "torch"], ["h5py"])
+
+
+def test_names_are_compared_in_their_normal_form() -> None:
+    items = item("torch", "Typing_Extensions"), item("typing-extensions")
+
+    assert grouped(*items) == (["torch", "typing-extensions"], [])
+
+
+def test_needs_of_extras_and_other_platforms_count_only_when_they_apply() -> None:
+    torch = item(
+        "torch",
+        'optree; extra == "optree"',
+        'triton; platform_system == "Windows"',
+        'tomli; python_version < "3.11"',
+    )
+
+    assert grouped(torch) == (["torch"], [])
+    assert grouped({**torch, "requested_extras": ["optree"]}, item("optree"))[0] == [
+        "optree",
+        "torch",
+    ]
+
+
+def test_a_need_that_pip_left_out_is_an_error() -> None:
+    torch = item("torch", 'tomli; python_version < "3.11"')
+
+    with pytest.raises(
+        StackwrightError, match=r"torch needs tomli on Python 3\.10, which pip left"
+    ):
+        grouped(torch, python="3.10")
+
+
+def test_circular_needs_end() -> None:
+    assert grouped(item("torch", "a"), item("a", "torch"))[0] == ["a", "torch"]
+
+
+def test_the_file_name_is_read_from_the_address() -> None:
+    (wheel,) = group_wheels({"install": [item("torch")]}, ["torch"], "3.11").frameworks
+
+    assert wheel.file == "torch-1.0+cpu-py3-none-any.whl"
