@@ -61,7 +61,7 @@ class StackwrightError(Exception):
         return f"{self.where}: {self.what}" if self.where else self.what
 
 
-class ManyErrors(StackwrightError):
+class ManyErrors(StackwrightError):  # noqa: N818  (they are several)
     """Several errors found in one pass over the input, reported together."""
 
     def __init__(self, errors: list[StackwrightError]) -> None:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from stackwright.validation.judgement import Judgement
 
+RUNTIMES = ("podman", "docker", "charliecloud")
+
 
 @click.command("validate")
 @click.argument("label")
@@ -25,10 +27,21 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="Continue an interrupted run, by its folder; finished runs are kept.",
 )
+@click.option(
+    "--runtime",
+    type=click.Choice(RUNTIMES),
+    help="What runs the image (else the system's first that works here).",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the judgement as JSON.")
 @pass_context
 def command(
-    context: Context, label: str, suite: str | None, resume: Path | None, as_json: bool
+    context: Context,
+    *,
+    label: str,
+    suite: str | None,
+    resume: Path | None,
+    runtime: str | None,
+    as_json: bool,
 ) -> int:
     """Run a validation suite inside a built label, through its image and its module.
 
@@ -38,7 +51,7 @@ def command(
     \b
     Examples:
       stackwright validate pytorch
-      stackwright validate pytorch/2.13.0-cpu@local --suite smoke
+      stackwright validate pytorch/2.13.0-cpu@local --suite smoke --runtime charliecloud
       stackwright validate pytorch --resume STORE/runs/20261120T194000Z-1f2e3d4c
     """
     from stackwright.build import locked
@@ -49,7 +62,7 @@ def command(
     from stackwright.validation.session import Session
 
     shop = open_workshop(context, label)
-    session = Session(shop.site, shop.store, shop.runner(), shop.measure)
+    session = Session(shop.site, shop.store, shop.runner(), shop.measure, runtime)
     if resume is None:
         chosen = suite or shop.plan.suite
         folder = session.start(shop.plan, locked(shop.plan, shop.site), shop.artefact, chosen)

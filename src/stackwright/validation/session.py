@@ -27,7 +27,7 @@ from stackwright.release.state import baseline_module
 from stackwright.site import Site
 from stackwright.store import Store, write_atomic
 from stackwright.tools import engines, lmod
-from stackwright.tools.process import Runner
+from stackwright.tools.process import Runner, find
 from stackwright.validation import jobrun, launch
 from stackwright.validation.gate import judge
 from stackwright.validation.host import fingerprint
@@ -58,12 +58,14 @@ class Session:
 
     Args:
         measure: hashes the bytes of an artefact in the store.
+        runtime: what runs the image; None for the system's first that works.
     """
 
     site: Site
     store: Store
     runner: Runner
     measure: Measure
+    runtime: str | None = None
 
     def start(self, plan: Plan, lock: Lock, artefact: Artefact, suite: str) -> Path:
         """Write the job and everything that it runs; returns its folder.
@@ -174,13 +176,44 @@ class Session:
         return render_modules(plan, self.site, str(prefix))["module.lua"]
 
     def _image(self, artefact: Artefact, system: str) -> launch.Channel:
-        """The first of the system's container run times that works here."""
-        wanted = [name for name in self.site.system(system).runtimes if name in engines.CONTAINER_ENGINES]
-        found = engines.choose(wanted, self.store, self.runner)
-        engines.load(found, self.store.path(artefact.image.oci), artefact.image.config, self.runner)
-        runtime: launch.ContainerRuntime = "docker" if found.name == "docker" else "podman"
-        engine = launch.Engine(argv_prefix=(found.name,), env=found.env)
-        return launch.Container(runtime, engine, artefact.image.config.removeprefix("sha256:"))
+        """The first of the system's run times that works here, or the one that was asked for."""
+        wanted = (self.runtime,) if self.runtime else self.site.system(system).runtimes
+        reasons = []
+        for name in wanted:
+            try:
+                return self._container(name, artefact)
+            except StackwrightError as error:
+                reasons.append(f"  {name}: {error.what.splitlines()[0]}")
+        raise StackwrightError(
+            "no run time of the system works here\n" + "\n".join(reasons),
+            hint="`stackwright doctor` says what each needs",
+        )
+
+    def _container(self, name: str, artefact: Artefact) -> launch.Channel:
+        """The image under one run time.
+
+        Raises:
+            StackwrightError: it isn't installed, or doesn't work on this host.
+        """
+        config = artefact.image.config.removeprefix("sha256:")
+        if name in engines.CONTAINER_ENGINES:
+            found = engines.probe(name, self.store, self.runner)
+            layout = self.store.path(artefact.image.oci)
+            engines.load(found, layout, artefact.image.config, self.runner)
+            engine = launch.Engine(argv_prefix=(name,), env=found.env)
+            runtime: launch.ContainerRuntime = "docker" if name == "docker" else "podman"
+            return launch.Container(runtime, engine, config)
+        if name == "charliecloud":
+            if (program := find("ch-run")) is None:
+                raise StackwrightError("ch-run is not installed")
+            blob = self.store.path(artefact.image.oci) / "blobs" / "sha256" / config
+            variables = json.loads(blob.read_bytes())["config"]["Env"]
+            return launch.Charliecloud(
+                launch.Engine((program,)),
+                self.store.path(artefact.squashfs.path),
+                dict(variable.split("=", 1) for variable in variables),
+            )
+        raise StackwrightError("validation does not run images with it")
 
 
 def baseline_of(store: Store, label: Label, candidate: Artefact) -> Artefact | None:
