@@ -13,8 +13,8 @@ help: ## Show the targets
 demo: setup ## From a stack file to a certified, released PyTorch (15 minutes cold, seconds warm)
 	$(BIN)/python setup/demo.py $(LABEL)
 
-test: setup ## Set up and run all tests, those with real tools included
-	$(BIN)/pytest -m "not slow"
+test: setup .venv-payload/.done ## Set up and run all tests, those with real tools included
+	STACKWRIGHT_TEST_PYTHON=$(CURDIR)/.venv-payload/bin/python $(BIN)/pytest -m "not slow"
 
 check: $(VENV)/.done ## Lint, format check and strict types
 	$(BIN)/ruff check .
@@ -35,8 +35,14 @@ $(VENV)/.done: pyproject.toml setup/requirements.txt
 	$(BIN)/pip install --quiet --no-deps --editable .
 	@touch $@
 
+# The stack's own packages, for tests of the cases outside an image.
+.venv-payload/.done: setup/requirements-payload.txt
+	$(PYTHON) -m venv .venv-payload
+	.venv-payload/bin/pip install --quiet --no-deps --require-hashes --requirement $<
+	@touch $@
+
 bench: setup ## Run every benchmark; their tables go to docs/benchmarks.md
 	$(BIN)/python benchmarks/run_all.py
 
 clean: ## Remove the environment and the demo's store
-	rm -rf $(VENV) .stackwright
+	rm -rf $(VENV) .venv-payload .stackwright
