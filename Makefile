@@ -38,7 +38,7 @@ $(VENV)/.done: pyproject.toml setup/requirements.txt
 # The stack's own packages, for tests of the cases outside an image.
 .venv-payload/.done: setup/requirements-payload.txt
 	$(PYTHON) -m venv .venv-payload
-	.venv-payload/bin/pip install --quiet --no-deps --require-hashes --requirement $<
+	.venv-payload/bin/pip install --quiet --no-deps --requirement $<
 	@touch $@
 
 bench: setup ## Run every benchmark; their tables go to docs/benchmarks.md
