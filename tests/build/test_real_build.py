@@ -202,9 +202,7 @@ def test_the_image_has_no_compiler_no_cache_and_nothing_setuid(mini: Mini) -> No
     assert "/opt/stackwright/bin/python3.11" in files
     assert [p for p in files if compilers.fullmatch(p)] == []
     assert [p for p in files if caches.fullmatch(p)] == []
-    assert [
-        p for p, mode in files.items() if mode[3] in "sS" or mode[6] in "sS" and mode[0] != "d"
-    ] == []
+    assert [p for p, mode in files.items() if mode[0] == "-" and {*"sS"} & {*mode}] == []
     writable = [p for p, mode in files.items() if mode[8] == "w" and mode[0] != "l"]
     assert {p for p in writable if files[p][9] != "t"} <= {"/dev/null"}
 
@@ -241,7 +239,7 @@ def test_locking_again_says_that_nothing_changed(
     run_cli(*site, "lock", LABEL, "--check", environment=mini.environment)
     out, _ = capsys.readouterr()
 
-    assert "5 wheels" in err and "no package changed" in err
+    assert "no package changed" in err
     assert out == f"{LABEL}: fresh\n"
 
 

@@ -7,7 +7,8 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -53,9 +54,9 @@ def recipe(generation: int, count: int = 4) -> Recipe:
 
 
 def build(store: Store, work: Recipe, on: Callable[[Progress], None] = lambda _e: None) -> None:
-    def run(step: Step, out: Path, inputs: object, runner: Runner) -> None:
+    def run(step: Step, out: Path, inputs: Mapping[str, Path], runner: Runner) -> None:
         env = {"RUNS": str(store.root / "runs.txt")}
-        run_script(work, step, out, inputs=dict(inputs), env=env, runner=runner)  # type: ignore[call-overload]
+        run_script(work, step, out, inputs=inputs, env=env, runner=runner)
 
     run_steps(work, store, "none", run, Runner(), on_progress=on)
 
@@ -103,7 +104,7 @@ def test_a_build_killed_at_random_instants_goes_on_where_it_stopped(store: Store
     generation = 0
     finished: set[Path] = set()
     for _ in range(KILLS):
-        child = fork(lambda work=recipe(generation): build(store, work))  # type: ignore[misc]
+        child = fork(partial(build, store, recipe(generation)))
         time.sleep(instants.uniform(0, 0.15))
         os.kill(child, signal.SIGKILL)
         killed = exit_code(child) == -signal.SIGKILL

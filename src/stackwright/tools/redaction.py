@@ -14,7 +14,7 @@ _SECRETS = (
         r"\1***",
     ),
     (re.compile(rf"(?i)(--?[\w-]*{_WORD}[\w-]*(?:=|\s+)){_VALUE}"), r"\1***"),
-    (re.compile(rf"(?i)(\b\w*{_WORD}\w*=){_VALUE}"), r"\1***"),
+    (re.compile(rf"(?i)(\b\w*{_WORD}\w*=)(?!=){_VALUE}"), r"\1***"),
     (re.compile(rf"(?i)([\"']\w*{_WORD}\w*[\"']\s*:\s*){_VALUE}"), r"\1***"),
 )
 
