@@ -25,7 +25,14 @@ from stackwright.release.measure import check_bytes
 from stackwright.release.rule import Outcome, Request, release
 from stackwright.templates import Templates
 from stackwright.validation.gate import judge
-from stackwright.validation.suites import expand, load_suite, payload_digest, suite_digest
+from stackwright.validation.prepare import other_than_asked
+from stackwright.validation.suites import (
+    ConcreteCase,
+    expand,
+    load_suite,
+    payload_digest,
+    suite_digest,
+)
 from stackwright.workshop import Workshop
 from stackwright.yamlfile import load
 
@@ -70,8 +77,7 @@ def certify(
     }
     if stale := [name for name, value in now.items() if asked[name] != value]:
         raise _refused(f"the {' and the '.join(stale)} changed since {folder.name}", shop)
-    if missing := sorted(required_cases(shop, suite) - {case["id"] for case in asked["cases"]}):
-        raise _refused(f"{folder.name} lacks cases of the suite: {', '.join(missing)}", shop)
+    check_asked(shop, suite, asked)
     check_bytes(shop.artefact, shop.measure)
     facts = PlanFacts(
         lock=shop.plan.lock_digest or "",
@@ -105,6 +111,7 @@ def release_label(
         certificate=envelope,
         system=shop.label.system,
         suite=_suite_digest(shop, suite),
+        payload=_payload(shop),
         required_cases=frozenset(required_cases(shop, suite)),
         who=getpass.getuser(),
         why=why,
@@ -117,7 +124,7 @@ def release_label(
         measure=shop.measure,
         render=lambda default: release_files(shop, default),
         now=now,
-        evidence=Evidence(evidence_folder(shop, certificate), rejudge),
+        evidence=_evidence(shop, certificate),
     )
 
 
@@ -148,10 +155,11 @@ def verify_label(
         shop.artefact,
         system=shop.label.system,
         suite=_suite_digest(shop, shop.plan.suite),
+        payload=_payload(shop),
         required_cases=frozenset(required_cases(shop, shop.plan.suite)),
     )
-    folder = evidence_folder(shop, open_certificate(envelope, keys))
-    return verify_certificate(envelope, keys, expected, now=now, evidence=Evidence(folder, rejudge))
+    evidence = _evidence(shop, open_certificate(envelope, keys))
+    return verify_certificate(envelope, keys, expected, now=now, evidence=evidence)
 
 
 def newest_certificate(shop: Workshop, keys: TrustedKeys) -> bytes:
@@ -220,8 +228,17 @@ def evidence_folder(shop: Workshop, certificate: Certificate) -> Path:
 
 def required_cases(shop: Workshop, suite: str) -> set[str]:
     """The ids of all cases that the suite asks for."""
-    cases = expand(load_suite(shop.site.suite_file(suite)), {"VERSIONS": ""})
-    return {case.id for case in cases}
+    return {case.id for case in _cases(shop, suite)}
+
+
+def check_asked(shop: Workshop, suite: str, job: Mapping[str, Any]) -> None:
+    """Check that a job asks what the suite asks: its floors, ranks, looks and checks are its own.
+
+    Raises:
+        StackwrightError: job.json was changed after `validate` had written it.
+    """
+    if changed := other_than_asked(job, _cases(shop, suite)):
+        raise _refused(f"job.json is not what suite '{suite}' asks: {'; '.join(changed)}", shop)
 
 
 def waivers_of(shop: Workshop) -> list[Waiver]:
@@ -244,6 +261,20 @@ def rejudge(job: bytes, results: bytes) -> Mapping[str, Any]:
     """The gate's judgement as plain values."""
     value: Mapping[str, Any] = json.loads(judge(job, results).to_json())
     return value
+
+
+def _evidence(shop: Workshop, certificate: Certificate) -> Evidence:
+    """What a certificate was made from, with the gate and the suite that it has to fit."""
+
+    def rejudge_as_asked(job: bytes, results: bytes) -> Mapping[str, Any]:
+        check_asked(shop, certificate.statement.predicate.suite.name, json.loads(job))
+        return rejudge(job, results)
+
+    return Evidence(evidence_folder(shop, certificate), rejudge_as_asked)
+
+
+def _cases(shop: Workshop, suite: str) -> tuple[ConcreteCase, ...]:
+    return expand(load_suite(shop.site.suite_file(suite)), {"VERSIONS": ""})
 
 
 def _suite_digest(shop: Workshop, suite: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from stackwright.canonical import canonical_json, hash_bytes
+from stackwright.canonical import canonical_json, hash_bytes, hash_value
 from stackwright.certify import dsse
 from stackwright.certify.acceptance import Waiver
 from stackwright.certify.artefact import Artefact
@@ -39,7 +39,8 @@ def digest(text: str) -> str:
 
 
 SUITE = digest("suite")
-FACTS = PlanFacts(digest("lock"), digest("host"), digest("payload"))
+HOST = {"cpu": "a processor"}
+FACTS = PlanFacts(digest("lock"), hash_value(HOST), digest("payload"))
 
 
 def artefact(label: str = LABEL) -> Artefact:
@@ -82,6 +83,7 @@ def job(built: Artefact) -> bytes:
             "system": "local",
             "suite": {"name": "certify", "digest": SUITE},
             "payload": FACTS.payload,
+            "host": HOST,
             "arms": {"candidate": arm, "baseline": None},
         }
     )
@@ -154,7 +156,11 @@ def edited(change: dict[str, Any], key: PrivateKey = RELEASE) -> bytes:
 
 def expected(built: Artefact | None = None, cases: Sequence[str] = CASES) -> Expected:
     return Expected.of(
-        built or artefact(), system="local", suite=SUITE, required_cases=frozenset(cases)
+        built or artefact(),
+        system="local",
+        suite=SUITE,
+        payload=FACTS.payload,
+        required_cases=frozenset(cases),
     )
 
 

@@ -52,7 +52,7 @@ def test_a_statement_says_what_the_format_promises() -> None:
             "lock": digest("lock"),
             "issued": "2026-11-20T19:50:00Z",
             "expires": "2027-05-19T20:00:00Z",
-            "systemFingerprint": digest("host"),
+            "systemFingerprint": FACTS.system_fingerprint,
             "suite": {"name": "certify", "digest": SUITE},
             "payload": digest("payload"),
             "kind": "BASELINE",

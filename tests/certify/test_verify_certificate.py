@@ -153,8 +153,10 @@ def test_a_label_of_another_system_than_measured() -> None:
     )
 
 
-@pytest.mark.parametrize(("field", "name"), [("plan_hash", "plan"), ("suite", "suite")])
-def test_another_plan_or_suite(field: str, name: str) -> None:
+@pytest.mark.parametrize(
+    ("field", "name"), [("plan_hash", "plan"), ("suite", "suite"), ("payload", "payload")]
+)
+def test_another_plan_suite_or_payload(field: str, name: str) -> None:
     error = refusal(certificate(), replace(expected(), **{field: digest("new")}))
     assert error.what.startswith(f"the certificate is for another {name}: ")
 

@@ -9,20 +9,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from certificate_samples import BUILDER, EXPIRES, FACTS, ISSUED, NOW, RELEASE, TRUSTED
+from certificate_samples import BUILDER, EXPIRES, ISSUED, NOW, RELEASE, TRUSTED, digest
 from gate_evidence import PERFORMANCE, Record, a_job, chain, encode, sound_runs, timed_runs
 
+from stackwright.canonical import hash_value
 from stackwright.certify import dsse
 from stackwright.certify.acceptance import Waiver
 from stackwright.certify.artefact import Digests
 from stackwright.certify.attest import attest_results
 from stackwright.certify.evidence import Evidence
-from stackwright.certify.statement import make_statement
+from stackwright.certify.statement import PlanFacts, make_statement
 from stackwright.certify.verify import Certificate, Expected, verify_certificate
 from stackwright.errors import StackwrightError
 from stackwright.validation.gate import judge
 
 JOB = a_job()
+FACTS = PlanFacts(digest("lock"), hash_value(JOB["host"]), JOB["payload"])
 WAIVER = Waiver(case=PERFORMANCE, reason="slower MKL, fixed in 2026.1", expires="2026-12-01")
 
 
@@ -46,6 +48,7 @@ EXPECTED = Expected(
     plan_hash=CANDIDATE.plan_hash,
     digests=CANDIDATE.digests,
     suite=JOB["suite"]["digest"],
+    payload=FACTS.payload,
     required_cases=frozenset(case["id"] for case in JOB["cases"]),
 )
 

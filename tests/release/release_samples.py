@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from certificate_samples import CASES, NOW, SUITE, TRUSTED, certificate, digest
+from certificate_samples import CASES, FACTS, NOW, SUITE, TRUSTED, certificate, digest
 
 from stackwright import labels
 from stackwright.canonical import canonical_json, hash_bytes
@@ -130,6 +130,7 @@ def request(built: Artefact, envelope: bytes | None = None, **changes: Any) -> R
             "certificate": certificate(built) if envelope is None else envelope,
             "system": "local",
             "suite": SUITE,
+            "payload": FACTS.payload,
             "required_cases": frozenset(CASES),
             "who": "root",
             "why": "test",

@@ -12,7 +12,7 @@ from stackwright.certify.artefact import Artefact
 from stackwright.errors import StackwrightError
 from stackwright.validation.host import fingerprint
 from stackwright.validation.launch import Module
-from stackwright.validation.prepare import Arm, Heading, make_job
+from stackwright.validation.prepare import Arm, Heading, make_job, other_than_asked
 from stackwright.validation.results import load_job
 from stackwright.validation.suites import ConcreteCase, Launch, Metric
 
@@ -106,3 +106,40 @@ def test_a_payload_that_no_mount_can_name_is_refused() -> None:
 def test_the_fingerprint_of_a_machine_does_not_change_from_call_to_call() -> None:
     assert fingerprint() == fingerprint()
     assert fingerprint()["cores"] >= 1
+
+
+def changed_job(case: dict[str, object]) -> dict[str, object]:
+    job = make_job(HEADING, (CHECKED, MEASURED), arm("a"), None, Path("/payload"))
+    checked, measured = job["cases"]
+    return {**job, "cases": [checked, {**measured, **case}]}
+
+
+def test_a_job_as_it_was_made_is_what_the_suite_asked() -> None:
+    assert other_than_asked(changed_job({}), (CHECKED, MEASURED)) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"metrics": [{"name": "gemm", "unit": "GFLOP/s", "delta": 0.9}]},
+        {"looks": [8]},
+        {"ranks": 2},
+        {"threads": 1},
+        {"timeout_s": 1e9},
+        {"checks": []},
+        {"case": "always_passes"},
+    ],
+)
+def test_a_job_that_asks_less_than_the_suite_is_found(change: dict[str, object]) -> None:
+    (key,) = change
+    assert other_than_asked(changed_job(change), (CHECKED, MEASURED)) == [
+        f"compute.none-1.module has other {key}"
+    ]
+
+
+def test_a_job_with_other_cases_than_the_suite_is_found() -> None:
+    job = make_job(HEADING, (CHECKED,), arm("a"), None, Path("/payload"))
+    assert other_than_asked(job, (MEASURED,)) == [
+        "it lacks the case compute.none-1.module",
+        "it adds the case imports.none-1.module",
+    ]

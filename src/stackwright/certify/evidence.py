@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stackwright.canonical import hash_bytes
+from stackwright.canonical import hash_bytes, hash_value
 from stackwright.certify.attest import verify_results
 from stackwright.certify.keys import TrustedKeys
 from stackwright.certify.statement import PlanFacts, Statement, make_statement, moment
@@ -42,8 +42,7 @@ def check_evidence(statement: Statement, evidence: Evidence, keys: TrustedKeys) 
     verify_results(_read(evidence.folder / "results.dsse.json"), job, results, keys)
     if not agree(evidence.rejudge(job, results), parse(judgement, "judgement.json")):
         raise _invalid("the results, judged again, give another judgement", evidence.folder)
-    payload = parse(job, "job.json").get("payload")
-    if _restate(statement, judgement, payload) != statement:
+    if _restate(statement, judgement, parse(job, "job.json")) != statement:
         raise _invalid("the certificate says other than its evidence", evidence.folder)
 
 
@@ -58,14 +57,14 @@ def agree(left: object, right: object) -> bool:
     return type(left) is type(right) and left == right
 
 
-def _restate(statement: Statement, judgement: bytes, payload: str) -> Statement:
+def _restate(statement: Statement, judgement: bytes, job: Mapping[str, Any]) -> Statement:
     """Make the statement that this judgement supports, for the artefact that the old one names."""
     predicate = statement.predicate
     return make_statement(
         statement,
         judgement,
         predicate.waivers,
-        PlanFacts(predicate.lock, predicate.system_fingerprint, payload),
+        PlanFacts(predicate.lock, hash_value(job["host"]), job["payload"]),
         issued=moment(predicate.issued),
         expires=moment(predicate.expires),
     )

@@ -26,15 +26,28 @@ class Expected:
     plan_hash: str
     digests: Digests
     suite: str
+    payload: str
     required_cases: frozenset[str]
 
     @classmethod
     def of(
-        cls, artefact: Artefact, *, system: str, suite: str, required_cases: frozenset[str]
+        cls,
+        artefact: Artefact,
+        *,
+        system: str,
+        suite: str,
+        payload: str,
+        required_cases: frozenset[str],
     ) -> Expected:
-        """Expect a certificate for ``artefact`` by the suite with digest ``suite``."""
+        """Expect a certificate for ``artefact``; ``suite`` and ``payload`` are digests."""
         return cls(
-            artefact.label, system, artefact.plan_hash, artefact.digests, suite, required_cases
+            label=artefact.label,
+            system=system,
+            plan_hash=artefact.plan_hash,
+            digests=artefact.digests,
+            suite=suite,
+            payload=payload,
+            required_cases=required_cases,
         )
 
 
@@ -120,7 +133,7 @@ def verify_certificate(
 
 
 def check_subject(certificate: Certificate, expected: Expected) -> None:
-    """Check that the certificate is about these bytes, on this system, by this suite.
+    """Check that the certificate is about these bytes, on this system, by these cases.
 
     Raises:
         StackwrightError: naming what differs.
@@ -131,6 +144,7 @@ def check_subject(certificate: Certificate, expected: Expected) -> None:
         "system": expected.system,
         "plan": expected.plan_hash,
         "suite": expected.suite,
+        "payload": expected.payload,
         **asdict(expected.digests),
     }
     found = {
@@ -138,6 +152,7 @@ def check_subject(certificate: Certificate, expected: Expected) -> None:
         "system": predicate.system,
         "plan": predicate.plan_hash,
         "suite": predicate.suite.digest,
+        "payload": predicate.payload,
         **asdict(certificate.statement.digests),
     }
     for name, value in wanted.items():

@@ -93,6 +93,7 @@ def _check_restorable(
             artefact,
             system=source.system,
             suite=predicate.suite.digest,
+            payload=predicate.payload,
             required_cases=frozenset(predicate.cases),
         ),
     )

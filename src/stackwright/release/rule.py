@@ -39,12 +39,13 @@ Render = Callable[[str], Mapping[str, bytes]]
 
 @dataclass(frozen=True)
 class Request:
-    """What somebody asks to release; ``suite`` and ``required_cases`` are today's."""
+    """What somebody asks to release; the suite, the payload and the cases are today's."""
 
     artefact: Artefact
     certificate: bytes | None
     system: str
     suite: str
+    payload: str
     required_cases: frozenset[str]
     who: str
     why: str
@@ -83,6 +84,7 @@ def release(
         artefact,
         system=request.system,
         suite=request.suite,
+        payload=request.payload,
         required_cases=request.required_cases,
     )
     certificate = verify_certificate(

@@ -16,8 +16,8 @@ from typing import Literal, Protocol
 Launcher = Literal["none", "torchrun", "mpirun"]
 ContainerRuntime = Literal["podman", "docker"]
 
-PROBE = "probes/roofline"
-"""The roofline probe's binary, relative to the payload's folder."""
+PROBE = "bin/roofline"
+"""The roofline probe's binary, relative to the payload's folder; apart from what is hashed."""
 
 SHARED = ("--network=host", "--shm-size=1g")
 """How containers are run unless the engine's own arguments say otherwise.

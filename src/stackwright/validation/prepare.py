@@ -82,6 +82,42 @@ def make_job(
     }
 
 
+def other_than_asked(job: Mapping[str, Any], cases: tuple[ConcreteCase, ...]) -> list[str]:
+    """What a job, as job.json says it, leaves out, adds or changes against a suite's cases.
+
+    Command lines are not compared: they name this machine's paths and its engine.
+    """
+    wanted = {case.id: _asked(case) for case in cases}
+    found = {case["id"]: case for case in job["cases"]}
+    return [
+        *(f"it lacks the case {name}" for name in sorted(wanted.keys() - found.keys())),
+        *(f"it adds the case {name}" for name in sorted(found.keys() - wanted.keys())),
+        *(
+            f"{name} has other {key}"
+            for name, fields in wanted.items()
+            if name in found
+            for key, value in fields.items()
+            if found[name].get(key) != value
+        ),
+    ]
+
+
+def _asked(case: ConcreteCase) -> dict[str, Any]:
+    """The fields of job.json that the suite alone decides."""
+    return {
+        "id": case.id,
+        "case": case.script,
+        "channel": case.channel,
+        "launcher": case.launch.launcher,
+        "ranks": case.launch.ranks,
+        "threads": case.launch.threads,
+        "timeout_s": float(case.timeout_s),
+        "looks": list(case.looks),
+        "checks": list(case.checks),
+        "metrics": [metric.model_dump(mode="json") for metric in case.metrics],
+    }
+
+
 def _digests(arm: Arm) -> dict[str, str]:
     return {"plan_hash": arm.artefact.plan_hash, **asdict(arm.artefact.digests)}
 
@@ -102,19 +138,10 @@ def _case(case: ConcreteCase, arms: Mapping[str, Arm], payload: Path) -> dict[st
         for name, arm in running.items()
     }
     return {
-        "id": case.id,
-        "case": case.script,
-        "channel": case.channel,
-        "launcher": case.launch.launcher,
-        "ranks": case.launch.ranks,
-        "threads": case.launch.threads,
-        "timeout_s": float(case.timeout_s),
-        "looks": list(case.looks),
+        **_asked(case),
         "argv": {name: list(each.argv) for name, each in launches.items()},
         "kill": {name: list(each.kill) for name, each in launches.items()},
         "env": dict(launches["candidate"].env),
-        "checks": list(case.checks),
-        "metrics": [metric.model_dump(mode="json") for metric in case.metrics],
     }
 
 

@@ -13,9 +13,9 @@ from typing import Any
 
 from stackwright.canonical import hash_file, hash_value
 from stackwright.certify.artefact import Artefact
-from stackwright.certify.attest import attest_results
-from stackwright.certify.keys import BUILDER, PrivateKey, create_pair, load_private
-from stackwright.errors import ExitCode, StackwrightError
+from stackwright.certify.attest import attest_results, verify_results
+from stackwright.certify.keys import BUILDER, PrivateKey, TrustedKeys, create_pair, load_private
+from stackwright.errors import ExitCode, Location, StackwrightError
 from stackwright.labels import Label, parse
 from stackwright.locks import Lock
 from stackwright.plan import Plan
@@ -104,7 +104,9 @@ class Session:
             baseline,
             payload,
         )
-        write_atomic(draft / JOB, json.dumps(job, indent=1).encode() + b"\n")
+        data = json.dumps(job, indent=1).encode() + b"\n"
+        write_atomic(draft / JOB, data)
+        write_atomic(draft / ATTESTATION, attest_results(data, b"", builder_key(self.store)))
         folder.parent.mkdir(parents=True, exist_ok=True)
         draft.rename(folder)
         return folder
@@ -112,18 +114,29 @@ class Session:
     def run(self, folder: Path, on_event: OnEvent) -> Judgement:
         """Run a job, or what is left of it, sign its results and judge them.
 
+        Each result is signed as it comes, so that nothing is continued, and so signed, that was
+        changed between two calls.
+
         Raises:
-            StackwrightError: the job can't be run, or the results of another one are there.
+            StackwrightError: the job can't be run, or its files aren't what was signed so far.
             jobrun.Interrupted: Ctrl-C; running the same folder again continues.
         """
+        key = builder_key(self.store)
+        job = (folder / JOB).read_bytes()
+        check_untouched(folder, TrustedKeys(release=(), builder=(key.public,)))
+
+        def sign_and_tell(event: Mapping[str, Any]) -> None:
+            if event["event"] == "run":
+                results = (folder / RESULTS).read_bytes()
+                write_atomic(folder / ATTESTATION, attest_results(job, results, key))
+            on_event(event)
+
         try:
-            jobrun.run_job(folder, on_event)
+            jobrun.run_job(folder, sign_and_tell)
         except JobError as error:
             raise StackwrightError(error.what, hint=error.hint, code=ExitCode.INVALID) from error
-        job, results = (folder / JOB).read_bytes(), (folder / RESULTS).read_bytes()
-        attestation = attest_results(job, results, builder_key(self.store))
-        write_atomic(folder / ATTESTATION, attestation)
-        judgement = judge(job, results)
+        check_untouched(folder, TrustedKeys(release=(), builder=(key.public,)))
+        judgement = judge(job, (folder / RESULTS).read_bytes())
         write_atomic(folder / JUDGEMENT, judgement.to_json().encode())
         return judgement
 
@@ -132,10 +145,15 @@ class Session:
         source = self.site.root / "validation"
         for name in PAYLOAD_FOLDERS:
             shutil.copytree(
-                source / name, to / name, ignore=shutil.ignore_patterns("__pycache__", ".*")
+                source / name,
+                to / name,
+                symlinks=True,
+                ignore=shutil.ignore_patterns("__pycache__"),
             )
-        shutil.copyfile(self._roofline(), to / launch.PROBE)
-        (to / launch.PROBE).chmod(0o755)
+        probe = to / launch.PROBE
+        probe.parent.mkdir()
+        shutil.copyfile(self._roofline(), probe)
+        probe.chmod(0o755)
 
     def _roofline(self) -> Path:
         """The probe of the machine's ceilings, compiled for this very processor, once."""
@@ -214,6 +232,26 @@ class Session:
                 dict(variable.split("=", 1) for variable in variables),
             )
         raise StackwrightError("validation does not run images with it")
+
+
+def check_untouched(folder: Path, keys: TrustedKeys) -> None:
+    """Check that a run's job and results are those signed last, and its cases those of the job.
+
+    Raises:
+        StackwrightError: someone changed them; a result that was just being written when the
+            driver was killed counts as changed.
+    """
+    job, results = (folder / JOB).read_bytes(), folder / RESULTS
+    data = results.read_bytes() if results.exists() else b""
+    whole = data[: data.rfind(b"\n") + 1]  # the driver takes back what a crash has torn
+    verify_results((folder / ATTESTATION).read_bytes(), job, whole, keys)
+    if payload_digest(folder / "payload") != json.loads(job)["payload"]:
+        raise StackwrightError(
+            "the run's copy of the cases was changed since the job was written",
+            where=Location(folder / "payload"),
+            hint="measure again: stackwright validate LABEL",
+            code=ExitCode.INVALID,
+        )
 
 
 def baseline_of(store: Store, label: Label, candidate: Artefact) -> Artefact | None:
