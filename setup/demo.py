@@ -14,6 +14,7 @@ from pathlib import Path
 
 STACKWRIGHT = str(Path(sys.executable).with_name("stackwright"))
 MOVED_ON = 5
+KERNEL_CHECK = Path(__file__).with_name("kernel_check.py")
 STARTED = time.monotonic()
 
 
@@ -87,6 +88,16 @@ def use(label: str) -> None:
         "/opt/stackwright/bin/python",
         "-c",
         program,
+    )
+    stage("use it: the Jupyter kernel")
+    run(
+        *("env", "-i", f"HOME={Path.home()}", f"JUPYTER_PATH={found['jupyter']}"),
+        *(
+            "bash",
+            "--norc",
+            "-c",
+            f"{load.rpartition(';')[0]}; python {KERNEL_CHECK} {found['kernel']}",
+        ),
     )
     stage("report")
     run("stackwright", "report", label)

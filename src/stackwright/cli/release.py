@@ -77,6 +77,7 @@ def command(
                 "engine": tags.engine,
                 "engine_env": dict(tags.env),
                 "jupyter": str(live / "jupyter"),
+                "kernel": f"{shop.label.stack}-{shop.label.release}",
             }
         )
         return
