@@ -3,24 +3,25 @@
 
 engine=${ENGINE:-podman}
 
-# offline_run IMAGE VOLUMES COMMAND...   run a command without network; VOLUMES: "src:dst[:ro] ..."
+# offline_run IMAGE -v SRC:DST... -- COMMAND...   run a command without network
 offline_run() {
-    image=$1 volumes=$2
-    shift 2
-    mounts=
-    for volume in $volumes; do mounts="$mounts -v $volume"; done
+    image=$1
+    shift
+    [ "$engine" != buildah ] || image=$(buildah from --pull-never "$image")
+    words=$#
+    while [ "$words" -gt 0 ]; do # the engines want the image where the -- is
+        [ "$1" = -- ] && word=$image || word=$1
+        shift
+        set -- "$@" "$word"
+        words=$((words - 1))
+    done
     case $engine in
     buildah)
-        container=$(buildah from --pull-never "$image")
-        # shellcheck disable=SC2086  # mounts is a list
-        if buildah run --network none $mounts "$container" -- "$@"; then status=0; else status=$?; fi
-        buildah rm "$container" >/dev/null
+        if buildah run --network none "$@"; then status=0; else status=$?; fi
+        buildah rm "$image" >/dev/null
         return "$status"
         ;;
-    *)
-        # shellcheck disable=SC2086
-        "$engine" run --rm --network none $mounts "$image" "$@"
-        ;;
+    *) "$engine" run --rm --network none "$@" ;;
     esac
 }
 

@@ -4,6 +4,7 @@
 set -eu
 . "$RECIPE/common.sh"
 
+# shellcheck disable=SC2016  # mmdebstrap's own shell expands the hook
 mmdebstrap --quiet --variant=essential --format=tar --include="$BASE_PACKAGES" \
     --dpkgopt='path-exclude=/usr/share/doc/*' \
     --dpkgopt='path-exclude=/usr/share/info/*' \

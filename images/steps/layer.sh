@@ -6,6 +6,9 @@ set -eu
 . "$RECIPE/engine.sh"
 . "$RECIPE/steps/base-image.sh"
 
-volumes="$RECIPE/layer.py:/layer.py:ro $IN_TOOLS:/tools:ro $OUT:/out"
-[ "$1" = python ] || volumes="$volumes $IN_WHEELS:/wheels:ro"
-offline_run "$base_tag" "$volumes" "python$PYTHON" /layer.py "$1" --tools /tools --wheels /wheels --out /out/tree
+set -- "$1" -v "$RECIPE/layer.py:/layer.py:ro" -v "$IN_TOOLS:/tools:ro" -v "$OUT:/out"
+[ "$1" = python ] || set -- "$@" -v "$IN_WHEELS:/wheels:ro"
+kind=$1
+shift
+offline_run "$base_tag" "$@" -- \
+    "python$PYTHON" /layer.py "$kind" --tools /tools --wheels /wheels --out /out/tree

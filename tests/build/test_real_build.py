@@ -41,6 +41,8 @@ if MPI.COMM_WORLD.rank == 0: print("sum", total[0])
 HOST_LIBRARIES = re.compile(
     r"(ld-linux.*|lib(c|m|dl|rt|pthread|util|resolv|mvec|stdc\+\+|gcc_s))\.so\.\d+"
 )
+# UCX opens a plugin only where the host has the libraries of its network.
+FABRIC_LIBRARIES = re.compile(r"lib(rdmacm|ibverbs|mlx5|efa)\.so\.\d+")
 
 
 # Reproducible
@@ -135,7 +137,7 @@ def test_scripts_of_wheels_run_the_python_beside_them(moved: Path, bare: dict[st
     for script in (moved / "bin").iterdir():
         first = script.read_bytes()[:100].split(b"\n")[0]
         if first.startswith(b"#!"):
-            assert first in {b"#!/bin/sh", b"#! /bin/sh", b"#!/bin/bash"}, (script.name, first)
+            assert first.replace(b" ", b"") in {b"#!/bin/sh", b"#!/bin/bash"}, (script.name, first)
 
 
 def test_files_of_the_site_land_in_the_prefix_with_their_modes(moved: Path) -> None:
@@ -166,7 +168,8 @@ def test_every_library_that_is_needed_is_there(mini: Mini) -> None:
     for path in files:
         dynamic = run("readelf", "-d", "-W", path)
         for name in re.findall(r"\(NEEDED\).*\[(.*)\]", dynamic):
-            assert name in inside or HOST_LIBRARIES.fullmatch(name), (path, name)
+            optional = path.parent.name == "ucx" and FABRIC_LIBRARIES.fullmatch(name)
+            assert name in inside or HOST_LIBRARIES.fullmatch(name) or optional, (path, name)
         for runpath in re.findall(r"\((?:RPATH|RUNPATH)\).*\[(.*)\]", dynamic):
             assert all(p.startswith("$ORIGIN") for p in runpath.split(":")), (path, runpath)
 
@@ -204,7 +207,7 @@ def test_the_image_has_no_compiler_no_cache_and_nothing_setuid(mini: Mini) -> No
     assert [p for p in files if caches.fullmatch(p)] == []
     assert [p for p, mode in files.items() if mode[0] == "-" and {*"sS"} & {*mode}] == []
     writable = [p for p, mode in files.items() if mode[8] == "w" and mode[0] != "l"]
-    assert {p for p in writable if files[p][9] != "t"} <= {"/dev/null"}
+    assert [p for p in writable if files[p][0] not in "cb" and files[p][9] != "t"] == []
 
 
 # The image

@@ -1,0 +1,348 @@
+"""The commands lock, render, build and doctor, as far as they go without the real tools."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from build_samples import LABEL, REPOSITORY, fixed_lock
+
+from stackwright.cli import main
+from stackwright.cli.progress import duration, size
+from stackwright.errors import ExitCode, StackwrightError
+from stackwright.labels import parse
+from stackwright.locks import Lock
+from stackwright.plan import resolve
+from stackwright.site import Site
+from stackwright.solve import solve
+from stackwright.store import Store
+from stackwright.systems import System
+from stackwright.tools import checks
+from stackwright.tools.checks import Program, check_engines, check_glibc, check_program, check_room
+from stackwright.tools.engines import BuildEngine
+from stackwright.tools.process import Runner
+
+
+def run(site: Site, *args: str) -> int:
+    store = site.root.parent / "store"
+    return main(["--no-color", "--site", str(site.root), "--store", str(store), *args])
+
+
+def write_lock(site: Site) -> Lock:
+    plan = resolve(site, parse(LABEL))
+    lock = fixed_lock(plan)
+    path = site.lock_file(plan.label)
+    path.parent.mkdir()
+    path.write_bytes(lock.to_json())
+    return lock
+
+
+# lock
+
+
+def test_check_says_which_locks_are_missing_and_what_to_type(
+    site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(site, "lock", LABEL, "--check") == ExitCode.FAIL
+
+    out = capsys.readouterr().out
+    assert out == f"{LABEL}: {LABEL} has no lock; next: stackwright lock '{LABEL}'\n"
+
+
+def test_check_is_content_with_a_fresh_lock(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    write_lock(site)
+
+    assert run(site, "lock", "*", "--check", "--json") == ExitCode.OK
+
+    assert json.loads(capsys.readouterr().out) == [
+        {"label": LABEL, "fresh": True, "why": None, "next": None}
+    ]
+
+
+@pytest.mark.parametrize("option", ["--base-only", "--wheels-only"])
+def test_there_must_be_a_lock_to_keep_a_half_of(
+    site: Site, option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(site, "lock", LABEL, option) == ExitCode.USAGE
+
+    assert f"hint: stackwright lock '{LABEL}'" in capsys.readouterr().err
+
+
+def test_both_halves_cannot_be_kept(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(site, "lock", LABEL, "--base-only", "--wheels-only") == ExitCode.USAGE
+
+    assert "--base-only and --wheels-only exclude each other" in capsys.readouterr().err
+
+
+def test_shipped_content_is_never_written(
+    site: Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(
+        "stackwright.site.find_site", lambda *_: Site(site.root, shipped=True), raising=True
+    )
+
+    assert run(site, "lock", LABEL) == ExitCode.USAGE
+
+    err = capsys.readouterr().err
+    assert "error: the content that ships with Stackwright is read-only" in err
+    assert "hint: make a site of your own: stackwright init mysite" in err
+    assert not (site.root / "stacks" / "locks").exists()
+
+
+def test_a_half_that_is_kept_keeps_what_it_was_solved_from(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a lock would look fresh whose wheels were never solved for the stack as it is now."""
+    old = write_lock(site)
+    stack = site.root / "stacks" / "mini.yaml"
+    stack.write_text(stack.read_text().replace("mpich==5.0.2", "mpich==5.0.1"))
+    fresh = Site(site.root)
+    plan = resolve(fresh, parse(LABEL))
+    monkeypatch.setattr("stackwright.solve.solve_base", lambda *_: old.base)
+    monkeypatch.setattr("stackwright.solve._base_tool", lambda *_: {"mmdebstrap": "9.9"})
+
+    new = solve(plan, fresh, Store(site.root.parent / "s"), Runner(), keep_wheels=old)
+
+    assert new.wheels == old.wheels
+    assert new.inputs.wheels == old.inputs.wheels
+    assert new.solved_with == {"pip": "25.0", "mmdebstrap": "9.9"}
+
+
+# render
+
+
+def test_render_writes_a_recipe_and_says_how_to_run_it(
+    site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_lock(site)
+
+    assert run(site, "render", LABEL, "-o", str(tmp_path / "recipe")) == ExitCode.OK
+
+    count = sum(path.is_file() for path in (tmp_path / "recipe").rglob("*"))
+    assert capsys.readouterr().out == (
+        f"{count} files in {tmp_path}/recipe; next: sh {tmp_path}/recipe/build.sh\n"
+    )
+
+
+# build
+
+
+@pytest.mark.parametrize("command", [["build", LABEL], ["render", LABEL, "-o", "x"]])
+def test_without_a_lock_nothing_is_built(
+    site: Site, command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(site, *command) == ExitCode.USAGE
+
+    err = capsys.readouterr().err
+    assert err == f"error: {LABEL} has no lock\nhint: stackwright lock '{LABEL}'\n"
+
+
+def test_a_host_without_engines_names_each_and_what_to_install(
+    site: Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_lock(site)
+    monkeypatch.setattr("stackwright.tools.engines.find", lambda _name: None)
+
+    assert run(site, "build", LABEL) == ExitCode.USAGE
+
+    err = capsys.readouterr().err.splitlines()
+    assert err[:4] == [
+        "error: no container engine works here",
+        "  podman: not installed",
+        "  buildah: not installed",
+        "  docker: not installed",
+    ]
+    assert "apt-get install podman" in err[4]
+
+
+FAKE_ENGINE = """#!/bin/sh
+# Says that it is podman and then takes for ever, with a child.
+case $1 in
+--version) echo podman version 9; exit ;;
+rmi) exit ;;
+esac
+sleep 1000 & echo $! >"$PID_FILE.new"; mv "$PID_FILE.new" "$PID_FILE"; wait
+"""
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 130)])
+def test_an_interrupted_build_ends_its_tools(
+    site: Site, tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    write_lock(site)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "podman").write_text(FAKE_ENGINE)
+    (tmp_path / "bin" / "podman").chmod(0o755)
+    (tmp_path / "bin" / "cc").symlink_to("/bin/true")
+    pid_file = tmp_path / "pid"
+    path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
+    build = subprocess.Popen(
+        [sys.executable, "-m", "stackwright", "--site", site.root, "build", LABEL],
+        env={
+            **os.environ,
+            "PATH": path,
+            "PID_FILE": str(pid_file),
+            "STACKWRIGHT_STORE": str(tmp_path / "store"),
+        },
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not pid_file.exists():
+        assert build.poll() is None
+        time.sleep(0.02)
+
+    build.send_signal(number)
+
+    assert build.wait(timeout=30) == code
+    assert build.stderr is not None
+    assert "interrupted" in build.stderr.read()
+    build.stderr.close()
+    child = int(pid_file.read_text())
+    for _ in range(500):
+        status = Path(f"/proc/{child}/status")
+        if not status.exists() or "State:\tZ" in status.read_text():
+            break
+        time.sleep(0.01)
+    else:
+        pytest.fail("the tool's child still runs")
+
+
+def test_what_imports_cost_when_there_is_nothing_to_do(site: Site) -> None:
+    """A build that has nothing to do must not pay for solving, signing or rendering."""
+    code = (
+        "import sys; from stackwright.cli import main;"
+        f" main(['--site', {str(site.root)!r}, 'build', '--help']);"
+        " print(*sys.modules, sep='\\n')"
+    )
+
+    modules = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+
+    assert not {"jinja2", "cryptography", "rich.live", "stackwright.solve"} & {*modules}
+
+
+# doctor
+
+
+@pytest.fixture
+def system(site: Site) -> System:
+    return site.system("bench")
+
+
+@pytest.mark.parametrize(
+    ("have", "status"), [("2.36", "ok"), ("2.100", "ok"), ("2.35", "missing"), ("", "missing")]
+)
+def test_glibc_must_not_be_older_than_the_systems(system: System, have: str, status: str) -> None:
+    assert check_glibc(system, have).status == status
+
+
+@pytest.mark.parametrize(("gib", "status"), [(21, "ok"), (19, "warning"), (4, "missing")])
+def test_room_in_the_store(
+    gib: int, status: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage: Any = type("Usage", (), {"free": gib * 2**30})
+    monkeypatch.setattr("shutil.disk_usage", lambda _path: usage)
+
+    assert check_room(tmp_path / "not" / "yet").status == status
+
+
+def test_one_engine_is_enough_and_its_workaround_is_named() -> None:
+    def probe(name: str) -> BuildEngine:
+        if name == "docker":
+            raise StackwrightError("docker runs no container here: no daemon")
+        return BuildEngine(name, f"{name} version 4.3.1", {}, "with runc")
+
+    rows = [*check_engines(probe)]
+
+    assert [(row.name, row.status) for row in rows] == [
+        ("podman", "ok"),
+        ("buildah", "ok"),
+        ("docker", "warning"),
+    ]
+    assert rows[0].found == "4.3.1, works with runc"
+
+
+def test_no_engine_is_a_row_of_its_own() -> None:
+    def probe(name: str) -> BuildEngine:
+        raise StackwrightError("not installed")
+
+    last = [*check_engines(probe)][-1]
+
+    assert (last.name, last.status) == ("container engine", "missing")
+    assert "apt-get install" in last.advice
+
+
+def test_a_missing_program_names_its_package() -> None:
+    needed = check_program(Program("mmdebstrap-x", "mmdebstrap"), Runner())
+
+    assert (needed.status, needed.advice) == ("warning", "apt-get install mmdebstrap")
+
+
+@pytest.mark.parametrize(("status", "code"), [("ok", 0), ("warning", 0), ("missing", 1)])
+def test_doctor_ends_with_1_only_if_something_needed_is_missing(
+    site: Site,
+    status: checks.Status,
+    code: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    row = checks.Check("umoci", status, "not found", "apt-get install umoci")
+    monkeypatch.setattr("stackwright.tools.checks.all_checks", lambda *_: iter([row]))
+
+    assert run(site, "doctor", "--json") == code
+
+    assert json.loads(capsys.readouterr().out)["ready"] == (code == 0)
+
+
+def test_the_list_of_programs_is_the_one_that_make_setup_installs() -> None:
+    programs = checks.read_programs(REPOSITORY / "setup" / "debian-packages.txt")
+
+    assert Program("mksquashfs", "squashfs-tools") in programs
+    assert {"mmdebstrap", "skopeo", "umoci", "cc"} <= {program.name for program in programs}
+
+
+@pytest.mark.real
+def test_doctor_on_this_machine_leaves_no_image_behind(
+    site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def images() -> str:
+        return subprocess.run(
+            ["podman", "images", "-a", "-q"], capture_output=True, text=True, check=True
+        ).stdout
+
+    before = images()
+
+    code = run(site, "doctor", "--json")
+
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)["checks"]}
+    assert code == (ExitCode.FAIL if any(r["status"] == "missing" for r in rows.values()) else 0)
+    assert rows["Lmod"]["status"] == "ok"
+    assert set(before.split()) >= set(images().split())
+
+
+# Figures for people
+
+
+def test_durations_and_sizes() -> None:
+    assert [duration(s) for s in (0.04, 9.94, 59.4, 61, 3600)] == [
+        "0.0 s",
+        "9.9 s",
+        "59 s",
+        "1 min 01 s",
+        "60 min 00 s",
+    ]
+    assert [size(n) for n in (0, 999, 1500, 98_765_432, 1_300_000_000)] == [
+        "0 B",
+        "999 B",
+        "2 kB",
+        "99 MB",
+        "1.3 GB",
+    ]
