@@ -1,0 +1,131 @@
+"""What the benchmarks share: sides that take turns, paired ratios, Markdown tables.
+
+A busy machine slows whatever runs at that moment. So the sides of a comparison take turns in one
+run, in a new random order each round, and what is reported is the median of the rounds' ratios.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+
+REPOSITORY = Path(__file__).parents[1]
+LABEL = "pytorch/2.13.0-cpu@local"
+STACKWRIGHT = str(Path(sys.executable).with_name("stackwright"))
+
+Side = Callable[[], float]
+"""Does its work once and returns the seconds that it took."""
+
+Samples = Mapping[str, Sequence[float]]
+"""Seconds by the name of the side; the i-th of each side are of one round."""
+
+
+def options(description: str | None) -> argparse.ArgumentParser:
+    """The command line of a benchmark, named by the first line of its module's text."""
+    parser = argparse.ArgumentParser(description=(description or "").partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="few rounds: does it run at all?")
+    return parser
+
+
+def seconds(argv: Sequence[str], env: Mapping[str, str] | None = None, ok: int = 0) -> float:
+    """Run a program to its end, and time it.
+
+    Args:
+        env: variables beside the caller's.
+        ok: the exit code that is meant to come.
+    """
+    # Python keeps compiled modules unless told not to: as for a user, whatever the caller's setting.
+    usual = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    started = time.perf_counter()
+    done = subprocess.run(
+        argv,
+        env={**usual, **(env or {})},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    taken = time.perf_counter() - started
+    if done.returncode != ok:
+        sys.exit(f"{argv[0]} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+    return taken
+
+
+def take_turns(sides: Mapping[str, Side], rounds: int, seed: int = 1) -> dict[str, list[float]]:
+    """Run every side once a round, in random order."""
+    order, rng = list(sides), random.Random(seed)
+    samples: dict[str, list[float]] = {name: [] for name in sides}
+    for number in range(1, rounds + 1):
+        rng.shuffle(order)
+        for name in order:
+            print(f"[{number}/{rounds}] {name}", file=sys.stderr, flush=True)
+            samples[name].append(sides[name]())
+    return samples
+
+
+def ratios(of: Sequence[float], to: Sequence[float]) -> list[float]:
+    """The ratio of each round."""
+    return [a / b for a, b in zip(of, to, strict=True)]
+
+
+def comparison(samples: Samples, against: str) -> str:
+    """A table of medians and ranges, with the median of the paired ratios to one side."""
+    rows = []
+    for name, values in samples.items():
+        ratio = ratios(values, samples[against])
+        beside = "1" if name == against else f"{number(median(ratio))} ({span(ratio)})"
+        rows.append([name, f"{number(median(values))} s", f"{span(values)} s", beside])
+    head = ["", f"median of {len(samples[against])}", "range", f"ratio to {against} (range)"]
+    return table(head, rows)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def number(value: float) -> str:
+    """Three significant digits, never as a power of ten."""
+    size = abs(value)
+    return (
+        f"{value:.{0 if size >= 100 else 1 if size >= 10 else 2}f}"
+        if size >= 1
+        else f"{value:#.3g}"
+        if size
+        else "0"
+    )
+
+
+def span(values: Sequence[float]) -> str:
+    """The smallest and the largest."""
+    return f"{number(min(values))} to {number(max(values))}"
+
+
+def verdict(what: str, value: float, goal: float, unit: str = "s") -> str:
+    """A line that says whether a goal is met."""
+    word = "met" if value <= goal else "MISSED"
+    return f"Goal {word}: {what} {number(value)} {unit}, at most {goal:g} {unit} wanted."
+
+
+def default_store() -> Path:
+    """The store that `make demo` fills, unless another is named."""
+    return Path(os.environ.get("STACKWRIGHT_STORE", REPOSITORY / ".stackwright"))
+
+
+@contextmanager
+def copied_site() -> Iterator[Path]:
+    """A copy of what is shipped, which nobody edits while it is measured."""
+    with tempfile.TemporaryDirectory(prefix="stackwright-bench-") as folder:
+        site = Path(folder, "site")
+        seconds([STACKWRIGHT, "init", str(site)])
+        yield site

@@ -1,0 +1,90 @@
+"""A build with nothing to do, beside a fully cached `podman build` of the same Containerfile.
+
+Both are whole processes. podman gets the very context that the image was built from; it finds each
+of its steps in its cache. The store (--store, else STACKWRIGHT_STORE, else .stackwright) gets a
+build first if it has none.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from statistics import median
+
+import measure
+from stackwright.build import locked
+from stackwright.labels import parse
+from stackwright.plan import resolve
+from stackwright.providers.steps import step_keys
+from stackwright.recipe import render, write_recipe
+from stackwright.site import Site
+from stackwright.store import Store
+from stackwright.tools.engines import choose, environment
+from stackwright.tools.process import Runner
+
+GOAL_S = 0.5
+STACKWRIGHT, PODMAN = "`stackwright build`", "cached `podman build`"
+
+
+def main() -> None:
+    """Print the table."""
+    parser = measure.options(__doc__)
+    parser.add_argument("--store", type=Path, default=measure.default_store())
+    chosen = parser.parse_args()
+    store = Store(chosen.store.absolute())
+    with measure.copied_site() as site, tempfile.TemporaryDirectory(dir=store.root) as folder:
+        ours = [measure.STACKWRIGHT, "--site", str(site), "--store", str(store.root), "build"]
+        measure.seconds([*ours, measure.LABEL])
+        theirs, env = podman_build(Site(site), store, Path(folder))
+        measure.seconds(theirs, env)  # one that may fill the cache
+        samples = measure.take_turns(
+            {
+                STACKWRIGHT: lambda: measure.seconds([*ours, measure.LABEL]),
+                PODMAN: lambda: measure.seconds(theirs, env),
+            },
+            rounds=3 if chosen.quick else 15,
+        )
+    print(report(samples))
+
+
+def podman_build(site: Site, store: Store, folder: Path) -> tuple[list[str], dict[str, str]]:
+    """The command of a build of the rendered Containerfile, in the context of the image step."""
+    runner = Runner()
+    podman = choose(["podman"], store, runner)
+    plan = resolve(site, parse(measure.LABEL))
+    recipe = render(plan, locked(plan, site), site)
+    keys = step_keys(recipe, podman.name)
+    write_recipe(recipe, folder / "recipe")
+    context = folder / "context"
+    (context / "mounts/stackwright/out").mkdir(parents=True)
+    (context / "mounts/stackwright/payload").mkdir()
+    for name, step, tree in (
+        ("python", "python", "tree"),
+        ("frameworks", "frameworks", "tree"),
+        ("packages", "packages", "tree"),
+        ("own", "prefix", "own"),
+    ):
+        source = store.root / "steps" / step / keys[step].removeprefix("sha256:") / tree
+        shutil.copytree(source, context / name, copy_function=os.link, symlinks=True)
+    epoch = recipe.settings["SOURCE_DATE_EPOCH"]
+    argv = ["podman", "build", "--network", "none", "--timestamp", epoch, "-t"]
+    argv += ["localhost/stackwright/benchmark:noop", "-f", str(folder / "recipe/Containerfile")]
+    return [*argv, str(context)], environment(podman)
+
+
+def report(samples: measure.Samples) -> str:
+    """The table, and whether the goal is met."""
+    return "\n\n".join(
+        [
+            measure.comparison(samples, PODMAN),
+            measure.verdict(
+                "a build with nothing to do takes", median(samples[STACKWRIGHT]), GOAL_S
+            ),
+        ]
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,22 @@
+"""Trivial checks for ReFrame, as many as BENCHMARK_CASES says."""
+
+import os
+
+import reframe as rfm
+import reframe.utility.sanity as sn
+
+
+@rfm.simple_test
+class Trivial(rfm.RunOnlyRegressionTest):
+    """Passes if the payload's check does."""
+
+    number = parameter(range(int(os.environ["BENCHMARK_CASES"])))  # noqa: F821 - ReFrame's own
+    valid_systems = ["*"]
+    valid_prog_environs = ["*"]
+    sourcesdir = None
+    executable = os.environ["BENCHMARK_PAYLOAD"]
+
+    @sanity_function  # noqa: F821
+    def alive(self):
+        """Find the check's line."""
+        return sn.assert_found('"name": "alive", "ok": true', self.stdout)
