@@ -9,6 +9,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
+from stackwright.build import locked
 from stackwright.canonical import hash_file, hash_value
 from stackwright.certify import dsse
 from stackwright.certify.acceptance import Waiver
@@ -23,6 +24,7 @@ from stackwright.recipe import render_modules
 from stackwright.release.generations import save_certificate
 from stackwright.release.measure import check_bytes
 from stackwright.release.rule import Outcome, Request, release
+from stackwright.samebytes import check_one_image
 from stackwright.templates import Templates
 from stackwright.validation.gate import judge
 from stackwright.validation.prepare import other_than_asked
@@ -79,6 +81,8 @@ def certify(
         raise _refused(f"the {' and the '.join(stale)} changed since {folder.name}", shop)
     check_asked(shop, suite, asked)
     check_bytes(shop.artefact, shop.measure)
+    lock = locked(shop.plan, shop.site)
+    check_one_image(shop.artefact, shop.plan, lock, shop.site, shop.store, shop.runner())
     facts = PlanFacts(
         lock=shop.plan.lock_digest or "",
         system_fingerprint=hash_value(asked["host"]),

@@ -1,0 +1,57 @@
+"""Show that an artefact's three forms are one: its squashfs and its prefix are those of its image.
+
+Validation runs the image and the prefix, users get the squashfs too. As the squashfs follows from
+the image bit by bit, making it again shows that it is what was validated.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from stackwright.canonical import hash_file
+from stackwright.certify.artefact import Artefact
+from stackwright.errors import ExitCode, StackwrightError
+from stackwright.locks import Lock
+from stackwright.plan import Plan
+from stackwright.providers.scripts import run_script
+from stackwright.recipe import render
+from stackwright.site import Site
+from stackwright.store import Store
+from stackwright.tools.process import Runner, ToolError
+
+SQUASHFS = "squashfs"
+
+
+def check_one_image(
+    artefact: Artefact, plan: Plan, lock: Lock, site: Site, store: Store, runner: Runner
+) -> None:
+    """Make the squashfs from the image again, comparing the image's prefix on the way.
+
+    Raises:
+        StackwrightError: the artefact's squashfs or prefix holds other files than its image.
+    """
+    recipe = render(plan, lock, site)
+    step = next(step for step in recipe.steps if step.name == SQUASHFS)
+    inputs = {
+        "image": store.path(artefact.image.oci).parent,
+        "prefix": store.path(artefact.prefix.path).parent,
+    }
+    work = store.path("work")
+    work.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=work, prefix="again-") as folder:
+        try:
+            run_script(recipe, step, Path(folder), inputs=inputs, env={}, runner=runner)
+        except ToolError as error:
+            raise _different(artefact, "prefix", error.tail) from error
+        made = hash_file(Path(folder, "image.squashfs"))
+    if made != artefact.squashfs.digest:
+        raise _different(artefact, "squashfs", f"made again: {made}")
+
+
+def _different(artefact: Artefact, part: str, detail: str) -> StackwrightError:
+    return StackwrightError(
+        f"the {part} of {artefact.label} is not that of its image: {detail}",
+        hint=f"build it again in a fresh store: stackwright build '{artefact.label}'",
+        code=ExitCode.INVALID,
+    )
