@@ -27,6 +27,9 @@ PROBE_EXIT_CODE = 42
 CONTAINER_ENGINES = ("podman", "docker")
 """Engines that run containers for users, from a storage of their own."""
 
+LOCATION = ("CONTAINERS_STORAGE_CONF", "DOCKER_HOST", "XDG_DATA_HOME", "XDG_RUNTIME_DIR")
+"""Variables by which engines find their images; whoever loads and whoever runs must agree."""
+
 _PLAIN_LIMITS = "[containers]\ndefault_ulimits = []\n"
 _RUNC = f'{_PLAIN_LIMITS}\n[engine]\nruntime = "runc"\n'
 
@@ -158,6 +161,11 @@ def probe(name: str, store: Store, runner: Runner, *, again: bool = False) -> Bu
     raise StackwrightError(
         f"{name} runs no container here: {failures[-1]}", hint="`stackwright doctor` tries them all"
     )
+
+
+def location() -> dict[str, str]:
+    """The caller's variables by which engines find their images, for a run that inherits none."""
+    return {name: os.environ[name] for name in LOCATION if name in os.environ}
 
 
 def environment(engine: BuildEngine) -> dict[str, str]:

@@ -218,7 +218,7 @@ class Session:
             found = engines.probe(name, self.store, self.runner)
             layout = self.store.path(artefact.image.oci)
             engines.load(found, layout, artefact.image.config, self.runner)
-            engine = launch.Engine(argv_prefix=(name,), env=found.env)
+            engine = launch.Engine(argv_prefix=(name,), env={**engines.location(), **found.env})
             runtime: launch.ContainerRuntime = "docker" if name == "docker" else "podman"
             return launch.Container(runtime, engine, config)
         if name == "charliecloud":
