@@ -41,8 +41,10 @@ if MPI.COMM_WORLD.rank == 0: print("sum", total[0])
 HOST_LIBRARIES = re.compile(
     r"(ld-linux.*|lib(c|m|dl|rt|pthread|util|resolv|mvec|stdc\+\+|gcc_s))\.so\.\d+"
 )
-# UCX opens a plugin only where the host has the libraries of its network.
-FABRIC_LIBRARIES = re.compile(r"lib(rdmacm|ibverbs|mlx5|efa)\.so\.\d+")
+# UCX and libfabric open a plugin only where the host has the libraries of its network.
+FABRIC_LIBRARIES = re.compile(
+    r"lib(rdmacm|ibverbs|mlx5|efa|psm2?|psm_infinipath|opx|numa|ze_loader|cuda)\.so\.\d+"
+)
 
 
 # Reproducible
@@ -168,7 +170,7 @@ def test_every_library_that_is_needed_is_there(mini: Mini) -> None:
     for path in files:
         dynamic = run("readelf", "-d", "-W", path)
         for name in re.findall(r"\(NEEDED\).*\[(.*)\]", dynamic):
-            optional = path.parent.name == "ucx" and FABRIC_LIBRARIES.fullmatch(name)
+            optional = path.parent.name in {"ucx", "libfabric"} and FABRIC_LIBRARIES.fullmatch(name)
             assert name in inside or HOST_LIBRARIES.fullmatch(name) or optional, (path, name)
         for runpath in re.findall(r"\((?:RPATH|RUNPATH)\).*\[(.*)\]", dynamic):
             assert all(p.startswith("$ORIGIN") for p in runpath.split(":")), (path, runpath)
