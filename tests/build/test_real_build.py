@@ -168,6 +168,8 @@ def test_every_library_that_is_needed_is_there(mini: Mini) -> None:
     inside = {path.name for path in mini.prefix.rglob("*.so*")}
     assert len(files) > 50
     for path in files:
+        if path.name.startswith("MPI.openmpi."):  # mpi4py's other half, for the other MPI's ABI
+            continue
         dynamic = run("readelf", "-d", "-W", path)
         for name in re.findall(r"\(NEEDED\).*\[(.*)\]", dynamic):
             optional = path.parent.name in {"ucx", "libfabric"} and FABRIC_LIBRARIES.fullmatch(name)
