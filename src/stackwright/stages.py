@@ -87,6 +87,7 @@ def certify(
         lock=shop.plan.lock_digest or "",
         system_fingerprint=hash_value(asked["host"]),
         payload=asked["payload"],
+        earlier=_earlier(shop, folder, asked),
     )
     statement = make_statement(
         shop.artefact, recorded, waivers_of(shop), facts, issued=issued, expires=expires
@@ -214,6 +215,21 @@ def latest_run(shop: Workshop, suite: str | None = None) -> Path:
             code=ExitCode.FAIL,
         )
     return max(found, key=lambda folder: folder.name)
+
+
+def _earlier(shop: Workshop, folder: Path, asked: Mapping[str, Any]) -> dict[str, str]:
+    """The verdicts of the store's earlier validations of the same bytes by the same cases."""
+    found = {}
+    for path in sorted((shop.store.root / "runs").glob("*/judgement.json")):
+        job, judged = (
+            json.loads((path.parent / "job.json").read_bytes()),
+            json.loads(path.read_bytes()),
+        )
+        same = all(job[name] == asked[name] for name in ("suite", "payload"))
+        if same and job["arms"]["candidate"] == asked["arms"]["candidate"]:
+            found[str(job["job_id"])] = str(judged["verdict"])
+    found.pop(folder.name, None)
+    return found
 
 
 def evidence_folder(shop: Workshop, certificate: Certificate) -> Path:

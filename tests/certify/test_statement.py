@@ -24,7 +24,7 @@ from in_toto_attestation.v1.statement_pb2 import Statement as OfficialMessage
 
 from stackwright.canonical import canonical_json, hash_bytes
 from stackwright.certify.acceptance import Waiver
-from stackwright.certify.statement import Statement, make_statement, read_statement
+from stackwright.certify.statement import PlanFacts, Statement, make_statement, read_statement
 from stackwright.errors import StackwrightError
 
 SLOW = {CASES[0]: "PASS", CASES[1]: "FAIL"}
@@ -60,6 +60,7 @@ def test_a_statement_says_what_the_format_promises() -> None:
             "verdict": "PASS",
             "cases": dict.fromkeys(CASES, "PASS"),
             "waivers": [],
+            "earlier": {},
             "evidence": {
                 "job": json.loads(judged)["job"],
                 "results": json.loads(judged)["results"],
@@ -208,3 +209,12 @@ def test_subjects_are_the_three_parts_of_the_label() -> None:
     text["subject"][0]["name"] = "tensorflow/2.20.0-cpu@local image"
     with pytest.raises(StackwrightError, match="has other subjects: tensorflow"):
         read_statement(canonical_json(text))
+
+
+def test_earlier_attempts_are_in_the_certificate() -> None:
+    tried = {"20261120T190000Z-0a1b2c3d": "FAIL"}
+    facts = PlanFacts(FACTS.lock, FACTS.system_fingerprint, FACTS.payload, tried)
+    made = make_statement(
+        artefact(), judgement(artefact()), (), facts, issued=ISSUED, expires=EXPIRES
+    )
+    assert made.predicate.earlier == tried

@@ -64,7 +64,7 @@ def _restate(statement: Statement, judgement: bytes, job: Mapping[str, Any]) -> 
         statement,
         judgement,
         predicate.waivers,
-        PlanFacts(predicate.lock, hash_value(job["host"]), job["payload"]),
+        PlanFacts(predicate.lock, hash_value(job["host"]), job["payload"], predicate.earlier),
         issued=moment(predicate.issued),
         expires=moment(predicate.expires),
     )

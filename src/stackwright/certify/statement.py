@@ -6,7 +6,7 @@ Specification: https://github.com/in-toto/attestation/blob/main/spec/v1/statemen
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from typing import Annotated, Any, Literal
 
@@ -94,6 +94,7 @@ class Predicate(Frozen):
     verdict: Literal["PASS", "WAIVED"]
     cases: Mapping[str, str]
     waivers: tuple[Waiver, ...]
+    earlier: Mapping[str, str]
     evidence: EvidenceDigests
 
 
@@ -127,11 +128,20 @@ class Statement(Frozen):
 
 @dataclass(frozen=True)
 class PlanFacts:
-    """What only the plan and the job know: digests of the lock, the host and the payload code."""
+    """What only the plan, the job and the store know.
+
+    Args:
+        lock: digest of the lock.
+        system_fingerprint: digest of the host's facts.
+        payload: digest of the cases and probes.
+        earlier: the verdicts of earlier validations of the same bytes by the same cases, by job:
+            trying again until it passes is allowed, but seen.
+    """
 
     lock: str
     system_fingerprint: str
     payload: str
+    earlier: Mapping[str, str] = field(default_factory=dict)
 
 
 def make_statement(
@@ -180,6 +190,7 @@ def make_statement(
                     "verdict": "WAIVED" if "WAIVED" in cases.values() else "PASS",
                     "cases": cases,
                     "waivers": [w.model_dump() for w in waivers if cases.get(w.case) == "WAIVED"],
+                    "earlier": dict(facts.earlier),
                     "evidence": {
                         "job": judged.job,
                         "results": judged.results,

@@ -53,6 +53,8 @@ def command(context: Context, what: str, keys: tuple[Path, ...], as_json: bool) 
     for subject in certificate.statement.subject:
         click.echo(f"  {subject.name.rpartition(' ')[2]:<9} sha256:{subject.digest.sha256}")
     click.echo(f"  signed by {certificate.key_id[:16]}, valid until {predicate.expires}")
+    for job, verdict in sorted(predicate.earlier.items()):
+        click.echo(f"  validated before: {job}: {verdict}")
     for waiver in predicate.waivers:
         click.echo(f"  waived: {waiver.case} until {waiver.expires}: {waiver.reason}")
 

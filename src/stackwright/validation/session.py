@@ -122,7 +122,7 @@ class Session:
             jobrun.Interrupted: Ctrl-C; running the same folder again continues.
         """
         key = builder_key(self.store)
-        job = (folder / JOB).read_bytes()
+        job = _bytes(folder / JOB)
         check_untouched(folder, TrustedKeys(release=(), builder=(key.public,)))
 
         def sign_and_tell(event: Mapping[str, Any]) -> None:
@@ -241,10 +241,9 @@ def check_untouched(folder: Path, keys: TrustedKeys) -> None:
         StackwrightError: someone changed them; a result that was just being written when the
             driver was killed counts as changed.
     """
-    job, results = (folder / JOB).read_bytes(), folder / RESULTS
-    data = results.read_bytes() if results.exists() else b""
-    whole = data[: data.rfind(b"\n") + 1]  # the driver takes back what a crash has torn
-    verify_results((folder / ATTESTATION).read_bytes(), job, whole, keys)
+    job, results, envelope = (_bytes(folder / name) for name in (JOB, RESULTS, ATTESTATION))
+    whole = results[: results.rfind(b"\n") + 1]  # the driver takes back what a crash has torn
+    verify_results(envelope, job, whole, keys)
     if payload_digest(folder / "payload") != json.loads(job)["payload"]:
         raise StackwrightError(
             "the run's copy of the cases was changed since the job was written",
@@ -252,6 +251,10 @@ def check_untouched(folder: Path, keys: TrustedKeys) -> None:
             hint="measure again: stackwright validate LABEL",
             code=ExitCode.INVALID,
         )
+
+
+def _bytes(path: Path) -> bytes:
+    return path.read_bytes() if path.exists() else b""
 
 
 def baseline_of(store: Store, label: Label, candidate: Artefact) -> Artefact | None:
