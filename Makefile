@@ -41,8 +41,15 @@ $(VENV)/.done: pyproject.toml setup/requirements.txt
 	.venv-payload/bin/pip install --quiet --no-deps --requirement $<
 	@touch $@
 
-bench: setup ## Run every benchmark; their tables go to docs/benchmarks.md
-	$(BIN)/python benchmarks/run_all.py
+bench: setup .venv-bench/.done ## Run every benchmark; their tables go to docs/benchmarks.md
+	.venv-bench/bin/python benchmarks/run_all.py
+
+# ReFrame and numpy, beside Stackwright itself.
+.venv-bench/.done: setup/requirements-bench.txt
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/pip install --quiet --requirement $<
+	.venv-bench/bin/pip install --quiet --no-deps --editable .
+	@touch $@
 
 clean: ## Remove the environment and the demo's store
-	rm -rf $(VENV) .venv-payload .stackwright
+	rm -rf $(VENV) .venv-payload .venv-bench .stackwright

@@ -10,7 +10,6 @@ beside each other.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sys
 import tempfile
@@ -18,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import measure
-
 from stackwright.canonical import hash_bytes
 from stackwright.validation import jobrun
+from stackwright.validation.gate import judge
 
 HERE = Path(__file__).parent / "trivial"
 PAYLOAD = HERE / "payload.sh"
@@ -64,6 +63,15 @@ def ours(parts: Path, cases: int) -> float:
         Path(folder, "job.json").write_text(json.dumps(job(cases)))
         taken = measure.seconds([sys.executable, str(parts / "jobrun.py"), folder])
         return taken + measure.seconds([measure.STACKWRIGHT, "judge", folder])
+
+
+def judged(cases: int) -> str:
+    """The verdict of such a job."""
+    with tempfile.TemporaryDirectory(prefix="stackwright-bench-") as folder:
+        asked = json.dumps(job(cases)).encode()
+        Path(folder, "job.json").write_bytes(asked)
+        jobrun.run_job(Path(folder), lambda _event: None)
+        return judge(asked, Path(folder, "results.jsonl").read_bytes()).verdict
 
 
 def theirs(policy: str, cases: int) -> float:

@@ -43,7 +43,7 @@ def seconds(argv: Sequence[str], env: Mapping[str, str] | None = None, ok: int =
         env: variables beside the caller's.
         ok: the exit code that is meant to come.
     """
-    # Python keeps compiled modules unless told not to: as for a user, whatever the caller's setting.
+    # As for a user, Python keeps compiled modules, whatever the caller has set.
     usual = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     started = time.perf_counter()
     done = subprocess.run(
@@ -96,14 +96,11 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def number(value: float) -> str:
     """Three significant digits, never as a power of ten."""
-    size = abs(value)
-    return (
-        f"{value:.{0 if size >= 100 else 1 if size >= 10 else 2}f}"
-        if size >= 1
-        else f"{value:#.3g}"
-        if size
-        else "0"
-    )
+    if value == 0:
+        return "0"
+    if abs(value) < 1:
+        return f"{value:#.3g}"
+    return f"{value:.{max(0, 3 - len(str(int(abs(value)))))}f}"
 
 
 def span(values: Sequence[float]) -> str:

@@ -18,7 +18,6 @@ from statistics import median
 
 import measure
 import plan_scaling
-
 from stackwright.lockinputs import lock_inputs
 from stackwright.locks import load_lock
 from stackwright.plan import resolve

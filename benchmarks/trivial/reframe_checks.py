@@ -11,8 +11,8 @@ class Trivial(rfm.RunOnlyRegressionTest):
     """Passes if the payload's check does."""
 
     number = parameter(range(int(os.environ["BENCHMARK_CASES"])))  # noqa: F821 - ReFrame's own
-    valid_systems = ["*"]
-    valid_prog_environs = ["*"]
+    valid_systems = ["*"]  # noqa: RUF012 - as ReFrame wants it
+    valid_prog_environs = ["*"]  # noqa: RUF012
     sourcesdir = None
     executable = os.environ["BENCHMARK_PAYLOAD"]
 

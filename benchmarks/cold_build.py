@@ -1,0 +1,175 @@
+"""A cold build beside its floor: base, unpacked wheels and squashfs, made by the bare tools.
+
+The build starts with an empty store and an empty storage of the container engine. The wheels have
+been downloaded before: pip has them in its cache, the floor finds them in a folder. Debian's
+packages are downloaded by both. The floor is what any tool has to do at least: mmdebstrap into a
+folder, unzip of every wheel, mksquashfs with the same compression. It makes no image, no
+relocatable prefix and no hash, and checks nothing.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+
+import measure
+from stackwright.build import locked
+from stackwright.labels import parse
+from stackwright.plan import resolve
+from stackwright.providers.steps import Recipe
+from stackwright.recipe import IMAGE_PREFIX, render
+from stackwright.site import Site
+
+BUILD, FLOOR = "`stackwright build`", "floor"
+STEP = re.compile(r" rc=0 ([0-9.]+)s sh \S+/steps/(\S+)\.sh ?(\w*)$")
+UNZIP = 'for wheel in "$1"/*.whl; do unzip -q -o "$wheel" -d "$2"; done'
+REST = "all else: plan, render, try the engine, hash, write to disk"
+
+
+@dataclass
+class Parts:
+    """Seconds of what a side consists of, a list with one entry a round."""
+
+    rounds: dict[str, list[float]] = field(default_factory=dict)
+
+    def add(self, name: str, seconds: float) -> None:
+        """One more round of a part."""
+        self.rounds.setdefault(name, []).append(seconds)
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = measure.options(__doc__)
+    parser.add_argument("--folder", type=Path, help="where to build (else the temporary folder)")
+    chosen = parser.parse_args()
+    with (
+        measure.copied_site() as site,
+        tempfile.TemporaryDirectory(prefix="stackwright-bench-", dir=chosen.folder) as folder,
+    ):
+        Path(folder).chmod(0o755)  # mmdebstrap's apt user has to reach what is below
+        wheels, steps, floor = Path(folder, "wheels"), Parts(), Parts()
+        recipe = rendered(site)
+        wheels.mkdir()
+        cold_build(site, Path(folder), wheels, Parts())  # fills pip's cache, and gives the wheels
+        samples = measure.take_turns(
+            {
+                BUILD: lambda: cold_build(site, Path(folder), None, steps),
+                FLOOR: lambda: bare(recipe, Path(folder), wheels, floor),
+            },
+            rounds=1 if chosen.quick else 3,
+        )
+    print(report(samples, steps, floor))
+
+
+def rendered(site: Path) -> Recipe:
+    """The recipe of the label."""
+    content = Site(site)
+    plan = resolve(content, parse(measure.LABEL))
+    return render(plan, locked(plan, content), content)
+
+
+def cold_build(site: Path, folder: Path, keep_wheels: Path | None, steps: Parts) -> float:
+    """Build into an empty store; seconds of the whole process."""
+    with emptied(folder / "store") as store, emptied(folder / "containers") as containers:
+        conf = folder / "storage.conf"
+        conf.write_text(
+            f'[storage]\ndriver = "overlay"\ngraphroot = "{containers}/graph"\n'
+            f'runroot = "{containers}/run"\n'
+        )
+        argv = [measure.STACKWRIGHT, "--site", str(site), "--store", str(store)]
+        env = {"CONTAINERS_STORAGE_CONF": str(conf)}
+        taken = measure.seconds([*argv, "build", measure.LABEL], env)
+        if keep_wheels is not None:
+            for group in ("frameworks", "packages"):
+                for wheel in store.glob(f"steps/{group}-wheels/*/*.whl"):
+                    shutil.copy(wheel, keep_wheels)
+        times = step_times((store / "commands.log").read_text())
+    for name, seconds in times.items():
+        steps.add(name, seconds)
+    steps.add(REST, taken - sum(times.values()))
+    return taken
+
+
+def step_times(log: str) -> dict[str, float]:
+    """Seconds of each step's script, as the store's log of commands has them."""
+    found = (STEP.search(line) for line in log.splitlines())
+    return {f"{m[2]} {m[3]}".strip(): float(m[1]) for m in found if m}
+
+
+def bare(recipe: Recipe, folder: Path, wheels: Path, floor: Parts) -> float:
+    """Base, wheels and squashfs by the tools alone; the sum of their seconds."""
+    settings = {key: value.strip("'") for key, value in recipe.settings.items()}
+    with emptied(folder / "floor") as out:
+        root = out / "root"
+        packages = settings["BASE_PACKAGES"]
+        base = ["mmdebstrap", "--quiet", "--variant=essential", "--format=directory"]
+        base += [f"--include={packages}"]
+        base += [
+            f"--dpkgopt=path-exclude=/usr/share/{name}/*"
+            for name in ("doc", "info", "man", "locale")
+        ]
+        prefix = root / IMAGE_PREFIX.lstrip("/")
+        squash = ["mksquashfs", str(root), str(out / "image.squashfs"), "-quiet", "-no-progress"]
+        squash += ["-all-root", "-no-xattrs", "-comp", "zstd", "-Xcompression-level", "3"]
+        commands: Mapping[str, list[str]] = {
+            "mmdebstrap": [*base, settings["BASE_SOURCE"], str(root)],
+            "unzip": ["sh", "-c", UNZIP, "unzip", str(wheels), str(prefix)],
+            "mksquashfs": squash,
+        }
+        taken = 0.0
+        for name, argv in commands.items():
+            seconds = measure.seconds(argv)
+            floor.add(name, seconds)
+            taken += seconds
+    return taken
+
+
+@contextmanager
+def emptied(folder: Path) -> Iterator[Path]:
+    """A new folder, deleted at the end."""
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        if folder.exists():
+            sys.exit(f"cannot delete {folder}; look for mounts below it and delete it by hand")
+
+
+def report(samples: measure.Samples, steps: Parts, floor: Parts) -> str:
+    """Both sides, and where the build's time goes."""
+    whole = median(samples[BUILD])
+    return "\n\n".join(
+        [
+            measure.comparison(samples, FLOOR),
+            "Where the build's time goes:",
+            parts(steps, whole),
+            "The floor:",
+            parts(floor, whole),
+        ]
+    )
+
+
+def parts(of: Parts, whole: float) -> str:
+    """A row for each part, with its share of the build's time."""
+    rows = [
+        [
+            name,
+            f"{measure.number(median(values))} s",
+            f"{measure.span(values)} s",
+            f"{100 * median(values) / whole:.0f} %",
+        ]
+        for name, values in of.rounds.items()
+    ]
+    return measure.table(["step", "median", "range", "of the build"], rows)
+
+
+if __name__ == "__main__":
+    main()

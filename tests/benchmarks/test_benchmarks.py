@@ -1,0 +1,178 @@
+"""The benchmarks run and print their tables; how fast anything is decides no test."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+
+
+@pytest.fixture(autouse=True)
+def _siblings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+
+
+def benchmark(name: str) -> Any:
+    return import_module(name)
+
+
+def printed(name: str, *options: str) -> str:
+    command = [sys.executable, str(BENCHMARKS / f"{name}.py"), *options]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def rows(text: str) -> list[str]:
+    """The first cells of all tables' rows."""
+    return [line.split("|")[1].strip() for line in text.splitlines() if line.startswith("|")]
+
+
+def test_startup_compares_commands_with_an_idle_interpreter() -> None:
+    assert {"`python -c pass`", "`stackwright --help`", "`stackwright list`"} <= set(
+        rows(printed("startup", "--quick"))
+    )
+
+
+def test_render_scaling_has_a_row_for_each_size_and_says_how_it_grows() -> None:
+    text = printed("render_scaling", "--quick")
+
+    assert rows(text)[2:] == ["100", "200"]
+    assert "Growth: plan as labels^" in text
+
+
+def test_both_harnesses_run_the_trivial_cases_and_pass_them() -> None:
+    if not benchmark("jobrun_beside_reframe").REFRAME.is_file():
+        pytest.skip("ReFrame is missing: pip install --requirement setup/requirements-bench.txt")
+
+    text = printed("jobrun_beside_reframe", "--quick", "--cases", "2")
+
+    assert rows(text)[2:] == [
+        "Stackwright: jobrun and judge",
+        "ReFrame, serial",
+        "ReFrame, asynchronous",
+    ]
+
+
+def test_the_trivial_job_passes_the_gate() -> None:
+    """Else the comparison with ReFrame would time a run that found nothing."""
+    assert benchmark("jobrun_beside_reframe").judged(2) == "PASS"
+
+
+@pytest.mark.parametrize("name", ["noop_build", "harness_overhead", "cold_build"])
+def test_the_long_ones_start(name: str) -> None:
+    assert "--quick" in printed(name, "--help")
+
+
+def test_sides_take_turns_in_changing_order() -> None:
+    order: list[str] = []
+
+    def side(name: str) -> Any:
+        return lambda: order.append(name) or 1.0
+
+    samples = benchmark("measure").take_turns({"a": side("a"), "b": side("b")}, rounds=8)
+
+    in_rounds = [set(order[i : i + 2]) for i in range(0, 16, 2)]
+    assert in_rounds == [{"a", "b"}] * 8
+    assert len({tuple(order[i : i + 2]) for i in range(0, 16, 2)}) == 2
+    assert samples == {"a": [1.0] * 8, "b": [1.0] * 8}
+
+
+def test_a_comparison_gives_the_median_of_the_paired_ratios() -> None:
+    """Here the median of each side says 2, and all pairs say 1 or more than 1."""
+    samples = {"ours": [1.0, 2.0, 30.0], "theirs": [1.0, 1.0, 10.0]}
+
+    row = benchmark("measure").comparison(samples, "theirs").splitlines()[2]
+
+    assert row == "| ours | 2.00 s | 1.00 to 30.0 s | 2.00 (1.00 to 3.00) |"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0"),
+        (0.00123, "0.00123"),
+        (0.5, "0.500"),
+        (1, "1.00"),
+        (12.34, "12.3"),
+        (123.4, "123"),
+        (12345, "12345"),
+    ],
+)
+def test_numbers_have_three_digits_and_no_exponent(value: float, text: str) -> None:
+    assert benchmark("measure").number(value) == text
+
+
+def test_a_missed_goal_is_named() -> None:
+    assert benchmark("measure").verdict("it takes", 0.6, 0.5).startswith("Goal MISSED: it takes")
+    assert benchmark("measure").verdict("it takes", 0.5, 0.5).startswith("Goal met: it takes")
+
+
+def test_step_times_come_from_the_log_of_commands() -> None:
+    log = (
+        "2026-11-20T20:44:08Z rc=0 0.1s podman --version\n"
+        "2026-11-20T20:44:14Z rc=0 40.1s sh /x/steps/base-debian.sh\n"
+        "2026-11-20T20:45:00Z rc=1 9.9s sh /x/steps/layer.sh python\n"
+        "2026-11-20T20:46:00Z rc=0 3.5s sh /x/steps/layer.sh python\n"
+    )
+
+    assert benchmark("cold_build").step_times(log) == {"base-debian": 40.1, "layer python": 3.5}
+
+
+@pytest.mark.parametrize(
+    ("argv", "empty"),
+    [
+        (
+            ["podman", "run", "--entrypoint=python", "IMAGE", "/case.py", "--x"],
+            ["podman", "run", "--entrypoint=true", "IMAGE"],
+        ),
+        (
+            ["bash", "-c", "load", "stackwright", "init", "tree", "name", "python", "case.py"],
+            ["bash", "-c", "load", "stackwright", "init", "tree", "name", "true"],
+        ),
+    ],
+    ids=["image", "module"],
+)
+def test_an_empty_run_keeps_the_whole_way_to_the_payload(argv: list[str], empty: list[str]) -> None:
+    assert benchmark("harness_overhead").with_true(argv) == empty
+
+
+def test_the_parts_of_a_validation_add_up_to_the_whole() -> None:
+    overhead = benchmark("harness_overhead")
+    measured = overhead.Measured(
+        runs={"image": 2, "module": 1}, before=5, inside=103, launched=100, payload=60, after=1
+    )
+    starts = {"alone": [1.0], "image": [6.0], "module": [3.0]}
+
+    text = overhead.report("smoke", measured, starts, 0.01)
+
+    seconds = [float(line.split("|")[2].removesuffix(" s ")) for line in text.splitlines()[4:11]]
+    assert seconds == [60, 28, 10, 2, 3, 5, 1]
+    assert sum(seconds) == 5 + 103 + 1
+    assert "Goal MISSED: the driver takes 5.00 %" in text
+
+
+def test_a_documents_section_is_replaced_and_nothing_else() -> None:
+    text = "a\n<!-- begin x -->\nold\n<!-- end x -->\nb\n"
+
+    assert (
+        benchmark("run_all").replaced(text, "x", "new")
+        == "a\n<!-- begin x -->\nnew\n<!-- end x -->\nb\n"
+    )
+
+
+def test_a_document_without_the_markers_is_an_error() -> None:
+    with pytest.raises(SystemExit, match="add the lines"):
+        benchmark("run_all").replaced("a\n", "x", "new")
+
+
+def test_the_document_has_a_place_for_every_benchmark() -> None:
+    run_all = benchmark("run_all")
+    text = run_all.DOCUMENT.read_text(encoding="utf-8")
+
+    for name in run_all.BENCHMARKS:
+        run_all.replaced(text, name, "")
