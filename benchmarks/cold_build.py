@@ -23,9 +23,11 @@ import measure
 from stackwright.build import locked
 from stackwright.labels import parse
 from stackwright.plan import resolve
+from stackwright.providers.scripts import run_script
 from stackwright.providers.steps import Recipe
 from stackwright.recipe import IMAGE_PREFIX, render
 from stackwright.site import Site
+from stackwright.tools.process import Runner
 
 BUILD, FLOOR = "`stackwright build`", "floor"
 STEP = re.compile(r" rc=0 ([0-9.]+)s sh \S+/steps/(\S+)\.sh ?(\w*)$")
@@ -56,11 +58,10 @@ def main() -> None:
         Path(folder).chmod(0o755)  # mmdebstrap's apt user has to reach what is below
         wheels, steps, floor = Path(folder, "wheels"), Parts(), Parts()
         recipe = rendered(site)
-        wheels.mkdir()
-        cold_build(site, Path(folder), wheels, Parts())  # fills pip's cache, and gives the wheels
+        download(recipe, wheels)  # fills pip's cache, too
         samples = measure.take_turns(
             {
-                BUILD: lambda: cold_build(site, Path(folder), None, steps),
+                BUILD: lambda: cold_build(site, Path(folder), steps),
                 FLOOR: lambda: bare(recipe, Path(folder), wheels, floor),
             },
             rounds=1 if chosen.quick else 3,
@@ -75,7 +76,15 @@ def rendered(site: Path) -> Recipe:
     return render(plan, locked(plan, content), content)
 
 
-def cold_build(site: Path, folder: Path, keep_wheels: Path | None, steps: Parts) -> float:
+def download(recipe: Recipe, wheels: Path) -> None:
+    """Get the wheels that are installed by the recipe's own steps."""
+    wheels.mkdir()
+    for step in recipe.steps:
+        if step.script == "wheels.sh" and step.argument != "tools":
+            run_script(recipe, step, wheels, inputs={}, env={}, runner=Runner())
+
+
+def cold_build(site: Path, folder: Path, steps: Parts) -> float:
     """Build into an empty store; seconds of the whole process."""
     with emptied(folder / "store") as store, emptied(folder / "containers") as containers:
         conf = folder / "storage.conf"
@@ -86,10 +95,6 @@ def cold_build(site: Path, folder: Path, keep_wheels: Path | None, steps: Parts)
         argv = [measure.STACKWRIGHT, "--site", str(site), "--store", str(store)]
         env = {"CONTAINERS_STORAGE_CONF": str(conf)}
         taken = measure.seconds([*argv, "build", measure.LABEL], env)
-        if keep_wheels is not None:
-            for group in ("frameworks", "packages"):
-                for wheel in store.glob(f"steps/{group}-wheels/*/*.whl"):
-                    shutil.copy(wheel, keep_wheels)
         times = step_times((store / "commands.log").read_text())
     for name, seconds in times.items():
         steps.add(name, seconds)

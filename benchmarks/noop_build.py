@@ -44,7 +44,7 @@ def main() -> None:
                 STACKWRIGHT: lambda: measure.seconds([*ours, measure.LABEL]),
                 PODMAN: lambda: measure.seconds(theirs, env),
             },
-            rounds=3 if chosen.quick else 15,
+            rounds=1 if chosen.quick else 7,
         )
     print(report(samples))
 

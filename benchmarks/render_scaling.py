@@ -23,7 +23,7 @@ from stackwright.locks import load_lock
 from stackwright.plan import resolve
 from stackwright.site import Site
 
-SIZES = (1000, 2000, 5000, 10000)
+SIZES = (1000, 3000, 10000)
 TEMPLATES = ("images", "modules", "validation/cases")
 PROGRAM = """
 import json, resource, sys, time
