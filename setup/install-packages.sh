@@ -1,7 +1,8 @@
 #!/bin/sh
 # Install the operating-system packages that are missing; without root, name them and stop.
+# usage: install-packages.sh [LIST]
 set -eu
-list=$(dirname -- "$0")/debian-packages.txt
+list=$(dirname -- "$0")/${1:-debian-packages.txt}
 missing=
 while read -r program package; do
     case $program in
@@ -10,6 +11,7 @@ while read -r program package; do
     *) command -v "$program" >/dev/null 2>&1 || missing="$missing $package" ;;
     esac
 done <"$list"
+python3 -c 'import ensurepip' 2>/dev/null || missing="$missing python3-venv" # Debian parts them
 [ -n "$missing" ] || exit 0
 if ! command -v apt-get >/dev/null 2>&1; then
     echo "error: missing programs; install what these Debian packages hold:$missing" >&2
