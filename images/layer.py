@@ -3,7 +3,7 @@
 Runs in a container of the base image, offline, with the base's own Python and the wheels that
 the lock names; standard library only. A layer is a tree that can be laid over the others:
 
-    layer.py python --tools DIR --out DIR               a relocatable CPython, with the libraries it needs
+    layer.py python --tools DIR --out DIR               a relocatable CPython with its libraries
     layer.py wheels --tools DIR --wheels DIR --out DIR  wheels, byte-compiled
 
 Everything is relative to the prefix (RUNPATH, script headers), so that the same bytes work in an
@@ -27,9 +27,13 @@ from pathlib import Path
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 PURELIB = f"lib/python{VERSION}/dist-packages"  # where Debian's site.py looks under sys.prefix
 PRIVATE_LIBS = "lib/runtime"
-LEFT_OUT = {"test", "tests", "idlelib", "ensurepip", "tkinter", "turtledemo", "lib2to3", "__pycache__"}
+LEFT_OUT = frozenset(
+    ("test", "tests", "idlelib", "ensurepip", "tkinter", "turtledemo", "lib2to3", "__pycache__")
+)
 # glibc is the host's or the base image's: a second one in the process would not work.
-GLIBC = re.compile(r"^(ld-linux.*|linux-vdso|lib(c|m|dl|rt|pthread|util|resolv|anl|mvec|nss_\w+))\.so")
+GLIBC = re.compile(
+    r"^(ld-linux.*|linux-vdso|lib(c|m|dl|rt|pthread|util|resolv|anl|mvec|nss_\w+))\.so"
+)
 PLACEHOLDER = "/stackwright-prefix/bin/python3"
 RELOCATABLE_HEADER = b"""#!/bin/sh
 '''exec' "$(dirname -- "$(realpath -- "$0")")/python3" "$0" "$@"
@@ -112,7 +116,7 @@ def build_wheels_layer(out: Path, tools: Path, wheels: Path) -> None:
     destination = SchemeDictionaryDestination(scheme, interpreter=PLACEHOLDER, script_kind="posix")
     found = sorted(wheels.glob("*.whl"))
     for number, path in enumerate(found, 1):
-        print(f"[{number}/{len(found)}] {path.name}", flush=True)  # noqa: T201
+        print(f"[{number}/{len(found)}] {path.name}", flush=True)
         with WheelFile.open(path) as source:
             install(source, destination, additional_metadata={"INSTALLER": b"stackwright\n"})
     for script in sorted((out / "bin").glob("*")) if (out / "bin").is_dir() else []:
@@ -158,7 +162,7 @@ def only(folder: Path, pattern: str) -> Path:
 
 def run(*argv: str) -> str:
     """Run a program and return what it printed; its failure ends the build."""
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)  # noqa: S603
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"layer.py: {' '.join(argv)}: {done.stderr.strip() or done.stdout.strip()}")
     return done.stdout

@@ -1,4 +1,4 @@
-"""Write a prefix's manifest, or compare two prefixes: python3 manifest.py PREFIX [--check OTHER]."""
+"""Write a prefix's manifest, or compare two: python3 manifest.py PREFIX [--check OTHER]."""
 
 from __future__ import annotations
 
