@@ -20,13 +20,13 @@ from pathlib import Path
 from statistics import median
 
 import measure
-from stackwright.build import locked
-from stackwright.labels import parse
-from stackwright.plan import resolve
-from stackwright.providers.scripts import run_script
-from stackwright.providers.steps import Recipe
-from stackwright.recipe import IMAGE_PREFIX, render
-from stackwright.site import Site
+from stackwright.building.build import locked
+from stackwright.building.providers.scripts import run_script
+from stackwright.building.providers.steps import Recipe
+from stackwright.building.recipe import IMAGE_PREFIX, render
+from stackwright.inputs.labels import parse
+from stackwright.inputs.site import Site
+from stackwright.plans.plan import resolve
 from stackwright.tools.process import Runner
 
 BUILD, FLOOR = "`stackwright build`", "floor"

@@ -14,12 +14,12 @@ from pathlib import Path
 from statistics import median
 
 import measure
-from stackwright.build import locked
-from stackwright.labels import parse
-from stackwright.plan import resolve
-from stackwright.providers.steps import step_keys
-from stackwright.recipe import render, write_recipe
-from stackwright.site import Site
+from stackwright.building.build import locked
+from stackwright.building.providers.steps import step_keys
+from stackwright.building.recipe import render, write_recipe
+from stackwright.inputs.labels import parse
+from stackwright.inputs.site import Site
+from stackwright.plans.plan import resolve
 from stackwright.store import Store
 from stackwright.tools.engines import choose, environment
 from stackwright.tools.process import Runner

@@ -21,8 +21,8 @@ SITE = Path(__file__).parents[1] / "tests" / "site"
 MEASURE = """
 import sys, time
 from pathlib import Path
-import stackwright.plan as plan
-from stackwright.site import Site
+import stackwright.plans.plan as plan
+from stackwright.inputs.site import Site
 start = time.perf_counter()
 site = Site(Path(sys.argv[1]))
 hashes = {plan.plan_hash(plan.resolve(site, label)) for label in site.labels}

@@ -18,20 +18,20 @@ from statistics import median
 
 import measure
 import plan_scaling
-from stackwright.lockinputs import lock_inputs
-from stackwright.locks import load_lock
-from stackwright.plan import resolve
-from stackwright.site import Site
+from stackwright.inputs.site import Site
+from stackwright.locking.lockinputs import lock_inputs
+from stackwright.locking.locks import load_lock
+from stackwright.plans.plan import resolve
 
 SIZES = (1000, 3000, 10000)
 TEMPLATES = ("images", "modules", "validation/cases")
 PROGRAM = """
 import json, resource, sys, time
 from pathlib import Path
-from stackwright.build import locked
-from stackwright.plan import plan_hash, resolve
-from stackwright.recipe import render
-from stackwright.site import Site
+from stackwright.building.build import locked
+from stackwright.plans.plan import plan_hash, resolve
+from stackwright.building.recipe import render
+from stackwright.inputs.site import Site
 started = time.perf_counter()
 site = Site(Path(sys.argv[1]))
 plans = [resolve(site, label) for label in site.labels]

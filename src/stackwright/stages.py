@@ -9,7 +9,10 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
-from stackwright.build import locked
+from stackwright.building.build import locked
+from stackwright.building.recipe import render_modules
+from stackwright.building.samebytes import check_one_image
+from stackwright.building.templates import Templates
 from stackwright.canonical import hash_file, hash_value
 from stackwright.certify import dsse
 from stackwright.certify.acceptance import Waiver
@@ -19,13 +22,11 @@ from stackwright.certify.keys import PrivateKey, TrustedKeys
 from stackwright.certify.statement import PlanFacts, make_statement
 from stackwright.certify.verify import Certificate, Expected, open_certificate, verify_certificate
 from stackwright.errors import ExitCode, Location, StackwrightError
-from stackwright.fields import Line, Model
-from stackwright.recipe import render_modules
+from stackwright.inputs.fields import Line, Model
+from stackwright.inputs.yamlfile import load
 from stackwright.release.generations import save_certificate
 from stackwright.release.measure import check_bytes
 from stackwright.release.rule import Outcome, Request, release
-from stackwright.samebytes import check_one_image
-from stackwright.templates import Templates
 from stackwright.validation.gate import judge
 from stackwright.validation.prepare import other_than_asked
 from stackwright.validation.suites import (
@@ -36,7 +37,6 @@ from stackwright.validation.suites import (
     suite_digest,
 )
 from stackwright.workshop import Workshop
-from stackwright.yamlfile import load
 
 WAIVERS = "validation/waivers.yaml"
 

@@ -10,10 +10,10 @@ from pathlib import Path
 from stackwright.certify.artefact import Artefact
 from stackwright.certify.keys import TrustedKeys, load_public
 from stackwright.errors import StackwrightError
-from stackwright.labels import Label
-from stackwright.plan import Plan, plan_hash, resolve
+from stackwright.inputs.labels import Label
+from stackwright.inputs.site import Site
+from stackwright.plans.plan import Plan, plan_hash, resolve
 from stackwright.release.measure import Measure, measurer
-from stackwright.site import Site
 from stackwright.store import Store
 from stackwright.tools.process import Runner
 
@@ -54,7 +54,7 @@ class Workshop:
     @property
     def measure(self) -> Measure:
         """Hashes the bytes of an artefact in the store."""
-        from stackwright.build import tree_hash_of
+        from stackwright.building.build import tree_hash_of
 
         return measurer(self.store, tree_hash_of(self.site))
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from stackwright.labels import parse
-from stackwright.lockinputs import lock_inputs
-from stackwright.locks import Lock, load_lock
-from stackwright.plan import Plan, resolve
-from stackwright.providers.steps import Recipe
-from stackwright.recipe import render
-from stackwright.site import Site
+from stackwright.building.providers.steps import Recipe
+from stackwright.building.recipe import render
+from stackwright.inputs.labels import parse
+from stackwright.inputs.site import Site
+from stackwright.locking.lockinputs import lock_inputs
+from stackwright.locking.locks import Lock, load_lock
+from stackwright.plans.plan import Plan, resolve
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[1]

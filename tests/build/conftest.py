@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from build_samples import make_site
 
-from stackwright.site import Site
+from stackwright.inputs.site import Site
 
 
 @pytest.fixture

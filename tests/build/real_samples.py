@@ -16,7 +16,7 @@ import pytest
 from build_samples import LABEL, make_site
 
 from stackwright.cli import main
-from stackwright.site import Site
+from stackwright.inputs.site import Site
 from stackwright.store import Store, remove_tree
 
 PROGRAMS = ("mmdebstrap", "podman", "buildah", "skopeo", "umoci", "mksquashfs", "cc")

@@ -17,13 +17,13 @@ from build_samples import LABEL, REPOSITORY, fixed_lock
 from stackwright.cli import main
 from stackwright.cli.progress import duration, size
 from stackwright.errors import ExitCode, StackwrightError
-from stackwright.labels import parse
-from stackwright.locks import Lock
-from stackwright.plan import resolve
-from stackwright.site import Site
-from stackwright.solve import solve
+from stackwright.inputs.labels import parse
+from stackwright.inputs.site import Site
+from stackwright.inputs.systems import System
+from stackwright.locking.locks import Lock
+from stackwright.locking.solve import solve
+from stackwright.plans.plan import resolve
 from stackwright.store import Store
-from stackwright.systems import System
 from stackwright.tools import checks
 from stackwright.tools.checks import Program, check_engines, check_glibc, check_program, check_room
 from stackwright.tools.engines import BuildEngine
@@ -85,7 +85,7 @@ def test_shipped_content_is_never_written(
     site: Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(
-        "stackwright.site.find_site", lambda *_: Site(site.root, shipped=True), raising=True
+        "stackwright.inputs.site.find_site", lambda *_: Site(site.root, shipped=True), raising=True
     )
 
     assert run(site, "lock", LABEL) == ExitCode.USAGE
@@ -105,8 +105,8 @@ def test_a_half_that_is_kept_keeps_what_it_was_solved_from(
     stack.write_text(stack.read_text().replace("mpich==5.0.2", "mpich==5.0.1"))
     fresh = Site(site.root)
     plan = resolve(fresh, parse(LABEL))
-    monkeypatch.setattr("stackwright.solve.solve_base", lambda *_: old.base)
-    monkeypatch.setattr("stackwright.solve._base_tool", lambda *_: {"mmdebstrap": "9.9"})
+    monkeypatch.setattr("stackwright.locking.solve.solve_base", lambda *_: old.base)
+    monkeypatch.setattr("stackwright.locking.solve._base_tool", lambda *_: {"mmdebstrap": "9.9"})
 
     new = solve(plan, fresh, Store(site.root.parent / "s"), Runner(), keep_wheels=old)
 
@@ -226,7 +226,7 @@ def test_what_imports_cost_when_there_is_nothing_to_do(site: Site) -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()
 
-    assert not {"jinja2", "cryptography", "rich.live", "stackwright.solve"} & {*modules}
+    assert not {"jinja2", "cryptography", "rich.live", "stackwright.locking.solve"} & {*modules}
 
 
 # doctor

@@ -10,15 +10,15 @@ import pytest
 from build_samples import FIXED_LOCK, LABEL, fixed_lock
 from packaging import tags
 
-from stackwright.base import check_base
-from stackwright.build import locked
+from stackwright.building.build import locked
 from stackwright.errors import StackwrightError
-from stackwright.labels import parse
-from stackwright.lockinputs import check_fresh, lock_inputs, stale_parts
-from stackwright.locks import Base, changes, load_lock, requirements_txt
-from stackwright.plan import Plan, resolve
-from stackwright.site import Site
-from stackwright.wheelset import group_wheels, platform_tags
+from stackwright.inputs.labels import parse
+from stackwright.inputs.site import Site
+from stackwright.locking.base import check_base
+from stackwright.locking.lockinputs import check_fresh, lock_inputs, stale_parts
+from stackwright.locking.locks import Base, changes, load_lock, requirements_txt
+from stackwright.locking.wheelset import group_wheels, platform_tags
+from stackwright.plans.plan import Plan, resolve
 
 
 def plan_of(site: Site) -> Plan:

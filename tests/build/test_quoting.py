@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from stackwright.templates import Templates, quote_dockerfile, quote_lua
+from stackwright.building.templates import Templates, quote_dockerfile, quote_lua
 
 # Everything that a YAML value of a stack file may hold (fields.Value), and then some.
 lines = st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=60)

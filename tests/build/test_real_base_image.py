@@ -16,13 +16,13 @@ from pathlib import Path
 import pytest
 from build_samples import LABEL, fixed_lock
 
-from stackwright.base import read_base
+from stackwright.building.providers.scripts import run_script
+from stackwright.building.recipe import render
 from stackwright.errors import StackwrightError
-from stackwright.labels import parse
-from stackwright.plan import resolve
-from stackwright.providers.scripts import run_script
-from stackwright.recipe import render
-from stackwright.site import Site
+from stackwright.inputs.labels import parse
+from stackwright.inputs.site import Site
+from stackwright.locking.base import read_base
+from stackwright.plans.plan import resolve
 from stackwright.tools.process import Runner, ToolError
 
 pytestmark = [

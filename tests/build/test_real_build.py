@@ -16,11 +16,11 @@ import pytest
 from build_samples import LABEL
 from real_samples import Mini, container_storage, run, run_cli
 
-from stackwright.build import tree_hash_of
+from stackwright.building.build import tree_hash_of
 from stackwright.canonical import hash_file
 from stackwright.certify.artefact import Artefact
-from stackwright.labels import parse
-from stackwright.plan import resolve
+from stackwright.inputs.labels import parse
+from stackwright.plans.plan import resolve
 from stackwright.release.measure import image_digest, measurer
 from stackwright.store import Store
 from stackwright.tools import engines

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from build_samples import LABEL, make_site
 
+from stackwright.building.recipe import render_modules
+from stackwright.building.templates import Templates
 from stackwright.errors import StackwrightError
-from stackwright.labels import parse
-from stackwright.plan import resolve
-from stackwright.recipe import render_modules
-from stackwright.site import Site
-from stackwright.templates import Templates
+from stackwright.inputs.labels import parse
+from stackwright.inputs.site import Site
+from stackwright.plans.plan import resolve
 from stackwright.tools.lmod import find_init
 
 QUOTES = 'it\'s "quoted" $HOME `id` \\ and -- done'

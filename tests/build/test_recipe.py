@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 from build_samples import HERE, LABEL, fixed_lock, make_site, rendered
 
+from stackwright.building.providers import wheel
+from stackwright.building.providers.steps import COMMON, Recipe, Step, step_keys
+from stackwright.building.recipe import render, render_modules, write_recipe
 from stackwright.errors import StackwrightError
-from stackwright.labels import parse
-from stackwright.plan import plan_hash, resolve
-from stackwright.providers import wheel
-from stackwright.providers.steps import COMMON, Recipe, Step, step_keys
-from stackwright.recipe import render, render_modules, write_recipe
-from stackwright.site import Site
+from stackwright.inputs.labels import parse
+from stackwright.inputs.site import Site
+from stackwright.plans.plan import plan_hash, resolve
 
 GOLDEN = HERE / "golden"
 # Copied from the site as they are, or the plan and the lock themselves: not worth a golden file.

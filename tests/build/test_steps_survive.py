@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from stackwright.build import Progress, run_steps
+from stackwright.building.build import Progress, run_steps
+from stackwright.building.providers.scripts import run_script
+from stackwright.building.providers.steps import Recipe, Step
 from stackwright.errors import ExitCode, StackwrightError
-from stackwright.providers.scripts import run_script
-from stackwright.providers.steps import Recipe, Step
 from stackwright.store import Store
 from stackwright.tools.process import Runner
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from stackwright.labels import parse
-from stackwright.plan import resolve
-from stackwright.site import Site
+from stackwright.inputs.labels import parse
+from stackwright.inputs.site import Site
+from stackwright.plans.plan import resolve
 
 ROOT = Path(__file__).parents[2]
 

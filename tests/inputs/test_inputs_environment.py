@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stackwright.environment import Setting, Table, cautions, load_table, problem
+from stackwright.inputs.environment import Setting, Table, cautions, load_table, problem
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from stackwright.errors import ManyErrors
-from stackwright.site import Site
+from stackwright.inputs.site import Site
 
 WRONG = Path(__file__).parent / "wrong"
 READ: dict[str, Callable[[Site, str], Any]] = {"stacks": Site.stack, "systems": Site.system}

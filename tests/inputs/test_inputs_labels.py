@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stackwright.errors import StackwrightError
-from stackwright.labels import NAME, VARIANT, VERSION, Label, parse, pick, select
+from stackwright.inputs.labels import NAME, VARIANT, VERSION, Label, parse, pick, select
 
 labels = st.builds(
     Label,

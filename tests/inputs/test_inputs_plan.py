@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from stackwright.canonical import canonical_json, hash_bytes
-from stackwright.labels import parse
-from stackwright.plan import Plan, plan_hash, resolve, warnings
-from stackwright.plandiff import compare
-from stackwright.site import Site
+from stackwright.inputs.labels import parse
+from stackwright.inputs.site import Site
+from stackwright.plans.plan import Plan, plan_hash, resolve, warnings
+from stackwright.plans.plandiff import compare
 
 CPU = parse("demo/2.10-cpu@laptop")
 CUDA = parse("demo/2.10-cuda@summit-like")

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from stackwright.schemas import MODELS, schema_text
+from stackwright.inputs.schemas import MODELS, schema_text
 
 ROOT = Path(__file__).parents[2]
 WRONG = Path(__file__).parent / "wrong"

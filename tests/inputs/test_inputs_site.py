@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from stackwright.errors import StackwrightError
-from stackwright.labels import parse
-from stackwright.newsite import FOLDERS, init_site
-from stackwright.plan import plan_hash, resolve
-from stackwright.site import Site, find_site, shipped_content
-from stackwright.systems import store_path
+from stackwright.inputs.labels import parse
+from stackwright.inputs.newsite import FOLDERS, init_site
+from stackwright.inputs.site import Site, find_site, shipped_content
+from stackwright.inputs.systems import store_path
+from stackwright.plans.plan import plan_hash, resolve
 
 
 def test_the_option_wins_over_the_variable_and_that_over_the_directory(site_folder: Path) -> None:
@@ -67,7 +67,7 @@ def test_init_leaves_nothing_behind_when_it_fails(
     def fail(*args: object, **kwargs: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("stackwright.newsite.shutil.copytree", fail)
+    monkeypatch.setattr("stackwright.inputs.newsite.shutil.copytree", fail)
 
     with pytest.raises(StackwrightError, match="No space left on device"):
         init_site(tmp_path / "mysite")

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from stackwright.labels import parse
-from stackwright.states import Built, StoreFacts, read_facts, read_plan, state_of
+from stackwright.inputs.labels import parse
+from stackwright.plans.states import Built, StoreFacts, read_facts, read_plan, state_of
 
 LABEL = parse("demo/2.10-cpu@laptop")
 NEW, OLD = "sha256:" + "a" * 64, "sha256:" + "b" * 64

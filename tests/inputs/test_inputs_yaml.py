@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict
 
 from stackwright.errors import ManyErrors
-from stackwright.yamlfile import load, load_document
-from stackwright.yamltree import MAX_BYTES, MAX_DEPTH
+from stackwright.inputs.yamlfile import load, load_document
+from stackwright.inputs.yamltree import MAX_BYTES, MAX_DEPTH
 
 
 class Thing(BaseModel):

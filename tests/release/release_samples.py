@@ -12,9 +12,9 @@ from typing import Any
 
 from certificate_samples import CASES, FACTS, NOW, SUITE, TRUSTED, certificate, digest
 
-from stackwright import labels
 from stackwright.canonical import canonical_json, hash_bytes
 from stackwright.certify.artefact import Artefact
+from stackwright.inputs import labels
 from stackwright.release.generations import read_history
 from stackwright.release.measure import measurer
 from stackwright.release.rollback import rollback

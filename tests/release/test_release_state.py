@@ -9,8 +9,8 @@ from certificate_samples import digest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stackwright import labels
 from stackwright.errors import StackwrightError
+from stackwright.inputs import labels
 from stackwright.release.state import (
     Content,
     Generation,

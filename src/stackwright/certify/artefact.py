@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from stackwright.labels import NAME, VARIANT, VERSION
+from stackwright.inputs.labels import NAME, VARIANT, VERSION
 
 Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 LabelText = Annotated[str, StringConstraints(pattern=f"^{NAME}/{VERSION}-{VARIANT}@{NAME}$")]

@@ -14,7 +14,7 @@ import click
 from stackwright import __version__
 from stackwright.cli.context import Context
 from stackwright.errors import ExitCode, ManyErrors, StackwrightError
-from stackwright.suggest import did_you_mean
+from stackwright.inputs.suggest import did_you_mean
 
 # Modules of this package that export ``command``, in the order of a stack's life.
 COMMANDS: tuple[str, ...] = (

@@ -12,10 +12,10 @@ import click
 from stackwright.cli.context import Context, echo_json, pass_context
 
 if TYPE_CHECKING:
-    from stackwright.build import Progress as Event
+    from stackwright.building.build import Progress as Event
     from stackwright.certify.artefact import Artefact
     from stackwright.cli.progress import Progress
-    from stackwright.plan import Plan
+    from stackwright.plans.plan import Plan
     from stackwright.store import Store
 
 ENGINES = ("podman", "buildah", "docker")
@@ -39,7 +39,7 @@ def command(context: Context, label: str, engine: str | None, as_json: bool) -> 
       stackwright build pytorch/2.13.0-cpu@local
       stackwright build pytorch@local --engine buildah --json
     """
-    from stackwright.plan import plan_hash, resolve
+    from stackwright.plans.plan import plan_hash, resolve
     from stackwright.store import Store
 
     plan = resolve(context.site, context.pick(label))
@@ -59,7 +59,7 @@ def command(context: Context, label: str, engine: str | None, as_json: bool) -> 
 
 
 def _build(context: Context, plan: Plan, store: Store, engines: tuple[str, ...]) -> Artefact:
-    from stackwright.build import build
+    from stackwright.building.build import build
     from stackwright.cli.progress import Progress
     from stackwright.tools.engines import BuildEngine, choose
     from stackwright.tools.process import Runner

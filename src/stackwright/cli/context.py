@@ -14,8 +14,8 @@ import click
 if TYPE_CHECKING:  # these take most of the time that `stackwright --help` may take
     from rich.console import Console
 
-    from stackwright.labels import Label
-    from stackwright.site import Site
+    from stackwright.inputs.labels import Label
+    from stackwright.inputs.site import Site
 
 
 @dataclass(frozen=True)
@@ -30,13 +30,13 @@ class Context:
     @cached_property
     def site(self) -> Site:
         """The site that the command works on."""
-        from stackwright.site import find_site
+        from stackwright.inputs.site import find_site
 
         return find_site(self.site_option, os.environ, Path.cwd())
 
     def store(self, system: str) -> Path:
         """The store of a system, as an absolute path; it need not exist."""
-        from stackwright.systems import store_path
+        from stackwright.inputs.systems import store_path
 
         return store_path(self.site.system(system), self.store_option, os.environ, Path.cwd())
 
@@ -57,13 +57,13 @@ class Context:
 
     def pick(self, pattern: str) -> Label:
         """The one label that the user means."""
-        from stackwright.labels import pick
+        from stackwright.inputs.labels import pick
 
         return pick(pattern, self.site.labels_like(pattern))
 
     def select(self, pattern: str) -> tuple[Label, ...]:
         """The labels that the user means."""
-        from stackwright.labels import select
+        from stackwright.inputs.labels import select
 
         return select(pattern, self.site.labels_like(pattern))
 

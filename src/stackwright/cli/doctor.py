@@ -31,7 +31,7 @@ def command(context: Context, system: str | None, as_json: bool) -> int:
       stackwright doctor --system local
     """
     from stackwright.cli.progress import Progress
-    from stackwright.site import shipped_content
+    from stackwright.inputs.site import shipped_content
     from stackwright.store import Store
     from stackwright.tools.checks import all_checks, read_programs
     from stackwright.tools.process import Runner

@@ -18,7 +18,7 @@ def command(directory: Path) -> None:
     Example:
       stackwright init mysite && cd mysite && stackwright list
     """
-    from stackwright.newsite import init_site
+    from stackwright.inputs.newsite import init_site
 
     init_site(directory)
     click.echo(f"made the site {directory}; next: cd {directory} && stackwright list")

@@ -11,8 +11,8 @@ from stackwright.cli.context import Context, echo_json, pass_context
 from stackwright.errors import ExitCode, StackwrightError
 
 if TYPE_CHECKING:
-    from stackwright.labels import Label
-    from stackwright.locks import Lock
+    from stackwright.inputs.labels import Label
+    from stackwright.locking.locks import Lock
 
 _PARTS = {"wheels": "ask pip which wheels", "base": "make the base, to know its packages"}
 
@@ -61,8 +61,8 @@ def command(
 
 
 def _check(context: Context, labels: tuple[Label, ...], as_json: bool) -> int:
-    from stackwright.build import locked
-    from stackwright.plan import resolve
+    from stackwright.building.build import locked
+    from stackwright.plans.plan import resolve
 
     found: list[dict[str, Any]] = []
     for label in labels:
@@ -83,10 +83,10 @@ def _check(context: Context, labels: tuple[Label, ...], as_json: bool) -> int:
 
 def _lock(context: Context, label: Label, base_only: bool, wheels_only: bool) -> dict[str, Any]:
     from stackwright.cli.progress import Progress, duration
-    from stackwright.lockinputs import lock_inputs, stale_parts
-    from stackwright.locks import changes
-    from stackwright.plan import resolve
-    from stackwright.solve import solve
+    from stackwright.locking.lockinputs import lock_inputs, stale_parts
+    from stackwright.locking.locks import changes
+    from stackwright.locking.solve import solve
+    from stackwright.plans.plan import resolve
     from stackwright.store import Store, write_atomic
     from stackwright.tools.process import Runner
 
@@ -118,7 +118,7 @@ def _lock(context: Context, label: Label, base_only: bool, wheels_only: bool) ->
 
 
 def _old(path: Path, label: Label, *, needed: bool) -> Lock | None:
-    from stackwright.locks import load_lock
+    from stackwright.locking.locks import load_lock
 
     if path.is_file():
         return load_lock(path)

@@ -8,11 +8,11 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from stackwright.cli.context import Context
-from stackwright.labels import Label
-from stackwright.plan import Plan, plan_hash, resolve
-from stackwright.plandiff import Change, compare
-from stackwright.stacks import Version
-from stackwright.states import State, StoreFacts, read_facts, read_plan, state_of
+from stackwright.inputs.labels import Label
+from stackwright.inputs.stacks import Version
+from stackwright.plans.plan import Plan, plan_hash, resolve
+from stackwright.plans.plandiff import Change, compare
+from stackwright.plans.states import State, StoreFacts, read_facts, read_plan, state_of
 
 
 @dataclass(frozen=True)

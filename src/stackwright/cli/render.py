@@ -28,9 +28,9 @@ def command(context: Context, label: str, output: Path) -> None:
     Example:
       stackwright render pytorch/2.13.0-cpu@local -o recipe && sh recipe/build.sh
     """
-    from stackwright.build import locked
-    from stackwright.plan import resolve
-    from stackwright.recipe import render, write_recipe
+    from stackwright.building.build import locked
+    from stackwright.building.recipe import render, write_recipe
+    from stackwright.plans.plan import resolve
 
     plan = resolve(context.site, context.pick(label))
     recipe = render(plan, locked(plan, context.site), context.site)

@@ -26,7 +26,7 @@ def command(context: Context, stack: str, message: str, as_json: bool) -> None:
       stackwright rollback pytorch
       stackwright rollback pytorch@perlmutter-cpu -m "hangs at 64 ranks"
     """
-    from stackwright.build import tree_hash_of
+    from stackwright.building.build import tree_hash_of
     from stackwright.certify.keys import TrustedKeys
     from stackwright.release.measure import measurer
     from stackwright.release.rollback import rollback

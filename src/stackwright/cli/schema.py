@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from stackwright.errors import ExitCode, ManyErrors, StackwrightError
-from stackwright.schemas import MODELS, schema_text
+from stackwright.inputs.schemas import MODELS, schema_text
 
 
 @click.command("schema")

@@ -26,7 +26,7 @@ def command(context: Context, label: str, as_json: bool) -> None:
       stackwright show pytorch/2.13.0-cpu@local --json
     """
     from stackwright.cli.overview import overview
-    from stackwright.plan import warnings
+    from stackwright.plans.plan import warnings
 
     chosen = context.pick(label)
     (row,) = overview(context, [chosen])

@@ -54,7 +54,7 @@ def command(
       stackwright validate pytorch/2.13.0-cpu@local --suite smoke --runtime charliecloud
       stackwright validate pytorch --resume STORE/runs/20261120T194000Z-1f2e3d4c
     """
-    from stackwright.build import locked
+    from stackwright.building.build import locked
     from stackwright.cli.verdicts import exit_code, print_judgement
     from stackwright.cli.workshop import open_workshop
     from stackwright.errors import StackwrightError

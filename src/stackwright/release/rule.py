@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
-from stackwright import labels
 from stackwright.canonical import canonical_json, hash_bytes, hash_file
 from stackwright.certify.artefact import Artefact
 from stackwright.certify.evidence import Evidence
 from stackwright.certify.keys import TrustedKeys
 from stackwright.certify.statement import timestamp
 from stackwright.certify.verify import Certificate, Expected, verify_certificate
+from stackwright.inputs import labels
 from stackwright.release.generations import (
     publish,
     read_file,

@@ -8,10 +8,10 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, Field, model_validator
 
-from stackwright import labels
 from stackwright.certify.artefact import Digest, Frozen, LabelText, StorePath
 from stackwright.certify.statement import Timestamp
 from stackwright.errors import ExitCode, StackwrightError
+from stackwright.inputs import labels
 
 _T = TypeVar("_T")
 

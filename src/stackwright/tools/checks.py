@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Literal
 
 from stackwright.errors import StackwrightError
+from stackwright.inputs.systems import System
 from stackwright.store import Store
-from stackwright.systems import System
 from stackwright.tools import engines, lmod
 from stackwright.tools.process import Runner, ToolError, find
 

@@ -11,20 +11,20 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from stackwright.building.recipe import render_modules
 from stackwright.canonical import hash_file, hash_value
 from stackwright.certify.artefact import Artefact
 from stackwright.certify.attest import attest_results, verify_results
 from stackwright.certify.keys import BUILDER, PrivateKey, TrustedKeys, create_pair, load_private
 from stackwright.errors import ExitCode, Location, StackwrightError
-from stackwright.labels import Label, parse
-from stackwright.locks import Lock
-from stackwright.plan import Plan
-from stackwright.recipe import render_modules
+from stackwright.inputs.labels import Label, parse
+from stackwright.inputs.site import Site
+from stackwright.locking.locks import Lock
+from stackwright.plans.plan import Plan
 from stackwright.release.generations import read_history
 from stackwright.release.measure import Measure, check_bytes
 from stackwright.release.rule import released_artefact
 from stackwright.release.state import baseline_module
-from stackwright.site import Site
 from stackwright.store import Store, write_atomic
 from stackwright.tools import engines, lmod
 from stackwright.tools.process import Runner, find

@@ -18,10 +18,10 @@ from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_v
 
 from stackwright.canonical import hash_file, hash_folder, hash_value
 from stackwright.errors import StackwrightError
-from stackwright.fields import Line, Model, Name, Value, Word
-from stackwright.suggest import did_you_mean
+from stackwright.inputs.fields import Line, Model, Name, Value, Word
+from stackwright.inputs.suggest import did_you_mean
+from stackwright.inputs.yamlfile import Document, load_document, many_errors
 from stackwright.validation.rule import check_looks
-from stackwright.yamlfile import Document, load_document, many_errors
 
 Channel = Literal["image", "module"]
 Fraction = Annotated[float, Field(gt=0, lt=1)]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from stackwright.canonical import hash_file
 from stackwright.errors import ExitCode, StackwrightError
-from stackwright.locks import Base, Lock, drift
+from stackwright.locking.locks import Base, Lock, drift
 
 ROOTFS = "rootfs.tar"
 _SHOWN = 10

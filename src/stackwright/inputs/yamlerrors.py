@@ -11,9 +11,9 @@ from typing import Annotated, Any, Union, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from stackwright import yamltree
 from stackwright.errors import StackwrightError
-from stackwright.suggest import closest, did_you_mean
+from stackwright.inputs import yamltree
+from stackwright.inputs.suggest import closest, did_you_mean
 
 Loc = tuple[str | int, ...]
 

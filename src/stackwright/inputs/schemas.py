@@ -12,10 +12,10 @@ if TYPE_CHECKING:  # the command line reads the table below at start-up
 
 # Kind of file -> the module and the class of its model.
 MODELS: Mapping[str, tuple[str, str]] = {
-    "stack": ("stackwright.stacks", "Stack"),
-    "system": ("stackwright.systems", "System"),
+    "stack": ("stackwright.inputs.stacks", "Stack"),
+    "system": ("stackwright.inputs.systems", "System"),
     "suite": ("stackwright.validation.suites", "Suite"),
-    "environment": ("stackwright.environment", "Table"),
+    "environment": ("stackwright.inputs.environment", "Table"),
 }
 
 

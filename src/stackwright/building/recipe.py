@@ -9,17 +9,17 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from stackwright.building.providers import steps_of
+from stackwright.building.providers.scripts import write_files
+from stackwright.building.providers.steps import Recipe
+from stackwright.building.templates import Templates
 from stackwright.canonical import canonical_json
 from stackwright.errors import StackwrightError
-from stackwright.lockinputs import machine_of
-from stackwright.locks import Lock, requirements_txt
-from stackwright.plan import Plan, plan_hash
-from stackwright.providers import steps_of
-from stackwright.providers.scripts import write_files
-from stackwright.providers.steps import Recipe
-from stackwright.site import Site
-from stackwright.templates import Templates
-from stackwright.wheelset import platform_tags
+from stackwright.inputs.site import Site
+from stackwright.locking.lockinputs import machine_of
+from stackwright.locking.locks import Lock, requirements_txt
+from stackwright.locking.wheelset import platform_tags
+from stackwright.plans.plan import Plan, plan_hash
 
 IMAGE_PREFIX = "/opt/stackwright"
 """Where the prefix is in every image: one path, so that stacks can share layers."""

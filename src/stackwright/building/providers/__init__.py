@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from stackwright.plan import Plan
-from stackwright.providers import wheel
-from stackwright.providers.steps import Step
+from stackwright.building.providers import wheel
+from stackwright.building.providers.steps import Step
+from stackwright.plans.plan import Plan
 
 # By provider and kind of base. The first step makes the base.
 _STEPS: Mapping[tuple[str, str], tuple[Step, ...]] = {

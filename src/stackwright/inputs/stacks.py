@@ -13,10 +13,20 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from stackwright.environment import Setting
-from stackwright.fields import Folder, Line, Model, Name, Prose, Text, Url, VariantName, VersionName
-from stackwright.requirements import PROVIDERS, Need
-from stackwright.suggest import did_you_mean
+from stackwright.inputs.environment import Setting
+from stackwright.inputs.fields import (
+    Folder,
+    Line,
+    Model,
+    Name,
+    Prose,
+    Text,
+    Url,
+    VariantName,
+    VersionName,
+)
+from stackwright.inputs.requirements import PROVIDERS, Need
+from stackwright.inputs.suggest import did_you_mean
 
 Status = Literal["ga", "deprecated", "retired"]
 Mpi = Literal["mpich", "openmpi", "none"]

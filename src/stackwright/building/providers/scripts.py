@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from stackwright.providers.steps import Recipe, Step
+from stackwright.building.providers.steps import Recipe, Step
 from stackwright.tools.process import Runner
 
 _PROGRAMS = (b"#!", b"\x7fELF")

@@ -9,14 +9,14 @@ from __future__ import annotations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from stackwright.building.providers.scripts import run_script
+from stackwright.building.recipe import render
 from stackwright.canonical import hash_file
 from stackwright.certify.artefact import Artefact
 from stackwright.errors import ExitCode, StackwrightError
-from stackwright.locks import Lock
-from stackwright.plan import Plan
-from stackwright.providers.scripts import run_script
-from stackwright.recipe import render
-from stackwright.site import Site
+from stackwright.inputs.site import Site
+from stackwright.locking.locks import Lock
+from stackwright.plans.plan import Plan
 from stackwright.store import Store
 from stackwright.tools.process import Runner, ToolError
 

@@ -16,9 +16,9 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import Version
 from pydantic import field_validator, model_validator
 
-from stackwright.fields import Line, Model, Name, Text, Url, Value, VariableName
-from stackwright.suggest import did_you_mean
-from stackwright.yamlfile import load_document
+from stackwright.inputs.fields import Line, Model, Name, Text, Url, Value, VariableName
+from stackwright.inputs.suggest import did_you_mean
+from stackwright.inputs.yamlfile import load_document
 
 Kind = Literal["bool", "int", "enum", "pattern", "path", "string"]
 Specifier = Annotated[str, Text(r"[<>=!~0-9.,* ]+", "a range of versions such as '>=2.23'")]

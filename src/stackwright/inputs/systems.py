@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from stackwright.errors import ManyErrors, StackwrightError
-from stackwright.fields import (
+from stackwright.inputs.fields import (
     AbsolutePath,
     DebianPackage,
     ImageByDigest,
@@ -23,8 +23,8 @@ from stackwright.fields import (
     Value,
     Word,
 )
-from stackwright.suggest import did_you_mean
-from stackwright.yamlfile import Document, load_document
+from stackwright.inputs.suggest import did_you_mean
+from stackwright.inputs.yamlfile import Document, load_document
 
 Runtime = Literal["podman", "docker", "charliecloud", "bubblewrap", "shifter", "apptainer"]
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")

@@ -14,19 +14,19 @@ from typing import Any, TypeVar
 
 from packaging.utils import canonicalize_name
 
-from stackwright.base import read_base
+from stackwright.building.providers.scripts import run_script
+from stackwright.building.providers.steps import step_keys
+from stackwright.building.recipe import render
 from stackwright.errors import StackwrightError
-from stackwright.lockinputs import BUILD_TOOLS, lock_inputs, machine_of
-from stackwright.locks import Base, Inputs, Lock, Wheels
-from stackwright.plan import Plan
-from stackwright.providers.scripts import run_script
-from stackwright.providers.steps import step_keys
-from stackwright.recipe import render
-from stackwright.requirements import PROVIDERS
-from stackwright.site import Site
+from stackwright.inputs.requirements import PROVIDERS
+from stackwright.inputs.site import Site
+from stackwright.locking.base import read_base
+from stackwright.locking.lockinputs import BUILD_TOOLS, lock_inputs, machine_of
+from stackwright.locking.locks import Base, Inputs, Lock, Wheels
+from stackwright.locking.wheelset import group_wheels, platform_tags
+from stackwright.plans.plan import Plan
 from stackwright.store import Store, move_content
 from stackwright.tools.process import Runner
-from stackwright.wheelset import group_wheels, platform_tags
 
 T = TypeVar("T")
 OnPart = Callable[[str, float | None], None]

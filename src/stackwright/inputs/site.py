@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import TypeVar
 
 from stackwright.canonical import hash_file, hash_folder
-from stackwright.environment import Table, load_table, problem
 from stackwright.errors import ManyErrors, StackwrightError
-from stackwright.labels import Label, parts
-from stackwright.stackfile import load_stack, placed_overlays, placed_settings
-from stackwright.stacks import Stack
-from stackwright.suggest import did_you_mean
-from stackwright.systems import System, load_system
-from stackwright.yamlfile import Document, many_errors
+from stackwright.inputs.environment import Table, load_table, problem
+from stackwright.inputs.labels import Label, parts
+from stackwright.inputs.stackfile import load_stack, placed_overlays, placed_settings
+from stackwright.inputs.stacks import Stack
+from stackwright.inputs.suggest import did_you_mean
+from stackwright.inputs.systems import System, load_system
+from stackwright.inputs.yamlfile import Document, many_errors
 
 _MARKS = ("stacks", "systems")
 
@@ -179,7 +179,7 @@ def find_site(option: Path | None, environ: Mapping[str, str], cwd: Path) -> Sit
 
 def shipped_content() -> Path:
     """The content inside the installed package; in a source checkout, the checkout itself."""
-    package = Path(__file__).resolve().parent
+    package = Path(__file__).resolve().parents[1]
     inside = package / "content"
     return inside if inside.is_dir() else package.parents[1]
 

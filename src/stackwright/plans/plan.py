@@ -13,13 +13,13 @@ from typing import Any, Literal
 from pydantic import Field
 
 from stackwright.canonical import hash_value
-from stackwright.environment import cautions
-from stackwright.fields import Model
-from stackwright.labels import Label
-from stackwright.requirements import PROVIDERS
-from stackwright.site import Site
-from stackwright.stacks import Kernel, Module, Mpi, Release, Vendor, release_of
-from stackwright.systems import Base, Fabric, Injection, OperatingSystem, System
+from stackwright.inputs.environment import cautions
+from stackwright.inputs.fields import Model
+from stackwright.inputs.labels import Label
+from stackwright.inputs.requirements import PROVIDERS
+from stackwright.inputs.site import Site
+from stackwright.inputs.stacks import Kernel, Module, Mpi, Release, Vendor, release_of
+from stackwright.inputs.systems import Base, Fabric, Injection, OperatingSystem, System
 
 
 class Variable(Model):

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from stackwright.environment import Setting
 from stackwright.errors import StackwrightError
-from stackwright.requirements import PROVIDERS
-from stackwright.stacks import Changes, Profile, Stack, Variant
-from stackwright.suggest import did_you_mean
-from stackwright.yamlfile import Document, load_document, many_errors
+from stackwright.inputs.environment import Setting
+from stackwright.inputs.requirements import PROVIDERS
+from stackwright.inputs.stacks import Changes, Profile, Stack, Variant
+from stackwright.inputs.suggest import did_you_mean
+from stackwright.inputs.yamlfile import Document, load_document, many_errors
 
 Place = tuple[str | int, ...]
 

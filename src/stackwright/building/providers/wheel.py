@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stackwright.providers.steps import Step
+from stackwright.building.providers.steps import Step
 
 _EPOCH = "SOURCE_DATE_EPOCH"
 _ENGINE = ("engine.sh", "steps/base-image.sh", "base.Containerfile")

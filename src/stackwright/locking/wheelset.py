@@ -10,7 +10,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from stackwright.errors import StackwrightError
-from stackwright.locks import Wheel, Wheels
+from stackwright.locking.locks import Wheel, Wheels
 
 
 def platform_tags(machine: str, glibc: str) -> list[str]:

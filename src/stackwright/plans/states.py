@@ -14,7 +14,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Literal
 
-from stackwright.labels import Label
+from stackwright.inputs.labels import Label
 
 State = Literal[
     "planned", "locked", "built", "validated", "certified", "released", "stale", "retired"

@@ -11,9 +11,9 @@ from typing import Generic, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from stackwright import yamltree
 from stackwright.errors import Location, ManyErrors, StackwrightError
-from stackwright.yamlerrors import explain
+from stackwright.inputs import yamltree
+from stackwright.inputs.yamlerrors import explain
 
 M = TypeVar("M", bound=BaseModel)
 

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from stackwright.errors import StackwrightError
-from stackwright.site import shipped_content
+from stackwright.inputs.site import shipped_content
 
 FOLDERS = ("stacks", "systems", "recipes", "images", "modules", "validation")
 

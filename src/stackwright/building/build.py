@@ -9,18 +9,18 @@ from dataclasses import dataclass, replace
 from importlib import util
 from pathlib import Path
 
-from stackwright.base import check_base, read_base
+from stackwright.building.providers.scripts import run_script
+from stackwright.building.providers.steps import Recipe, Step, step_keys
+from stackwright.building.recipe import render
 from stackwright.canonical import hash_file
 from stackwright.certify.artefact import Artefact, Image, Part
 from stackwright.errors import ExitCode, StackwrightError
-from stackwright.lockinputs import check_fresh, lock_inputs
-from stackwright.locks import Lock, load_lock
-from stackwright.plan import Plan, plan_hash
-from stackwright.providers.scripts import run_script
-from stackwright.providers.steps import Recipe, Step, step_keys
-from stackwright.recipe import render
+from stackwright.inputs.site import Site
+from stackwright.locking.base import check_base, read_base
+from stackwright.locking.lockinputs import check_fresh, lock_inputs
+from stackwright.locking.locks import Lock, load_lock
+from stackwright.plans.plan import Plan, plan_hash
 from stackwright.release.measure import image_digest
-from stackwright.site import Site
 from stackwright.store import Store
 from stackwright.tools.engines import BuildEngine
 from stackwright.tools.process import Runner, ToolError

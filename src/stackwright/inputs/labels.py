@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from stackwright.errors import StackwrightError
-from stackwright.suggest import did_you_mean
+from stackwright.inputs.suggest import did_you_mean
 
 NAME = r"[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*"
 VERSION = r"[0-9][0-9A-Za-z]*(?:[._-][0-9A-Za-z]+)*"

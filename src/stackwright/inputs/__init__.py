@@ -1,0 +1,1 @@
+"""A site's files: stacks, systems, the environment policy, labels; read and checked at once."""

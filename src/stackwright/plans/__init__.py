@@ -1,0 +1,1 @@
+"""Labels resolved to plans, what differs between two, and how far each has come."""
