@@ -7,6 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A machine that is busy must not fail a property.
+settings.register_profile("stackwright", deadline=None)
+settings.load_profile("stackwright")
 
 # tests/ is no package, and pytest puts only the folders of collected files on the path.
 sys.path.insert(0, str(Path(__file__).parent / "build"))
