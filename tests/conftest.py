@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-# A machine that is busy must not fail a property.
-settings.register_profile("stackwright", deadline=None)
-settings.load_profile("stackwright")
-
 # tests/ is no package, and pytest puts only the folders of collected files on the path.
 sys.path.insert(0, str(Path(__file__).parent / "build"))
 
 from real_samples import Mini, build_mini
+
+# A machine that is busy must not fail a property.
+settings.register_profile("stackwright", deadline=None)
+settings.load_profile("stackwright")
 
 
 @pytest.fixture(scope="session")
