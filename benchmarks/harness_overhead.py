@@ -2,11 +2,11 @@
 
 The payload's own time is that between the first line that a rank wrote and the last. Around it lie
 the interpreter's start with its imports and the MPI launcher's or torchrun's (users have those as
-well), the container runtime or the module, the driver (`jobrun`: launching, collecting, recording),
-and what comes once for a job: checking the artefact's bytes before, signing and judging after.
-Start and end of a container and of a module's shell are measured with `true` in place of the
-payload; the driver is what the clock says between its events beyond the lifetime of the process
-that it launched.
+well), the container runtime or the module, the driver (`jobrun`: launching, collecting, recording;
+and signing each result), and what comes once for a job: checking the artefact's bytes before,
+judging after. Start and end of a container and of a module's shell are measured with `true` in
+place of the payload; the driver is what the clock says between its events beyond the lifetime of
+the process that it launched.
 """
 
 from __future__ import annotations
@@ -215,7 +215,7 @@ def report(suite: str, m: Measured, starts: measure.Samples, trivial_s: float) -
             f"{runs} runs, {measure.number(1e3 * driver / runs)} ms each",
         ),
         ("before: check bytes, write the job", m.before, "once"),
-        ("after, and between runs: choose the next, sign, judge", m.after, ""),
+        ("after, and between runs: choose the next, judge", m.after, ""),
     ]
     rows = [
         [name, f"{measure.number(value)} s", f"{100 * value / m.payload:.2f} %", note]

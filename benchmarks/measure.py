@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import resource
 import subprocess
 import sys
 import tempfile
@@ -58,6 +59,14 @@ def seconds(argv: Sequence[str], env: Mapping[str, str] | None = None, ok: int =
     if done.returncode != ok:
         sys.exit(f"{argv[0]} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
     return taken
+
+
+def processor_seconds(work: Side) -> float:
+    """Seconds of processor that the programs it runs take: other people's load adds little."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    work()
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
 
 
 def take_turns(sides: Mapping[str, Side], rounds: int, seed: int = 1) -> dict[str, list[float]]:
