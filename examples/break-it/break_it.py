@@ -78,6 +78,7 @@ def _skip_in_torch(distributed: ModuleType) -> None:
         buffer.div_(distributed.get_world_size())
         return reduce(buffer, async_op=True).get_future().then(lambda done: done.value()[0])
 
+    averaged_without_the_last.__annotations__.clear()  # DDP takes only its own types, or none
     distributed.all_reduce = all_reduce  # type: ignore[attr-defined]
     _after_import("torch.nn.parallel.distributed", _hook_with(averaged_without_the_last))
 

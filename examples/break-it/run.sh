@@ -77,6 +77,7 @@ cp --remove-destination "$released/commands.log" "$walk/store/" # appended to in
 if [ -n "$STACKWRIGHT_SITE" ]; then cp -R "$STACKWRIGHT_SITE" "$site"; else stackwright init "$site"; fi
 export STACKWRIGHT_SITE=$site
 cp "$here/certify.yaml" "$site/validation/suites/"
+cp "$here/matmul.py" "$site/validation/cases/"
 sed -i "s|^    provider: wheel$|&\n    overlay: $overlay|" "$site/stacks/$stack.yaml"
 before=$(readlink "$STACKWRIGHT_STORE/live")
 baseline=$STACKWRIGHT_STORE/certificates/$("$python" -c 'import json, sys
@@ -109,11 +110,11 @@ refused "not signed by a trusted builder" stackwright certify "$label"
 put_back "$run"
 
 say "d) the case that fails is missing"
-tamper "$run" without=compute.none-1.image chain judgement
+tamper "$run" without=matmul.none-1.image chain judgement
 refused "signed for another" stackwright certify "$label"
 put_back "$run"
-show "remove the case 'compute' from the suite"
-sed -i '/name: compute/,$d' "$site/validation/suites/certify.yaml"
+show "remove the case 'matmul' from the suite"
+sed -i '/name: matmul/,$d' "$site/validation/suites/certify.yaml"
 expect 0 stackwright validate "$label"
 tail -n 1 "$walk/out" # the line that says what to type next
 expect 0 stackwright certify "$label"
@@ -122,8 +123,8 @@ cp "$here/certify.yaml" "$site/validation/suites/"
 refused "for another suite" stackwright release "$label"
 
 say "b) a candidate whose allreduce skips a rank"
-show "the rest needs no figures: take the case 'compute' out of the suite for good"
-sed -i '/name: compute/,$d' "$site/validation/suites/certify.yaml"
+show "the rest needs no figures: take the case 'matmul' out of the suite for good"
+sed -i '/name: matmul/,$d' "$site/validation/suites/certify.yaml"
 candidate skip_a_rank
 expect 1 stackwright validate "$label"
 cat "$walk/out"

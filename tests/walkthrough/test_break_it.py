@@ -48,7 +48,8 @@ def test_a_candidate_that_is_a_fifth_slower_cannot_be_certified(slow: Walk) -> N
 def test_a_candidate_whose_allreduce_skips_a_rank_cannot_be_certified(
     released: Walk, tmp_path: Path
 ) -> None:
-    walk = candidate(released, tmp_path / "site", "import break_it; break_it.skip_a_rank()")
+    store = released.with_store(tmp_path / "store")
+    walk = candidate(store, tmp_path / "site", "import break_it; break_it.skip_a_rank()")
 
     assert walk.run("validate", LABEL).code == 1
 
@@ -61,13 +62,13 @@ def test_a_candidate_whose_allreduce_skips_a_rank_cannot_be_certified(
 def test_fewer_ranks_a_module_that_sets_nothing_and_more_threads_than_granted(
     released: Walk, tmp_path: Path
 ) -> None:
-    site = released.with_site(tmp_path / "template").site
-    (site / "modules/modulefile.lua.j2").write_text('help("this module sets nothing")\n')
-    launcher = site / PACKAGES.parents[2] / "bin/mpiexec"
+    template = released.with_site(tmp_path / "template").with_store(tmp_path / "store")
+    (template.site / "modules/modulefile.lua.j2").write_text('help("this module sets nothing")\n')
+    launcher = template.site / PACKAGES.parents[2] / "bin/mpiexec"
     launcher.write_text('#!/bin/sh\nshift 2\nexec "$@"\n')
     launcher.chmod(0o755)
     start_up = "import os; os.environ['OMP_NUM_THREADS'] = '2'"
-    walk = candidate(Walk(site, released.store, released.environment), tmp_path / "site", start_up)
+    walk = candidate(template, tmp_path / "site", start_up)
 
     assert walk.run("validate", LABEL).code == 4
 
