@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import getpass
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
 from stackwright.building.build import locked
-from stackwright.building.recipe import render_modules
+from stackwright.building.recipe import installed_modules
 from stackwright.building.samebytes import check_one_image
 from stackwright.building.templates import Templates
 from stackwright.canonical import hash_file, hash_value
@@ -136,14 +136,14 @@ def release_label(
 def release_files(shop: Workshop, default: str) -> Mapping[str, bytes]:
     """What a release puts before users, by its path in the generation."""
     label = shop.label
-    rendered = render_modules(shop.plan, shop.site, str(shop.store.path(shop.artefact.prefix.path)))
+    built = installed_modules(shop.store.path(shop.artefact.prefix.path))
     modulerc = Templates(shop.site.root / "modules").render(
         "modulerc.lua.j2", {"default": f"{label.stack}/{default}"}
     )
     return {
-        f"modules/{label.stack}/{label.release}.lua": rendered["module.lua"],
+        f"modules/{label.stack}/{label.release}.lua": built["module.lua"],
         f"modules/{label.stack}/.modulerc.lua": modulerc,
-        f"jupyter/kernels/{label.stack}-{label.release}/kernel.json": rendered["kernel.json"],
+        f"jupyter/kernels/{label.stack}-{label.release}/kernel.json": built["kernel.json"],
     }
 
 
@@ -201,12 +201,12 @@ def latest_run(shop: Workshop, suite: str | None = None) -> Path:
     Raises:
         StackwrightError: it was never validated as its files say now.
     """
-    found = []
-    for path in (shop.store.root / "runs").glob("*/judgement.json"):
-        value = json.loads(path.read_bytes())
-        same_plan = value["arms"]["candidate"]["plan_hash"] == shop.plan_hash
-        if same_plan and suite in (None, value["suite"]["name"]):
-            found.append(path.parent)
+    found = [
+        folder
+        for folder, _, judged in _judged_runs(shop)
+        if judged["arms"]["candidate"]["plan_hash"] == shop.plan_hash
+        and suite in (None, judged["suite"]["name"])
+    ]
     if not found:
         by = f" by suite '{suite}'" if suite else ""
         raise StackwrightError(
@@ -217,19 +217,23 @@ def latest_run(shop: Workshop, suite: str | None = None) -> Path:
     return max(found, key=lambda folder: folder.name)
 
 
-def _earlier(shop: Workshop, folder: Path, asked: Mapping[str, Any]) -> dict[str, str]:
-    """The verdicts of the store's earlier validations of the same bytes by the same cases."""
-    found = {}
+def _judged_runs(shop: Workshop) -> Iterator[tuple[Path, dict[str, Any], dict[str, Any]]]:
+    """Folder, job and judgement of each run; a copy under another name is no run."""
     for path in sorted((shop.store.root / "runs").glob("*/judgement.json")):
-        job, judged = (
-            json.loads((path.parent / "job.json").read_bytes()),
-            json.loads(path.read_bytes()),
-        )
-        same = all(job[name] == asked[name] for name in ("suite", "payload"))
-        if same and job["arms"]["candidate"] == asked["arms"]["candidate"]:
-            found[str(job["job_id"])] = str(judged["verdict"])
-    found.pop(folder.name, None)
-    return found
+        job = path.with_name("job.json")
+        if job.is_file() and (asked := json.loads(job.read_bytes()))["job_id"] == path.parent.name:
+            yield path.parent, asked, json.loads(path.read_bytes())
+
+
+def _earlier(shop: Workshop, folder: Path, asked: Mapping[str, Any]) -> dict[str, str]:
+    """The verdicts of the store's other validations of the same bytes by the same cases."""
+    return {
+        other.name: str(judged["verdict"])
+        for other, job, judged in _judged_runs(shop)
+        if other != folder
+        and all(job[name] == asked[name] for name in ("suite", "payload"))
+        and job["arms"]["candidate"] == asked["arms"]["candidate"]
+    }
 
 
 def evidence_folder(shop: Workshop, certificate: Certificate) -> Path:
@@ -294,7 +298,8 @@ def _evidence(shop: Workshop, certificate: Certificate) -> Evidence:
 
 
 def _cases(shop: Workshop, suite: str) -> tuple[ConcreteCase, ...]:
-    return expand(load_suite(shop.site.suite_file(suite)), {"VERSIONS": ""})
+    values = {"VERSIONS": locked(shop.plan, shop.site).versions}
+    return expand(load_suite(shop.site.suite_file(suite)), values)
 
 
 def _suite_digest(shop: Workshop, suite: str) -> str:

@@ -226,8 +226,6 @@ def test_every_rendered_file_that_matters_is_in_some_key(site: Site) -> None:
     assert unhashed == {
         "README.md",
         "build.sh",
-        "kernel.json",
-        "module.lua",
         "settings.sh",  # each of its variables is hashed where it is used
         "steps/base-pull.sh",  # of the other kind of base
     }

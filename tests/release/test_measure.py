@@ -120,3 +120,9 @@ def test_a_rebuilt_prefix_with_a_fitting_manifest(store: Store, built: Artefact)
     manifest["tree"] = tree_hash(store.path(built.prefix.path))
     path.write_text(json.dumps(manifest))
     assert refusal(store, built).startswith(f"the prefix of {NEW} was changed")
+
+
+def test_a_record_that_names_another_image_id(store: Store, built: Artefact) -> None:
+    image = built.image.model_copy(update={"config": "sha256:" + "0" * 64})
+    told = refusal(store, built.model_copy(update={"image": image}))
+    assert "the record names another image ID" in told

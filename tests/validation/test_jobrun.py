@@ -21,7 +21,7 @@ from stackwright.validation import evidence, jobrun
 from stackwright.validation.execution import Interrupted
 from stackwright.validation.jobrun import run_job
 from stackwright.validation.launch import Container, Engine, Program
-from stackwright.validation.ledger import JobError
+from stackwright.validation.ledger import JobError, Ledger, sha256
 from stackwright.validation.reaper import Family, Process, kin, process_table
 
 NONCE = "0123456789abcdef" * 2
@@ -707,3 +707,13 @@ def test_a_hung_container_is_removed_at_its_timeout(
     assert running(tmp_path) == []
     listed = podman("ps", "--all", "--format={{.Names}}").stdout
     assert f"stackwright-{tmp_path.name}-" not in listed
+
+
+def test_the_ledger_vouches_for_what_it_wrote_not_for_what_lies_at_its_path(tmp_path: Path) -> None:
+    path = tmp_path / "results.jsonl"
+    with Ledger(path, b"job", {"job_id": "j"}) as ledger:
+        ledger.append({"job_id": "j", "case": "a"})
+        written = path.read_bytes()
+        path.rename(tmp_path / "aside")
+        path.write_bytes(b"forged\n")
+        assert ledger.digest == sha256(written)

@@ -24,6 +24,7 @@ HEADING = Heading(
     suite="smoke",
     suite_digest="sha256:" + "1" * 64,
     payload_digest="sha256:" + "2" * 64,
+    files_digest="sha256:" + "3" * 64,
     host={"cores": 2},
 )
 CHECKED = ConcreteCase(

@@ -60,6 +60,19 @@ def render(plan: Plan, lock: Lock, site: Site) -> Recipe:
     return Recipe(files=dict(sorted(files.items())), settings=_settings(settings_sh), steps=steps)
 
 
+def installed_modules(prefix: Path) -> dict[str, bytes]:
+    """The modulefile and the kernel of a prefix, as they were built and certified with it.
+
+    Raises:
+        StackwrightError: the prefix was built without them.
+    """
+    own = prefix / "share" / "stackwright"
+    return {
+        name: _read(own / name).replace(PREFIX_PLACEHOLDER.encode(), str(prefix).encode())
+        for name in ("module.lua", "kernel.json")
+    }
+
+
 def render_modules(plan: Plan, site: Site, prefix: str) -> dict[str, bytes]:
     """The modulefile and the Jupyter kernel for a prefix: ``module.lua`` and ``kernel.json``."""
     modules = Templates(site.root / "modules")

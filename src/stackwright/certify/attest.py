@@ -19,6 +19,11 @@ PREDICATE_TYPE = "urn:stackwright:results:v1"
 
 def attest_results(job: bytes, results: bytes, key: PrivateKey) -> bytes:
     """Return the envelope that binds job.json to results.jsonl, signed with the builder's key."""
+    return attest_digest(job, hash_bytes(results), key)
+
+
+def attest_digest(job: bytes, results: str, key: PrivateKey) -> bytes:
+    """As :func:`attest_results`, of results by their hash."""
     return dsse.sign(canonical_json(_statement(job, results)), key)
 
 
@@ -31,20 +36,20 @@ def verify_results(envelope: bytes, job: bytes, results: bytes, keys: TrustedKey
     parsed = dsse.read(envelope, "results.dsse.json")
     if dsse.signer_of(parsed, keys.builder) is None:
         raise _invalid("results.dsse.json is not signed by a trusted builder's key")
-    if parse(parsed.payload, "the results' statement") != _statement(job, results):
+    if parse(parsed.payload, "the results' statement") != _statement(job, hash_bytes(results)):
         raise _invalid("results.dsse.json was signed for another job.json or results.jsonl")
 
 
-def _statement(job: bytes, results: bytes) -> dict[str, Any]:
-    files = {"job.json": job, "results.jsonl": results}
+def _statement(job: bytes, results: str) -> dict[str, Any]:
+    files = {"job.json": hash_bytes(job), "results.jsonl": results}
     return {
         "_type": STATEMENT_TYPE,
         "subject": [
-            {"name": name, "digest": {"sha256": hash_bytes(data).removeprefix("sha256:")}}
-            for name, data in files.items()
+            {"name": name, "digest": {"sha256": digest.removeprefix("sha256:")}}
+            for name, digest in files.items()
         ],
         "predicateType": PREDICATE_TYPE,
-        "predicate": {"job": hash_bytes(job), "results": hash_bytes(results)},
+        "predicate": {"job": hash_bytes(job), "results": results},
     }
 
 

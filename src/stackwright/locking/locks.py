@@ -64,6 +64,12 @@ class Lock(Model):
     wheels: Wheels
     solved_with: Mapping[str, str]
 
+    @property
+    def versions(self) -> str:
+        """What is installed, as ``torch=2.13.0+cpu,numpy=2.4.6``."""
+        wheels = (*self.wheels.frameworks, *self.wheels.packages)
+        return ",".join(f"{wheel.name}={wheel.version}" for wheel in wheels)
+
     def to_json(self) -> bytes:
         """One entry a line, for readable diffs."""
         value = self.model_dump(mode="json", by_alias=True)

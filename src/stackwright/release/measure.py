@@ -28,8 +28,12 @@ def measurer(store: Store, tree_hash: Callable[[Path], str]) -> Measure:
         prefix = store.path(artefact.prefix.path)
         tree = tree_hash(prefix)
         _check_manifest(prefix / MANIFEST, artefact, tree)
+        layout = store.path(artefact.image.oci)
+        image = image_digest(layout)
+        if image == artefact.image.digest:
+            _check_config(layout, artefact)
         return Digests(
-            image=image_digest(store.path(artefact.image.oci)),
+            image=image,
             squashfs=hash_file(store.path(artefact.squashfs.path)),
             prefix=tree,
         )
@@ -74,6 +78,13 @@ def image_digest(layout: Path) -> str:
     except (KeyError, TypeError, ValueError) as error:
         raise _changed(layout, "not an OCI layout that holds exactly one image") from error
     return str(descriptor["digest"])
+
+
+def _check_config(layout: Path, artefact: Artefact) -> None:
+    """Engines run an image by the digest of its configuration: it must be the manifest's."""
+    manifest = parse(_blob(layout, {"digest": artefact.image.digest}).read_bytes(), "the manifest")
+    if manifest["config"]["digest"] != artefact.image.config:
+        raise _changed(layout, f"the record names another image ID: {artefact.image.config}")
 
 
 def _blob(layout: Path, descriptor: dict[str, Any]) -> Path:

@@ -95,7 +95,8 @@ def run_job(rundir: Path, on_event: OnEvent) -> None:
     Args:
         rundir: the folder of the run.
         on_event: called with `{"event": "begin" | "run", "case": ..., "arm": ..., "pair": ...,
-            "done": ..., "of": ...}`; "of" grows when a case needs another look.
+            "done": ..., "of": ...}`; "of" grows when a case needs another look. A "run" also has
+            "results", the hash of all that is recorded.
 
     Raises:
         JobError: job.json is no job, results.jsonl is not its results, or another driver runs it.
@@ -115,7 +116,8 @@ def run_job(rundir: Path, on_event: OnEvent) -> None:
             wake.check()
             on_event({"event": "begin", **_progress(job, ledger.records, run)})
             ledger.append(_measure(job, run, rundir, wake))
-            on_event({"event": "run", **_progress(job, ledger.records, run)})
+            done = _progress(job, ledger.records, run)
+            on_event({"event": "run", **done, "results": ledger.digest})
     with contextlib.suppress(OSError):  # another user's files from a container stay
         (rundir / "out").rmdir()
 

@@ -52,6 +52,7 @@ class Ledger:
             self._lock()
             self._cut_torn_line()
             self.records, self._prev = self._read(job_data, belongs)
+            self._written = hashlib.sha256(self._path.read_bytes())
         except BaseException:
             os.close(self._fd)
             raise
@@ -69,6 +70,11 @@ class Ledger:
         """Close the file, which lets the next driver in."""
         os.close(self._fd)
 
+    @property
+    def digest(self) -> str:
+        """The hash of all that is recorded, by what was written: not by what lies at the path."""
+        return f"sha256:{self._written.hexdigest()}"
+
     def append(self, record: Record) -> None:
         """Chain a record and write it with one write, so that a crash tears at most its own line.
 
@@ -81,6 +87,7 @@ class Ledger:
             os.ftruncate(self._fd, size)
             raise OSError(f"{self._path}: could not write a whole line; is the disk full?")
         os.fsync(self._fd)
+        self._written.update(line + b"\n")
         self._prev = sha256(line)
         self.records.append(record)
 

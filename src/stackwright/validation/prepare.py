@@ -37,6 +37,7 @@ class Heading:
     suite: str
     suite_digest: str
     payload_digest: str
+    files_digest: str
     host: Mapping[str, Any]
 
 
@@ -72,6 +73,7 @@ def make_job(
         "system": candidate.artefact.label.rpartition("@")[2],
         "suite": {"name": heading.suite, "digest": heading.suite_digest},
         "payload": heading.payload_digest,
+        "files": heading.files_digest,
         "seed": heading.seed,
         "arms": {
             "candidate": _digests(candidate),
@@ -85,7 +87,8 @@ def make_job(
 def other_than_asked(job: Mapping[str, Any], cases: tuple[ConcreteCase, ...]) -> list[str]:
     """What a job, as job.json says it, leaves out, adds or changes against a suite's cases.
 
-    Command lines are not compared: they name this machine's paths and its engine.
+    Of command lines only what the suite decides is compared, the script and its arguments: the
+    rest names this machine's paths and its engine.
     """
     wanted = {case.id: _asked(case) for case in cases}
     found = {case["id"]: case for case in job["cases"]}
@@ -99,7 +102,24 @@ def other_than_asked(job: Mapping[str, Any], cases: tuple[ConcreteCase, ...]) ->
             for key, value in fields.items()
             if found[name].get(key) != value
         ),
+        *(
+            f"{case.id} runs another command"
+            for case in cases
+            if case.id in found and not _runs(found[case.id], case)
+        ),
     ]
+
+
+def _runs(found: Mapping[str, Any], case: ConcreteCase) -> bool:
+    """Whether every arm's command line ends with the case's script and arguments."""
+    count = len(case.args)
+    lines = [list(argv) for argv in found["argv"].values()]
+    return bool(lines) and all(
+        len(argv) > count
+        and argv[len(argv) - count :] == list(case.args)
+        and argv[-count - 1].endswith(f"/cases/{case.script}.py")
+        for argv in lines
+    )
 
 
 def _asked(case: ConcreteCase) -> dict[str, Any]:

@@ -116,6 +116,7 @@ class Job(Value):
     system: Name
     suite: SuiteRef
     payload: Digest
+    files: Digest | None = None
     seed: int
     arms: Arms
     host: dict[str, JsonValue]

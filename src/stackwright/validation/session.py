@@ -11,10 +11,10 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from stackwright.building.recipe import render_modules
-from stackwright.canonical import hash_file, hash_value
+from stackwright.building.recipe import installed_modules
+from stackwright.canonical import hash_file, hash_folder, hash_value
 from stackwright.certify.artefact import Artefact
-from stackwright.certify.attest import attest_results, verify_results
+from stackwright.certify.attest import attest_digest, attest_results, verify_results
 from stackwright.certify.keys import BUILDER, PrivateKey, TrustedKeys, create_pair, load_private
 from stackwright.errors import ExitCode, Location, StackwrightError
 from stackwright.inputs.labels import Label, parse
@@ -76,9 +76,8 @@ class Session:
         """
         check_bytes(artefact, self.measure)
         suite_path = self.site.suite_file(suite)
-        versions = [*lock.wheels.frameworks, *lock.wheels.packages]
-        values = {"VERSIONS": ",".join(f"{wheel.name}={wheel.version}" for wheel in versions)}
-        cases = expand(load_suite(suite_path), values)
+        digests = suite_digest(suite_path), payload_digest(self.site.root / "validation")
+        cases = expand(load_suite(suite_path), {"VERSIONS": lock.versions})
         now = datetime.now(timezone.utc)
         job_id = f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
         folder = self.store.root / "runs" / job_id
@@ -87,7 +86,14 @@ class Session:
         self._copy_payload(draft / "payload")
         candidate = self._arm(artefact, draft, folder, "candidate")
         released = baseline_of(self.store, plan.label, artefact)
+        if released:
+            check_bytes(released, self.measure)
         baseline = self._arm(released, draft, folder, "baseline") if released else None
+        if digests != (suite_digest(suite_path), payload_digest(draft / "payload")):
+            raise StackwrightError(
+                "the suite or its cases changed while the job was prepared",
+                hint=f"validate again: stackwright validate '{plan.label}'",
+            )
         job = make_job(
             Heading(
                 job_id=job_id,
@@ -95,8 +101,9 @@ class Session:
                 created=f"{now:%Y-%m-%dT%H:%M:%SZ}",
                 seed=secrets.randbelow(2**31),
                 suite=suite,
-                suite_digest=suite_digest(suite_path),
-                payload_digest=payload_digest(self.site.root / "validation"),
+                suite_digest=digests[0],
+                payload_digest=payload_digest(draft / "payload"),
+                files_digest=files_digest(draft),
                 host=fingerprint(),
             ),
             cases,
@@ -122,21 +129,20 @@ class Session:
             jobrun.Interrupted: Ctrl-C; running the same folder again continues.
         """
         key = builder_key(self.store)
-        job = _bytes(folder / JOB)
-        check_untouched(folder, TrustedKeys(release=(), builder=(key.public,)))
+        job, _ = check_untouched(folder, TrustedKeys((), (key.public,)))
 
         def sign_and_tell(event: Mapping[str, Any]) -> None:
+            check_files(folder, job)
             if event["event"] == "run":
-                results = (folder / RESULTS).read_bytes()
-                write_atomic(folder / ATTESTATION, attest_results(job, results, key))
+                # What the driver wrote is signed; another file under that name is found out.
+                write_atomic(folder / ATTESTATION, attest_digest(job, event["results"], key))
             on_event(event)
 
         try:
             jobrun.run_job(folder, sign_and_tell)
         except JobError as error:
             raise StackwrightError(error.what, hint=error.hint, code=ExitCode.INVALID) from error
-        check_untouched(folder, TrustedKeys(release=(), builder=(key.public,)))
-        judgement = judge(job, (folder / RESULTS).read_bytes())
+        judgement = judge(*check_untouched(folder, TrustedKeys((), (key.public,))))
         write_atomic(folder / JUDGEMENT, judgement.to_json().encode())
         return judgement
 
@@ -176,7 +182,8 @@ class Session:
         tree = Path("modules", name)
         modulefile = draft / tree / label.stack / f"{label.release}.lua"
         modulefile.parent.mkdir(parents=True)
-        modulefile.write_bytes(self._modulefile(artefact))
+        prefix = self.store.path(artefact.prefix.path)
+        modulefile.write_bytes(installed_modules(prefix)["module.lua"])
         return Arm(
             artefact,
             {
@@ -186,12 +193,6 @@ class Session:
                 ),
             },
         )
-
-    def _modulefile(self, artefact: Artefact) -> bytes:
-        """The modulefile of the plan that the artefact was built from, which lies in its prefix."""
-        prefix = self.store.path(artefact.prefix.path)
-        plan = Plan.model_validate_json((prefix / "share/stackwright/plan.json").read_bytes())
-        return render_modules(plan, self.site, str(prefix))["module.lua"]
 
     def _image(self, artefact: Artefact, system: str) -> launch.Channel:
         """The first of the system's run times that works here, or the one that was asked for."""
@@ -234,8 +235,8 @@ class Session:
         raise StackwrightError("validation does not run images with it")
 
 
-def check_untouched(folder: Path, keys: TrustedKeys) -> None:
-    """Check that a run's job and results are those signed last, and its cases those of the job.
+def check_untouched(folder: Path, keys: TrustedKeys) -> tuple[bytes, bytes]:
+    """The job and the results, if they are those signed last, and the cases those of the job.
 
     Raises:
         StackwrightError: someone changed them; a result that was just being written when the
@@ -244,6 +245,7 @@ def check_untouched(folder: Path, keys: TrustedKeys) -> None:
     job, results, envelope = (_bytes(folder / name) for name in (JOB, RESULTS, ATTESTATION))
     whole = results[: results.rfind(b"\n") + 1]  # the driver takes back what a crash has torn
     verify_results(envelope, job, whole, keys)
+    check_files(folder, job)
     if payload_digest(folder / "payload") != json.loads(job)["payload"]:
         raise StackwrightError(
             "the run's copy of the cases was changed since the job was written",
@@ -251,10 +253,31 @@ def check_untouched(folder: Path, keys: TrustedKeys) -> None:
             hint="measure again: stackwright validate LABEL",
             code=ExitCode.INVALID,
         )
+    return job, whole
 
 
 def _bytes(path: Path) -> bytes:
     return path.read_bytes() if path.exists() else b""
+
+
+def files_digest(folder: Path) -> str:
+    """The hash of what a run uses beside the cases: its modulefiles, and the probe's binary."""
+    return hash_value({name: hash_folder(folder / name) for name in ("modules", "payload/bin")})
+
+
+def check_files(folder: Path, job: bytes) -> None:
+    """Check that a run's modulefiles and probe are those that the job was written with.
+
+    Raises:
+        StackwrightError: someone changed them.
+    """
+    if files_digest(folder) != json.loads(job).get("files"):
+        raise StackwrightError(
+            "the run's modulefiles or its probe were changed since the job was written",
+            where=Location(folder),
+            hint="measure again: stackwright validate LABEL",
+            code=ExitCode.INVALID,
+        )
 
 
 def baseline_of(store: Store, label: Label, candidate: Artefact) -> Artefact | None:

@@ -66,7 +66,15 @@ STEPS: tuple[Step, ...] = (
         title="lay the layers over each other as the install prefix",
         script="prefix.sh",
         inputs={"python": "python", "frameworks": "frameworks", "packages": "packages"},
-        files=("plan.json", "lock.json", "manifest.py", "tree_hash.py", "overlay/"),
+        files=(
+            "plan.json",
+            "lock.json",
+            "module.lua",
+            "kernel.json",
+            "manifest.py",
+            "tree_hash.py",
+            "overlay/",
+        ),
         settings=("LABEL", "PLAN_HASH"),
     ),
     Step(
