@@ -165,12 +165,16 @@ def _read(path: Path, *, private: bool) -> bytes:
                 _check_private(path, os.fstat(file.fileno()))
             return file.read(_MAX_PEM)
     except OSError as error:
-        stem = path.stem
         raise StackwrightError(
             f"cannot read the key: {error.strerror}",
             where=Location(path),
-            hint=f"make one with: stackwright keys create {stem}",
+            hint=f"make one with: stackwright keys create {_part(path)}",
         ) from error
+
+
+def _part(path: Path) -> str:
+    """The part that a key of this name plays."""
+    return BUILDER if path.stem.startswith(BUILDER) else RELEASE
 
 
 def _check_private(path: Path, status: os.stat_result) -> None:

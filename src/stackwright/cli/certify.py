@@ -31,7 +31,7 @@ def command(
     """Certify a label by its last validation: the bytes, the system, every verdict.
 
     The results must carry the builder's signature and are judged again; every case must have
-    passed, or be waived by name in SITE/waivers.yaml with a reason and a date.
+    passed, or be waived by name in validation/waivers.yaml with a reason and a date.
 
     \b
     Examples:

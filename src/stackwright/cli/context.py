@@ -51,7 +51,8 @@ class Context:
         names = self.site.system_names
         if len(names) != 1:
             raise StackwrightError(
-                f"which system? the site has: {', '.join(names) or 'none'}", hint="--system NAME"
+                f"which system? the site has: {', '.join(names) or 'none'}",
+                hint="name one: --system NAME, or STACK@NAME where a stack is asked for",
             )
         return names[0]
 

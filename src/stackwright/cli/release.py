@@ -40,6 +40,7 @@ def command(
       stackwright release pytorch
       stackwright release pytorch -m "new oneDNN" --no-default
     """
+    from stackwright.building.recipe import IMAGE_PREFIX
     from stackwright.certify.verify import read_certificate
     from stackwright.cli.workshop import open_workshop
     from stackwright.release.tags import tag_images
@@ -93,5 +94,7 @@ def command(
         click.echo(
             f"image:     {env}{tags.engine} run --rm -it --network=host {tags.names[module]}"
         )
-    click.echo(f"squashfs:  ch-run {live}/images/{module}/image.squashfs -- python")
+    click.echo(
+        f"squashfs:  ch-run {live}/images/{module}/image.squashfs -- {IMAGE_PREFIX}/bin/python"
+    )
     click.echo(f"kernel:    export JUPYTER_PATH={live}/jupyter")

@@ -97,7 +97,7 @@ def _next(judgement: Judgement, label: str, folder: Path) -> str:
 
 
 class Progress:
-    """One line that is rewritten on a terminal; a line per finished run elsewhere."""
+    """One line that is rewritten on a terminal; elsewhere a line for each run that begins."""
 
     def __init__(self, live: bool) -> None:
         self._live = live
@@ -112,7 +112,7 @@ class Progress:
         )
         if self._live:
             click.echo(f"\r\033[K{text}", nl=False, err=True)
-        elif event["event"] == "run":
+        elif event["event"] == "begin":
             click.echo(text, err=True)
 
     def end(self) -> None:
