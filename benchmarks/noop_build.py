@@ -8,7 +8,9 @@ build first if it has none.
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -40,13 +42,14 @@ def main() -> None:
         measure.seconds([*ours, measure.LABEL])
         theirs, env = podman_build(Site(site), store, Path(folder))
         measure.seconds(theirs, env)  # one that may fill the cache
+        hits = cached_steps(theirs, env)
         sides: dict[str, measure.Side] = {
             STACKWRIGHT: lambda: measure.seconds([*ours, measure.LABEL]),
             PODMAN: lambda: measure.seconds(theirs, env),
         }
         samples = measure.take_turns(sides, rounds=1 if chosen.quick else 7)
         processor = {name: measure.processor_seconds(side) for name, side in sides.items()}
-    print(report(samples, processor))
+    print(report(samples, processor, hits))
 
 
 def podman_build(site: Site, store: Store, folder: Path) -> tuple[list[str], dict[str, str]]:
@@ -74,12 +77,20 @@ def podman_build(site: Site, store: Store, folder: Path) -> tuple[list[str], dic
     return [*argv, str(context)], environment(podman)
 
 
-def report(samples: measure.Samples, processor: Mapping[str, float]) -> str:
+def cached_steps(argv: list[str], env: Mapping[str, str]) -> str:
+    """How many of the build's steps podman finds in its cache; the first, FROM, needs none."""
+    done = subprocess.run(argv, env=env, check=True, capture_output=True, text=True)
+    steps = len(re.findall(r"^STEP \d+/", done.stdout, re.MULTILINE))
+    return f"{done.stdout.count('Using cache')} of {steps - 1}"
+
+
+def report(samples: measure.Samples, processor: Mapping[str, float], hits: str) -> str:
     """The table, the processor time of one more round, and whether the goal is met."""
     busy = ", ".join(f"{name} {measure.number(value)} s" for name, value in processor.items())
     return "\n\n".join(
         [
             measure.comparison(samples, PODMAN),
+            f"podman found {hits} steps in its cache.",
             f"Processor time, which the machine's load hardly changes: {busy}.",
             measure.verdict(
                 "a build with nothing to do takes", median(samples[STACKWRIGHT]), GOAL_S
