@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 LABEL ?= pytorch/2.13.0-cpu@local
 export STACKWRIGHT_STORE ?= $(CURDIR)/.stackwright
 
-.PHONY: help demo test walkthrough check setup format bench clean
+.PHONY: help demo test test-slow walkthrough check setup format bench clean
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -16,6 +16,9 @@ demo: setup ## From a stack file to a certified, released PyTorch (15 minutes co
 test: setup .venv-payload/.done ## Set up and run all tests, those with real tools included
 	@sh setup/install-packages.sh debian-packages-test.txt
 	STACKWRIGHT_TEST_PYTHON=$(CURDIR)/.venv-payload/bin/python $(BIN)/pytest -m "not slow"
+
+test-slow: setup .venv-payload/.done ## The tests that take minutes: the attacks of the walk-through among them
+	STACKWRIGHT_TEST_PYTHON=$(CURDIR)/.venv-payload/bin/python $(BIN)/pytest -m slow
 
 walkthrough: setup ## Break it on purpose: attacks on a release, each refused; needs `make demo` first
 	PATH="$(CURDIR)/$(BIN):$$PATH" examples/break-it/run.sh $(LABEL)

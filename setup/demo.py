@@ -71,10 +71,9 @@ def use(label: str) -> None:
     program = "import torch; print(torch.__version__, torch.randn(2, 3) @ torch.randn(3, 2))"
     stage("use it: the module, and the image")
     lmod = "/usr/share/lmod/lmod/init/bash"
-    load = (
-        f"source {lmod}; module use {found['modules']}; module load pytorch; python -c '{program}'"
-    )
-    run("env", "-i", f"HOME={Path.home()}", "bash", "--norc", "-c", load)
+    load = f"source {lmod}; module use {found['modules']}; module load pytorch"
+    clean = ("env", "-i", f"HOME={Path.home()}", f"JUPYTER_PATH={found['jupyter']}")
+    run(*clean, "bash", "--norc", "-c", f"{load}; python -c '{program}'")
     if found["tag"]:
         env = [f"{name}={value}" for name, value in found["engine_env"].items()]
         container = [found["engine"], "run", "--rm", "--network=host", found["tag"]]
@@ -90,15 +89,7 @@ def use(label: str) -> None:
         program,
     )
     stage("use it: the Jupyter kernel")
-    run(
-        *("env", "-i", f"HOME={Path.home()}", f"JUPYTER_PATH={found['jupyter']}"),
-        *(
-            "bash",
-            "--norc",
-            "-c",
-            f"{load.rpartition(';')[0]}; python {KERNEL_CHECK} {found['kernel']}",
-        ),
-    )
+    run(*clean, "bash", "--norc", "-c", f"{load}; python {KERNEL_CHECK} {found['kernel']}")
     stage("report")
     run("stackwright", "report", label)
 

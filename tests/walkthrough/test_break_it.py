@@ -16,7 +16,7 @@ from walk import PACKAGES, Walk, candidate, tamper
 from stackwright.certify.attest import attest_results
 from stackwright.certify.keys import load_private
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 SPEED = "speed.none-1.image"
 CASES = Path("validation/cases/emit.py")
