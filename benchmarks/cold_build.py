@@ -20,7 +20,7 @@ from pathlib import Path
 from statistics import median
 
 import measure
-from stackwright.building.build import locked
+from stackwright.locking.lockinputs import locked
 from stackwright.building.providers.scripts import run_script
 from stackwright.building.providers.steps import Recipe
 from stackwright.building.recipe import IMAGE_PREFIX, render

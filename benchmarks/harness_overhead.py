@@ -29,12 +29,13 @@ from typing import Any
 
 import jobrun_beside_reframe
 import measure
-from stackwright.building.build import locked
+from stackwright.locking.lockinputs import locked
 from stackwright.inputs.labels import parse
 from stackwright.inputs.site import Site
 from stackwright.store import Store
 from stackwright.validation import jobrun
-from stackwright.validation.session import JOB, RESULTS, Session
+from stackwright.validation.runs import JOB, RESULTS
+from stackwright.validation.session import Session
 from stackwright.workshop import Workshop
 
 GOAL = 0.03

@@ -17,7 +17,7 @@ from pathlib import Path
 from statistics import median
 
 import measure
-from stackwright.building.build import locked
+from stackwright.locking.lockinputs import locked
 from stackwright.building.providers.steps import step_keys
 from stackwright.building.recipe import render, write_recipe
 from stackwright.inputs.labels import parse

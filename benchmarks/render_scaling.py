@@ -28,7 +28,7 @@ TEMPLATES = ("images", "modules", "validation/cases")
 PROGRAM = """
 import json, resource, sys, time
 from pathlib import Path
-from stackwright.building.build import locked
+from stackwright.locking.lockinputs import locked
 from stackwright.plans.plan import plan_hash, resolve
 from stackwright.building.recipe import render
 from stackwright.inputs.site import Site

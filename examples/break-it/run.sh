@@ -78,6 +78,7 @@ if [ -n "$STACKWRIGHT_SITE" ]; then cp -R "$STACKWRIGHT_SITE" "$site"; else stac
 export STACKWRIGHT_SITE=$site
 cp "$here/certify.yaml" "$site/validation/suites/"
 cp "$here/matmul.py" "$site/validation/cases/"
+sed -i /^minimum_suite:/d "$site"/systems/*.yaml # this suite is shorter than any system allows
 sed -i "s|^    provider: wheel$|&\n    overlay: $overlay|" "$site/stacks/$stack.yaml"
 before=$(readlink "$STACKWRIGHT_STORE/live")
 baseline=$STACKWRIGHT_STORE/certificates/$("$python" -c 'import json, sys

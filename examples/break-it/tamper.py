@@ -4,7 +4,7 @@ tamper.py RUN values              the candidate's figures, and its failed checks
 tamper.py RUN values chain        the same, and every `prev` of the hash chain computed anew
 tamper.py RUN without=CASE chain  the lines of a case taken out
 tamper.py RUN judgement           judgement.json made to fit whatever the results say now
-tamper.py RUN floors              every floor and every tolerated loss in job.json lowered
+tamper.py RUN floors              floors lowered, losses and time limits widened in job.json
 tamper.py RUN signature           results.dsse.json signed with a key made up for this
 """
 
@@ -74,8 +74,10 @@ def judgement(run: Path) -> None:
 
 
 def floors(run: Path) -> None:
-    """Let job.json tolerate nearly any loss, and nearly any distance from the ceiling."""
+    """Let job.json tolerate nearly any time, loss and distance from the ceiling."""
     job = json.loads((run / "job.json").read_bytes())
+    for case in job["cases"]:
+        case["timeout_s"] *= 10
     for metric in (metric for case in job["cases"] for metric in case["metrics"]):
         metric["delta"] = 0.9
         metric["floor"] = metric["floor"] and 1e-6

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import getpass
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
-from stackwright.building.build import locked
 from stackwright.building.recipe import installed_modules
 from stackwright.building.samebytes import check_one_image
 from stackwright.building.templates import Templates
@@ -24,11 +23,13 @@ from stackwright.certify.verify import Certificate, Expected, open_certificate, 
 from stackwright.errors import ExitCode, Location, StackwrightError
 from stackwright.inputs.fields import Line, Model
 from stackwright.inputs.yamlfile import load
+from stackwright.locking.lockinputs import locked
 from stackwright.release.generations import save_certificate
 from stackwright.release.measure import check_bytes
 from stackwright.release.rule import Outcome, Request, release
 from stackwright.validation.gate import judge
 from stackwright.validation.prepare import other_than_asked
+from stackwright.validation.runs import runs
 from stackwright.validation.suites import (
     ConcreteCase,
     expand,
@@ -39,6 +40,7 @@ from stackwright.validation.suites import (
 from stackwright.workshop import Workshop
 
 WAIVERS = "validation/waivers.yaml"
+UNFINISHED = "UNFINISHED"
 
 
 class WaiverEntry(Model):
@@ -82,6 +84,7 @@ def certify(
     check_asked(shop, suite, asked)
     check_bytes(shop.artefact, shop.measure)
     lock = locked(shop.plan, shop.site)
+    shop.tell("comparing the image with its squashfs and prefix")
     check_one_image(shop.artefact, shop.plan, lock, shop.site, shop.store, shop.runner())
     facts = PlanFacts(
         lock=shop.plan.lock_digest or "",
@@ -102,14 +105,14 @@ def release_label(
     keys: TrustedKeys,
     now: datetime,
     why: str,
-    make_default: bool,
+    make_default: bool | None,
 ) -> Outcome:
     """Release a label by a certificate, if it holds for these very bytes on this system.
 
     Raises:
         StackwrightError: one line for what is wrong; nothing has moved then.
     """
-    suite = shop.plan.suite
+    suite = shop.suite
     certificate = open_certificate(envelope, keys)
     request = Request(
         artefact=shop.artefact,
@@ -159,9 +162,9 @@ def verify_label(
     expected = Expected.of(
         shop.artefact,
         system=shop.label.system,
-        suite=_suite_digest(shop, shop.plan.suite),
+        suite=_suite_digest(shop, shop.suite),
         payload=_payload(shop),
-        required_cases=frozenset(required_cases(shop, shop.plan.suite)),
+        required_cases=frozenset(required_cases(shop, shop.suite)),
     )
     evidence = _evidence(shop, open_certificate(envelope, keys))
     return verify_certificate(envelope, keys, expected, now=now, evidence=evidence)
@@ -203,8 +206,9 @@ def latest_run(shop: Workshop, suite: str | None = None) -> Path:
     """
     found = [
         folder
-        for folder, _, judged in _judged_runs(shop)
-        if judged["arms"]["candidate"]["plan_hash"] == shop.plan_hash
+        for folder, _, judged in runs(shop.store)
+        if judged is not None
+        and judged["arms"]["candidate"]["plan_hash"] == shop.plan_hash
         and suite in (None, judged["suite"]["name"])
     ]
     if not found:
@@ -217,19 +221,11 @@ def latest_run(shop: Workshop, suite: str | None = None) -> Path:
     return max(found, key=lambda folder: folder.name)
 
 
-def _judged_runs(shop: Workshop) -> Iterator[tuple[Path, dict[str, Any], dict[str, Any]]]:
-    """Folder, job and judgement of each run; a copy under another name is no run."""
-    for path in sorted((shop.store.root / "runs").glob("*/judgement.json")):
-        job = path.with_name("job.json")
-        if job.is_file() and (asked := json.loads(job.read_bytes()))["job_id"] == path.parent.name:
-            yield path.parent, asked, json.loads(path.read_bytes())
-
-
 def _earlier(shop: Workshop, folder: Path, asked: Mapping[str, Any]) -> dict[str, str]:
-    """The verdicts of the store's other validations of the same bytes by the same cases."""
+    """How the store's other validations of the same bytes by the same cases came out."""
     return {
-        other.name: str(judged["verdict"])
-        for other, job, judged in _judged_runs(shop)
+        other.name: str(judged["verdict"]) if judged else UNFINISHED
+        for other, job, judged in runs(shop.store)
         if other != folder
         and all(job[name] == asked[name] for name in ("suite", "payload"))
         and job["arms"]["candidate"] == asked["arms"]["candidate"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from stackwright.certify.artefact import Artefact
+from stackwright.certify.artefact import Artefact, Digests
 from stackwright.certify.keys import TrustedKeys, load_public
 from stackwright.errors import StackwrightError
 from stackwright.inputs.labels import Label
@@ -16,15 +16,21 @@ from stackwright.plans.plan import Plan, plan_hash, resolve
 from stackwright.release.measure import Measure, measurer
 from stackwright.store import Store
 from stackwright.tools.process import Runner
+from stackwright.validation.suites import check_includes, load_suite
 
 
 @dataclass(frozen=True)
 class Workshop:
-    """One label of a site, with the store of its system."""
+    """One label of a site, with the store of its system.
+
+    Args:
+        tell: is told what is being done, where that takes more than a moment.
+    """
 
     site: Site
     label: Label
     store: Store
+    tell: Callable[[str], None] = lambda _what: None
 
     @cached_property
     def plan(self) -> Plan:
@@ -56,7 +62,26 @@ class Workshop:
         """Hashes the bytes of an artefact in the store."""
         from stackwright.building.build import tree_hash_of
 
-        return measurer(self.store, tree_hash_of(self.site))
+        measure = measurer(self.store, tree_hash_of(self.site))
+
+        def measure_and_tell(artefact: Artefact) -> Digests:
+            self.tell(f"hashing image, squashfs and prefix of {artefact.label}")
+            return measure(artefact)
+
+        return measure_and_tell
+
+    @cached_property
+    def suite(self) -> str:
+        """The suite that a release of the label has to pass: the stack's own.
+
+        Raises:
+            StackwrightError: it asks less than the least that the system asks of every stack.
+        """
+        suite = self.site.stack(self.label.stack).suite
+        least = self.site.system(self.label.system).minimum_suite
+        if least is not None:
+            check_includes(*(load_suite(self.site.suite_file(name)) for name in (suite, least)))
+        return suite
 
     def runner(self, on_line: Callable[[str], None] = lambda _line: None) -> Runner:
         """Runs external programs and logs them in the store."""

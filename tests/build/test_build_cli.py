@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 from build_samples import LABEL, REPOSITORY, fixed_lock
 
+from stackwright.building.providers.steps import step_keys
+from stackwright.building.recipe import render
 from stackwright.cli import main
 from stackwright.cli.progress import duration, size
 from stackwright.errors import ExitCode, StackwrightError
@@ -64,6 +66,35 @@ def test_check_is_content_with_a_fresh_lock(site: Site, capsys: pytest.CaptureFi
     assert json.loads(capsys.readouterr().out) == [
         {"label": LABEL, "fresh": True, "why": None, "next": None}
     ]
+
+
+def test_plan_names_the_steps_that_a_build_would_do(
+    site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lock = write_lock(site)
+    recipe = render(resolve(site, parse(LABEL)), lock, site)
+    store = site.root.parent / "store"
+    for name in ("base", "image"):
+        key = step_keys(recipe, "buildah")[name].removeprefix("sha256:")
+        (store / "steps" / name / key).mkdir(parents=True)
+
+    assert run(site, "plan", LABEL, "--json") == ExitCode.OK
+
+    (entry,) = json.loads(capsys.readouterr().out)
+    assert entry["steps"] == [s.name for s in recipe.steps if s.name not in ("base", "image")]
+
+
+def test_a_stale_lock_is_not_called_locked(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    write_lock(site)
+    run(site, "list", "--json")
+    assert json.loads(capsys.readouterr().out)[0]["state"] == "locked"
+    stack = site.root / "stacks/mini.yaml"
+    stack.write_text(stack.read_text().replace("numpy==2.2.6", "numpy==2.2.5"))
+
+    run(site, "list", "--json")
+    assert json.loads(capsys.readouterr().out)[0]["state"] == "planned"
+    run(site, "plan")
+    assert f"  first: stackwright lock --wheels-only '{LABEL}'" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("option", ["--base-only", "--wheels-only"])

@@ -10,12 +10,11 @@ import pytest
 from build_samples import FIXED_LOCK, LABEL, fixed_lock
 from packaging import tags
 
-from stackwright.building.build import locked
 from stackwright.errors import StackwrightError
 from stackwright.inputs.labels import parse
 from stackwright.inputs.site import Site
 from stackwright.locking.base import check_base
-from stackwright.locking.lockinputs import check_fresh, lock_inputs, stale_parts
+from stackwright.locking.lockinputs import check_fresh, lock_inputs, locked, stale_parts
 from stackwright.locking.locks import Base, changes, load_lock, requirements_txt
 from stackwright.locking.wheelset import group_wheels, platform_tags
 from stackwright.plans.plan import Plan, resolve

@@ -72,7 +72,7 @@ def test_show_says_what_is_in_a_label(capsys: pytest.CaptureFixture[str]) -> Non
     assert code == ExitCode.OK
     assert "frameworks   demo-framework==2.10\n" in out
     assert "environment  DEMO_CACHE=off\n" in out
-    assert "next: stackwright lock demo/2.10-cpu@laptop" in out
+    assert "has no lock; next: stackwright lock 'demo/2.10-cpu@laptop'" in out
 
 
 def test_show_warns_of_what_is_unwise(
@@ -106,9 +106,23 @@ def test_plan_says_what_differs_from_the_last_build(
     _, out, _ = run(capsys, "plan", "demo/2.10-cpu@laptop")
 
     assert out.splitlines()[2:] == [
-        "    packages[h5py]: h5py -> (none)",
-        "    packages[numpy]: numpy>=2.2 -> numpy>=2.4",
+        "    stacks/demo.yaml: packages[h5py]: h5py -> (none)",
+        "    stacks/demo.yaml: packages[numpy]: numpy>=2.2 -> numpy>=2.4",
+        "  first: stackwright lock 'demo/2.10-cpu@laptop'   (demo/2.10-cpu@laptop has no lock)",
     ]
+
+
+def test_a_suite_is_chosen_without_a_new_build(
+    site_folder: Path, store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    build(store, capsys)
+    suites = site_folder / "validation" / "suites"
+    (suites / "short.yaml").write_text("name: short\n")
+    stack = site_folder / "stacks" / "demo.yaml"
+    stack.write_text(stack.read_text().replace("suite: certify", "suite: short"))
+
+    assert "suite        short\n" in run(capsys, "show", "demo/2.10-cpu@laptop")[1]
+    assert "nothing to build" in run(capsys, "plan", "demo/2.10-cpu@laptop")[1]
 
 
 def test_errors_are_lines_with_hints_and_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from stackwright.inputs.labels import parse
-from stackwright.plans.states import Built, StoreFacts, read_facts, read_plan, state_of
+from stackwright.plans.states import Built, StoreFacts, reached, read_facts, read_plan, state_of
 
 LABEL = parse("demo/2.10-cpu@laptop")
 NEW, OLD = "sha256:" + "a" * 64, "sha256:" + "b" * 64
@@ -35,6 +35,13 @@ BUILT = (Built(str(LABEL), OLD, "steps/prefix/1/prefix"), Built(str(LABEL), NEW,
 )
 def test_the_furthest_stage_counts(facts: StoreFacts, expected: str) -> None:
     assert state_of(LABEL, NEW, facts, locked=False, retired=False) == expected
+
+
+def test_what_the_files_say_now_goes_its_way_whatever_users_have() -> None:
+    facts = StoreFacts(built=BUILT, validated=frozenset({NEW}), released={LABEL.module: OLD})
+
+    assert state_of(LABEL, NEW, facts, locked=True, retired=False) == "stale"
+    assert reached(NEW, facts, locked=True) == "validated"
 
 
 def test_a_lock_and_a_retirement_are_states_of_the_site() -> None:

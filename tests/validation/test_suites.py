@@ -8,7 +8,13 @@ import pytest
 from payload_runs import VALIDATION
 
 from stackwright.errors import StackwrightError
-from stackwright.validation.suites import expand, load_suite, payload_digest, suite_digest
+from stackwright.validation.suites import (
+    check_includes,
+    expand,
+    load_suite,
+    payload_digest,
+    suite_digest,
+)
 
 SUITE = """\
 name: small
@@ -195,3 +201,26 @@ def test_module_channel_has_the_correctness_cases() -> None:
 
     through_module = {case.script for case in cases if case.channel == "module"}
     assert through_module == {"imports", "identity", "threads", "collectives", "gradients"}
+
+
+def test_a_suite_may_ask_more_than_the_least(validation: Path) -> None:
+    suite = load_suite(suite_file(validation))
+    least = suite.model_copy(update={"name": "least", "cases": suite.cases[:1]})
+
+    check_includes(suite, least)
+    with pytest.raises(StackwrightError, match=r"'least' asks less than 'small'.*alters speed"):
+        check_includes(least, suite)
+
+
+def test_a_case_that_is_altered_is_not_the_least_one(validation: Path) -> None:
+    least = load_suite(suite_file(validation))
+    (sums, speed) = least.cases
+    easier = sums.model_copy(update={"timeout_s": 61})
+
+    with pytest.raises(StackwrightError, match=r"lacks or alters sums$"):
+        check_includes(least.model_copy(update={"cases": (easier, speed)}), least)
+
+
+def test_the_shipped_certify_holds_all_of_smoke() -> None:
+    suites = VALIDATION / "suites"
+    check_includes(load_suite(suites / "certify.yaml"), load_suite(suites / "smoke.yaml"))

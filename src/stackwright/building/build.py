@@ -17,12 +17,12 @@ from stackwright.certify.artefact import Artefact, Image, Part
 from stackwright.errors import ExitCode, StackwrightError
 from stackwright.inputs.site import Site
 from stackwright.locking.base import check_base, read_base
-from stackwright.locking.lockinputs import check_fresh, lock_inputs
-from stackwright.locking.locks import Lock, load_lock
+from stackwright.locking.lockinputs import locked
+from stackwright.locking.locks import Lock
 from stackwright.plans.plan import Plan, plan_hash
 from stackwright.release.measure import image_digest
 from stackwright.store import Store
-from stackwright.tools.engines import BuildEngine
+from stackwright.tools.engines import BUILD_ENGINES, BuildEngine
 from stackwright.tools.process import Runner, ToolError
 
 Run = Callable[[Step, Path, Mapping[str, Path], Runner], None]
@@ -46,20 +46,6 @@ class Progress:
 
 
 OnProgress = Callable[[Progress], None]
-
-
-def locked(plan: Plan, site: Site) -> Lock:
-    """The lock of a plan, if it is there and fits.
-
-    Raises:
-        StackwrightError: the label has no lock, or a stale one; names the command.
-    """
-    path = site.lock_file(plan.label)
-    if not path.is_file():
-        raise StackwrightError(f"{plan.label} has no lock", hint=f"stackwright lock '{plan.label}'")
-    lock = load_lock(path)
-    check_fresh(lock, lock_inputs(plan), path)
-    return lock
 
 
 def build(
@@ -95,6 +81,17 @@ def build(
     artefact = _artefact(plan, store, outputs)
     store.write_artefact(artefact)
     return artefact
+
+
+def missing_steps(plan: Plan, lock: Lock, site: Site, store: Store) -> tuple[Step, ...]:
+    """The steps that a build would do, as their outputs are not in the store."""
+    recipe = render(plan, lock, site)
+    keys = [step_keys(recipe, engine) for engine in BUILD_ENGINES]
+    return tuple(
+        step
+        for step in recipe.steps
+        if not any(store.has_step(step.name, key[step.name]) for key in keys)
+    )
 
 
 def run_steps(

@@ -46,7 +46,7 @@ def command(
     now = datetime.now(timezone.utc).replace(microsecond=0)
     path = certify(
         shop,
-        suite or shop.plan.suite,
+        suite or shop.suite,
         load_private(key or shop.keys / f"{RELEASE}.key"),
         issued=now,
         expires=now + timedelta(days=days),

@@ -31,7 +31,8 @@ def command(context: Context, pattern: str, as_json: bool) -> None:
     validated  the suite has passed
     certified  a certificate is signed and has not expired
     released   users load it
-    stale      users load it, and the files of the site have changed since
+    stale      users load it, and the files of the site have changed since; beside it stands how
+               far what they say now has come
     retired    no longer shipped
 
     \b
@@ -54,6 +55,7 @@ def _plain(row: Row) -> dict[str, str | None]:
         "status": row.entry.status,
         "end_of_life": row.entry.end_of_life.isoformat() if row.entry.end_of_life else None,
         "state": row.state,
+        "progress": row.progress,
         "plan_hash": row.plan_hash,
     }
 
@@ -65,11 +67,7 @@ def _table(rows: Iterable[Row]) -> Table:
     table = Table("LABEL", "STATUS", "STATE", "END OF LIFE", box=box.SIMPLE_HEAD, pad_edge=False)
     for row in rows:
         end = row.entry.end_of_life.isoformat() if row.entry.end_of_life else ""
-        style = STYLES.get(row.state, "")
-        table.add_row(
-            str(row.label),
-            row.entry.status,
-            f"[{style}]{row.state}[/]" if style else row.state,
-            end,
-        )
+        state = f"{row.state}, {row.progress}" if row.state == "stale" else row.state
+        style = STYLES.get(row.state, "none")
+        table.add_row(str(row.label), row.entry.status, f"[{style}]{state}[/]", end)
     return table

@@ -61,7 +61,7 @@ def command(
 
 
 def _check(context: Context, labels: tuple[Label, ...], as_json: bool) -> int:
-    from stackwright.building.build import locked
+    from stackwright.locking.lockinputs import locked
     from stackwright.plans.plan import resolve
 
     found: list[dict[str, Any]] = []

@@ -8,25 +8,38 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from stackwright.cli.context import Context
+from stackwright.errors import StackwrightError
 from stackwright.inputs.labels import Label
+from stackwright.inputs.site import Site
 from stackwright.inputs.stacks import Version
+from stackwright.locking.lockinputs import locked
+from stackwright.locking.locks import Lock
 from stackwright.plans.plan import Plan, plan_hash, resolve
 from stackwright.plans.plandiff import Change, compare
-from stackwright.plans.states import State, StoreFacts, read_facts, read_plan, state_of
+from stackwright.plans.states import State, StoreFacts, reached, read_facts, read_plan, state_of
 
 
 @dataclass(frozen=True)
 class Row:
-    """One label now; ``changes`` is None when nothing was built before, or its plan is lost."""
+    """One label now.
+
+    Args:
+        state: what users have, or how far the label is on its way to them.
+        progress: how far what the files say now has come, whatever users have.
+        changes: None when nothing was built before, or its plan is lost.
+        lock: the lock, if it fits the plan; else why there is none to build with.
+    """
 
     label: Label
     entry: Version
     plan: Plan
     plan_hash: str
     state: State
+    progress: State
     built: bool
     before: str | None
     changes: tuple[Change, ...] | None
+    lock: Lock | StackwrightError
 
 
 def overview(context: Context, labels: Iterable[Label]) -> Iterator[Row]:
@@ -44,6 +57,8 @@ def _row(context: Context, label: Label, store: Path, facts: StoreFacts) -> Row:
     entry = context.site.stack(label.stack).versions[label.version]
     plan = resolve(context.site, label)
     digest = plan_hash(plan)
+    lock = _lock(plan, context.site)
+    has_lock = isinstance(lock, Lock)
     latest = facts.latest(label)
     old = read_plan(store, latest) if latest else None
     return Row(
@@ -51,14 +66,17 @@ def _row(context: Context, label: Label, store: Path, facts: StoreFacts) -> Row:
         entry=entry,
         plan=plan,
         plan_hash=digest,
-        state=state_of(
-            label,
-            digest,
-            facts,
-            locked=plan.lock_digest is not None,
-            retired=entry.status == "retired",
-        ),
+        state=state_of(label, digest, facts, locked=has_lock, retired=entry.status == "retired"),
+        progress=reached(digest, facts, locked=has_lock),
         built=any(built.plan_hash == digest for built in facts.built),
         before=latest.plan_hash if latest else None,
-        changes=compare(old, plan.to_json()) if old else None,
+        changes=compare(old, plan.to_json(), label) if old else None,
+        lock=lock,
     )
+
+
+def _lock(plan: Plan, site: Site) -> Lock | StackwrightError:
+    try:
+        return locked(plan, site)
+    except StackwrightError as error:
+        return error

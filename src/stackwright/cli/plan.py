@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from stackwright.cli.context import Context, echo_json, pass_context
+from stackwright.errors import StackwrightError
 
 if TYPE_CHECKING:
+    from stackwright.building.providers.steps import Step
     from stackwright.cli.overview import Row
 
 
@@ -34,25 +36,41 @@ def command(context: Context, pattern: str, as_json: bool) -> None:
 
     rows = [*overview(context, context.select(pattern))]
     if as_json:
-        echo_json([_plain(row) for row in rows])
+        echo_json([_plain(context, row) for row in rows])
         return
     for row in rows:
-        click.echo("\n".join(_lines(row)))
+        click.echo("\n".join(_lines(context, row)))
 
 
-def _plain(row: Row) -> dict[str, Any]:
+def _steps(context: Context, row: Row) -> tuple[Step, ...] | None:
+    """The steps that a build would do; None without a lock that says which."""
+    from stackwright.building.build import missing_steps
+    from stackwright.store import Store
+
+    if row.built:
+        return ()
+    if isinstance(row.lock, StackwrightError):
+        return None
+    store = Store(context.store(row.label.system))
+    return missing_steps(row.plan, row.lock, context.site, store)
+
+
+def _plain(context: Context, row: Row) -> dict[str, Any]:
+    steps = _steps(context, row)
     return {
         "label": str(row.label),
         "plan_hash": row.plan_hash,
         "state": row.state,
+        "progress": row.progress,
         "rebuild": not row.built,
+        "steps": None if steps is None else [step.name for step in steps],
         "before": row.before,
         "changes": None if row.changes is None else [asdict(change) for change in row.changes],
         "plan": row.plan.to_json(),
     }
 
 
-def _lines(row: Row) -> Iterator[str]:
+def _lines(context: Context, row: Row) -> Iterator[str]:
     yield f"{row.label}  {row.plan_hash}  {row.state}"
     if row.built:
         yield "  nothing to build"
@@ -63,4 +81,9 @@ def _lines(row: Row) -> Iterator[str]:
     else:
         yield f"  to build: differs from {row.before}"
         for change in row.changes:
-            yield f"    {change.field}: {change.old or '(none)'} -> {change.new or '(none)'}"
+            what = f"{change.old or '(none)'} -> {change.new or '(none)'}"
+            yield f"    {change.file}: {change.field}: {what}"
+    if isinstance(row.lock, StackwrightError):
+        yield f"  first: {row.lock.hint}   ({row.lock.what})"
+    elif steps := _steps(context, row):
+        yield f"  steps: {', '.join(step.name for step in steps)}"

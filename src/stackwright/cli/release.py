@@ -18,7 +18,12 @@ from stackwright.cli.context import Context, echo_json, pass_context
     help="The certificate (else the newest one for this label in the store).",
 )
 @click.option("-m", "--message", default="", help="Why, for the history.")
-@click.option("--no-default", is_flag=True, help="Leave the stack's default version as it is.")
+@click.option(
+    "--default/--no-default",
+    default=None,
+    help="Make it the stack's default or leave that as it is (else it becomes the default if it was"
+    " compared with what is, or is the first).",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @pass_context
 def command(
@@ -26,7 +31,7 @@ def command(
     label: str,
     certificate: Path | None,
     message: str,
-    no_default: bool,
+    default: bool | None,
     as_json: bool,
 ) -> None:
     """Release a certified label: image, module and kernel move together, in one rename.
@@ -42,27 +47,30 @@ def command(
     """
     from stackwright.building.recipe import IMAGE_PREFIX
     from stackwright.certify.verify import read_certificate
+    from stackwright.cli.progress import Progress
     from stackwright.cli.workshop import open_workshop
     from stackwright.release.tags import tag_images
     from stackwright.stages import newest_certificate, release_label
 
-    shop = open_workshop(context, label)
-    keys = shop.trusted()
-    envelope = read_certificate(certificate) if certificate else newest_certificate(shop, keys)
-    outcome = release_label(
-        shop,
-        envelope,
-        keys=keys,
-        now=datetime.now(timezone.utc),
-        why=message,
-        make_default=not no_default,
-    )
-    tags = tag_images(
-        shop.store,
-        outcome.generation,
-        shop.site.system(shop.label.system).runtimes,
-        shop.runner(),
-    )
+    with Progress(color=context.color) as progress:
+        shop = open_workshop(context, label, progress.start)
+        keys = shop.trusted()
+        envelope = read_certificate(certificate) if certificate else newest_certificate(shop, keys)
+        outcome = release_label(
+            shop,
+            envelope,
+            keys=keys,
+            now=datetime.now(timezone.utc),
+            why=message,
+            make_default=default,
+        )
+        shop.tell("moving the container engine's tags")
+        tags = tag_images(
+            shop.store,
+            outcome.generation,
+            shop.site.system(shop.label.system).runtimes,
+            shop.runner(),
+        )
     live, module = shop.store.root / "live", shop.label.module
     number = outcome.generation.number
     if as_json:

@@ -28,8 +28,8 @@ def command(context: Context, label: str, output: Path) -> None:
     Example:
       stackwright render pytorch/2.13.0-cpu@local -o recipe && sh recipe/build.sh
     """
-    from stackwright.building.build import locked
     from stackwright.building.recipe import render, write_recipe
+    from stackwright.locking.lockinputs import locked
     from stackwright.plans.plan import resolve
 
     plan = resolve(context.site, context.pick(label))

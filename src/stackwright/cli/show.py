@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from stackwright.cli.context import Context, echo_json, pass_context
+from stackwright.errors import StackwrightError
 
 if TYPE_CHECKING:
     from stackwright.cli.overview import Row
@@ -36,6 +37,7 @@ def command(context: Context, label: str, as_json: bool) -> None:
             {
                 "label": str(row.label),
                 "state": row.state,
+                "progress": row.progress,
                 "plan_hash": row.plan_hash,
                 "store": str(context.store(chosen.system)),
                 "warnings": list(found),
@@ -43,22 +45,27 @@ def command(context: Context, label: str, as_json: bool) -> None:
             }
         )
         return
-    for name, value in _facts(row, str(context.store(chosen.system))):
+    suite = context.site.stack(chosen.stack).suite
+    for name, value in _facts(row, str(context.store(chosen.system)), suite):
         click.echo(f"{name:<12} {value}".rstrip())
     for text in found:
         click.echo(f"warning: {text}", err=True)
 
 
-def _facts(row: Row, store: str) -> Iterator[tuple[str, str]]:
+def _facts(row: Row, store: str, suite: str) -> Iterator[tuple[str, str]]:
     plan = row.plan
     end = f", end of life {row.entry.end_of_life}" if row.entry.end_of_life else ""
     yield "label", str(row.label)
-    yield "state", row.state
+    now = f" (what its files say now is {row.progress})" if row.state == "stale" else ""
+    yield "state", f"{row.state}{now}"
     yield "status", f"{row.entry.status}{end}"
     yield "summary", plan.summary
     yield "homepage", plan.homepage
     yield "plan", row.plan_hash
-    yield "lock", plan.lock_digest or f"none yet; next: stackwright lock {row.label}"
+    if isinstance(row.lock, StackwrightError):
+        yield "lock", f"{row.lock.what}; next: {row.lock.hint}"
+    else:
+        yield "lock", plan.lock_digest or ""
     yield "store", store
     yield "provider", f"{plan.provider}, Python {plan.python}"
     yield from _column("frameworks", plan.frameworks)
@@ -66,7 +73,7 @@ def _facts(row: Row, store: str) -> Iterator[tuple[str, str]]:
     yield "mpi", plan.mpi
     yield "cpu target", plan.machine.target
     yield "base", ": ".join(filter(None, (plan.base.source, ", ".join(plan.base.packages))))
-    yield "suite", plan.suite
+    yield "suite", suite
     for index, variable in enumerate(plan.environment):
         yield "" if index else "environment", f"{variable.name}={variable.value}"
         yield "", f"    {variable.why}"

@@ -25,8 +25,9 @@ RUNTIMES = ("podman", "docker", "charliecloud")
 @click.option(
     "--resume",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="Continue an interrupted run, by its folder; finished runs are kept.",
+    help="Continue this interrupted run, by its folder (else the label's newest, if it fits).",
 )
+@click.option("--fresh", is_flag=True, help="Begin anew, though there is a run to continue.")
 @click.option(
     "--runtime",
     type=click.Choice(RUNTIMES),
@@ -40,40 +41,47 @@ def command(
     label: str,
     suite: str | None,
     resume: Path | None,
+    fresh: bool,
     runtime: str | None,
     as_json: bool,
 ) -> int:
     """Run a validation suite inside a built label, through its image and its module.
 
-    With a release to compare with, both are run in pairs, in random order, on this machine.
+    With a release to compare with, both are run in pairs, in random order, on this machine. A run
+    that was interrupted goes on where it stopped, unless something that it measures has changed.
     Exit codes: 0 PASS, 1 FAIL, 3 INCONCLUSIVE, 4 INVALID or HUNG.
 
     \b
     Examples:
       stackwright validate pytorch
       stackwright validate pytorch/2.13.0-cpu@local --suite smoke --runtime charliecloud
+      stackwright validate pytorch --fresh
       stackwright validate pytorch --resume STORE/runs/20261120T194000Z-1f2e3d4c
     """
-    from stackwright.building.build import locked
+    from stackwright.cli.progress import Progress
     from stackwright.cli.verdicts import exit_code, print_judgement
     from stackwright.cli.workshop import open_workshop
-    from stackwright.errors import StackwrightError
+    from stackwright.locking.lockinputs import locked
     from stackwright.validation.execution import Interrupted
     from stackwright.validation.session import Session
 
-    shop = open_workshop(context, label)
-    session = Session(shop.site, shop.store, shop.runner(), shop.measure, runtime)
-    if resume is None:
-        chosen = suite or shop.plan.suite
-        folder = session.start(shop.plan, locked(shop.plan, shop.site), shop.artefact, chosen)
-    elif suite is not None:
-        raise StackwrightError("an interrupted run has its suite already", hint="leave --suite out")
-    else:
-        folder = resume.resolve()
-    click.echo(f"running in {folder}", err=True)
-    progress = Progress(sys.stderr.isatty())
+    if resume is not None and (suite or fresh or runtime):
+        raise click.UsageError("--resume continues a run as it is: leave the other options out")
+    with Progress(color=context.color) as progress:
+        shop = open_workshop(context, label, progress.start)
+        session = Session(shop.site, shop.store, shop.runner(), shop.measure, runtime)
+        chosen = suite or shop.suite
+        if resume is None and not fresh and runtime is None:
+            resume = session.unfinished(shop.artefact, chosen)
+        if resume is None:
+            folder = session.start(shop.plan, locked(shop.plan, shop.site), shop.artefact, chosen)
+            progress.end(f"running in {folder}")
+        else:
+            folder = session.resume(resume, shop.label)
+            progress.end(f"going on in {folder} (--fresh begins anew)")
+    runs = Runs(sys.stderr.isatty())
     try:
-        judgement = session.run(folder, progress.show)
+        judgement = session.run(folder, runs.show)
     except Interrupted as error:
         click.echo(
             f"\ninterrupted; to go on: stackwright validate '{shop.label}' --resume {folder}",
@@ -81,7 +89,7 @@ def command(
         )
         raise click.Abort from error
     finally:
-        progress.end()
+        runs.end()
     if as_json:
         echo_json(judgement.model_dump(mode="json", by_alias=True))
     else:
@@ -96,7 +104,7 @@ def _next(judgement: Judgement, label: str, folder: Path) -> str:
     return f"see what happened: stackwright report '{label}'   (raw: {folder})"
 
 
-class Progress:
+class Runs:
     """One line that is rewritten on a terminal; elsewhere a line for each run that begins."""
 
     def __init__(self, live: bool) -> None:

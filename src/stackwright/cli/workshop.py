@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -9,10 +10,12 @@ if TYPE_CHECKING:
     from stackwright.workshop import Workshop
 
 
-def open_workshop(context: Context, pattern: str) -> Workshop:
+def open_workshop(
+    context: Context, pattern: str, tell: Callable[[str], None] = lambda _what: None
+) -> Workshop:
     """Find the one label that is meant, and the store of its system."""
     from stackwright.store import Store
     from stackwright.workshop import Workshop
 
     label = context.pick(pattern)
-    return Workshop(context.site, label, Store(context.store(label.system)))
+    return Workshop(context.site, label, Store(context.store(label.system)), tell)

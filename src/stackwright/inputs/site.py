@@ -10,7 +10,7 @@ import fnmatch
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from stackwright.canonical import hash_file, hash_folder
 from stackwright.errors import ManyErrors, StackwrightError
@@ -70,7 +70,10 @@ class Site:
     def system(self, name: str) -> System:
         """A system by its name; raises as :meth:`stack` does."""
         if name not in self._systems:
-            self._systems[name] = load_system(self._file("systems", name)).value
+            document = load_system(self._file("systems", name))
+            if error := self._suite_error(document, document.value.minimum_suite, "minimum_suite"):
+                raise many_errors([error])
+            self._systems[name] = document.value
         return self._systems[name]
 
     @property
@@ -140,9 +143,17 @@ class Site:
         for place, folder in placed_overlays(stack):
             if not (self.root / folder).is_dir():
                 yield document.error(f"the site has no folder '{folder}'", *place)
-        if stack.suite not in (suites := _stems(self.root / "validation" / "suites")):
-            guess = did_you_mean(stack.suite, suites)
-            yield document.error(f"the site has no suite '{stack.suite}'{guess}", "suite")
+        if error := self._suite_error(document, stack.suite, "suite"):
+            yield error
+
+    def _suite_error(
+        self, document: Document[Any], suite: str | None, field: str
+    ) -> StackwrightError | None:
+        suites = _stems(self.root / "validation" / "suites")
+        if suite is None or suite in suites:
+            return None
+        guess = did_you_mean(suite, suites)
+        return document.error(f"the site has no suite '{suite}'{guess}", field)
 
     def _file(self, folder: str, name: str) -> Path:
         known = _stems(self.root / folder)

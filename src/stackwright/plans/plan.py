@@ -1,7 +1,7 @@
 """Plans: a label resolved against stack, system, templates and lock. Equal inputs, equal hash.
 
 A plan holds everything that decides the artefact and nothing else: no path of this machine, no
-time, and no fact that may change without a rebuild (a version's status, the store, the cores).
+time, and no fact that may change without a rebuild (a version's status, the store, the suite).
 """
 
 from __future__ import annotations
@@ -79,7 +79,6 @@ class Plan(Model):
     base: Base
     machine: Machine
     templates: Mapping[str, str]
-    suite: str
     lock_digest: str | None
 
     @property
@@ -120,7 +119,6 @@ def resolve(site: Site, label: Label) -> Plan:
         base=system.base.model_copy(update={"packages": tuple(sorted(system.base.packages))}),
         machine=_machine(system),
         templates={name: site.content_hash(name) for name in PROVIDERS[release.provider].templates},
-        suite=stack.suite,
         lock_digest=site.lock_hash(label),
     )
 

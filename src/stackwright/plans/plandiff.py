@@ -6,24 +6,49 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from stackwright.inputs.labels import Label
+
+# Where a field of a plan comes from; what isn't named here comes from the stack file.
+_ORIGINS: Mapping[str, str] = {
+    "base": "systems/{system}.yaml",
+    "machine": "systems/{system}.yaml",
+    "lock_digest": "stacks/locks/{stack}-{release}@{system}.lock.json",
+}
+
 
 @dataclass(frozen=True)
 class Change:
-    """One field that differs between two plans; None where a plan lacks it."""
+    """One field that differs between two plans; None where a plan lacks it.
 
+    Args:
+        file: the file or folder of the site that the field comes from.
+    """
+
+    file: str
     field: str
     old: str | None
     new: str | None
 
 
-def compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Change, ...]:
-    """The fields that differ between two plans in JSON form, by name."""
+def compare(old: Mapping[str, Any], new: Mapping[str, Any], label: Label) -> tuple[Change, ...]:
+    """The fields that differ between two plans of a label in JSON form, by name."""
     before, after = dict(_flat("", old)), dict(_flat("", new))
     return tuple(
-        Change(field, before.get(field), after.get(field))
+        Change(_origin(field, new, label), field, before.get(field), after.get(field))
         for field in sorted(before.keys() | after.keys())
         if before.get(field) != after.get(field)
     )
+
+
+def _origin(field: str, plan: Mapping[str, Any], label: Label) -> str:
+    top, _, rest = field.partition(".")
+    if top == "templates":
+        return rest
+    if field == "overlay.digest" and plan["overlay"] is not None:
+        return str(plan["overlay"]["folder"])
+    top = top.partition("[")[0]
+    form = _ORIGINS.get(top, "stacks/{stack}.yaml")
+    return form.format(stack=label.stack, release=label.release, system=label.system)
 
 
 def _flat(field: str, value: Any) -> Iterator[tuple[str, str]]:

@@ -58,19 +58,28 @@ class StoreFacts:
 def state_of(
     label: Label, plan_hash: str, facts: StoreFacts, *, locked: bool, retired: bool
 ) -> State:
-    """The furthest stage that the current plan of a label has reached."""
+    """How far a label is: for one that users have, whether it still is what its files say.
+
+    Args:
+        locked: whether there is a lock that fits the plan.
+    """
     released = facts.released_plan(label)
     if retired:
         return "retired"
     if released is not None:
         return "released" if released == plan_hash else "stale"
-    reached: tuple[tuple[State, bool], ...] = (
+    return reached(plan_hash, facts, locked=locked)
+
+
+def reached(plan_hash: str, facts: StoreFacts, *, locked: bool) -> State:
+    """The furthest stage before its release that a plan has reached, whatever users have now."""
+    stages: tuple[tuple[State, bool], ...] = (
         ("certified", plan_hash in facts.certified),
         ("validated", plan_hash in facts.validated),
         ("built", any(built.plan_hash == plan_hash for built in facts.built)),
         ("locked", locked),
     )
-    return next((state for state, holds in reached if holds), "planned")
+    return next((state for state, holds in stages if holds), "planned")
 
 
 def read_facts(store: Path, now: datetime) -> StoreFacts:

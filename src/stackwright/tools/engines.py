@@ -24,6 +24,9 @@ from stackwright.tools.process import Runner, ToolError, find
 
 PROBE_EXIT_CODE = 42
 
+BUILD_ENGINES = ("podman", "buildah", "docker")
+"""Engines that build images, in order of preference."""
+
 CONTAINER_ENGINES = ("podman", "docker")
 """Engines that run containers for users, from a storage of their own."""
 

@@ -76,8 +76,8 @@ def make_job(
         "files": heading.files_digest,
         "seed": heading.seed,
         "arms": {
-            "candidate": _digests(candidate),
-            "baseline": _digests(baseline) if baseline else None,
+            "candidate": digests_of(candidate.artefact),
+            "baseline": digests_of(baseline.artefact) if baseline else None,
         },
         "host": dict(heading.host),
         "cases": [_case(case, arms, payload) for case in cases],
@@ -138,8 +138,9 @@ def _asked(case: ConcreteCase) -> dict[str, Any]:
     }
 
 
-def _digests(arm: Arm) -> dict[str, str]:
-    return {"plan_hash": arm.artefact.plan_hash, **asdict(arm.artefact.digests)}
+def digests_of(artefact: Artefact) -> dict[str, str]:
+    """How a job names the bytes of an arm."""
+    return {"plan_hash": artefact.plan_hash, **asdict(artefact.digests)}
 
 
 def _case(case: ConcreteCase, arms: Mapping[str, Arm], payload: Path) -> dict[str, Any]:

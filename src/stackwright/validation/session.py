@@ -33,7 +33,8 @@ from stackwright.validation.gate import judge
 from stackwright.validation.host import fingerprint
 from stackwright.validation.judgement import Judgement
 from stackwright.validation.ledger import JobError
-from stackwright.validation.prepare import Arm, Heading, make_job
+from stackwright.validation.prepare import Arm, Heading, digests_of, make_job
+from stackwright.validation.runs import ATTESTATION, JOB, JUDGEMENT, RESULTS, runs
 from stackwright.validation.suites import (
     PAYLOAD_FOLDERS,
     expand,
@@ -43,13 +44,6 @@ from stackwright.validation.suites import (
 )
 
 OnEvent = Callable[[Mapping[str, Any]], None]
-
-JOB, RESULTS, ATTESTATION, JUDGEMENT = (
-    "job.json",
-    "results.jsonl",
-    "results.dsse.json",
-    "judgement.json",
-)
 
 
 @dataclass(frozen=True)
@@ -118,6 +112,45 @@ class Session:
         draft.rename(folder)
         return folder
 
+    def unfinished(self, artefact: Artefact, suite: str) -> Path | None:
+        """The label's newest run, if it asks what a new one would and was interrupted."""
+        mine = [run for run in runs(self.store) if run.job["label"] == artefact.label]
+        if not mine or mine[-1].judgement is not None:
+            return None
+        released = baseline_of(self.store, parse(artefact.label), artefact)
+        asked = {
+            "suite": {"name": suite, "digest": suite_digest(self.site.suite_file(suite))},
+            "payload": payload_digest(self.site.root / "validation"),
+            "arms": {
+                "candidate": digests_of(artefact),
+                "baseline": digests_of(released) if released else None,
+            },
+            "host": fingerprint(),
+        }
+        return mine[-1].folder if asked.items() <= mine[-1].job.items() else None
+
+    def resume(self, folder: Path, label: Label) -> Path:
+        """The folder of an interrupted run of a label, once it is clear that it may go on.
+
+        Raises:
+            StackwrightError: it is no run, or another label's, or what it measures has changed.
+        """
+        path = folder / JOB
+        if not path.is_file():
+            raise StackwrightError(
+                f"{folder} is not the folder of a run: it has no {JOB}",
+                hint="runs are in STORE/runs; without --resume the newest that fits is continued",
+            )
+        job = path.read_bytes()
+        found = json.loads(job)["label"]
+        if found != str(label):
+            raise StackwrightError(
+                f"{folder} is a run of {found}, not of {label}",
+                hint=f"stackwright validate '{found}' --resume {folder}",
+            )
+        self._check_arms(job)
+        return folder.resolve()
+
     def run(self, folder: Path, on_event: OnEvent) -> Judgement:
         """Run a job, or what is left of it, sign its results and judge them.
 
@@ -142,9 +175,25 @@ class Session:
             jobrun.run_job(folder, sign_and_tell)
         except JobError as error:
             raise StackwrightError(error.what, hint=error.hint, code=ExitCode.INVALID) from error
+        self._check_arms(job)
         judgement = judge(*check_untouched(folder, TrustedKeys((), (key.public,))))
         write_atomic(folder / JUDGEMENT, judgement.to_json().encode())
         return judgement
+
+    def _check_arms(self, job: bytes) -> None:
+        """Check that what ran is at the end what it was at the beginning."""
+        asked = json.loads(job)["arms"]
+        candidate = self.store.read_artefact(asked["candidate"]["plan_hash"])
+        baseline = baseline_of(self.store, parse(candidate.label), candidate) if candidate else None
+        for name, artefact in (("candidate", candidate), ("baseline", baseline)):
+            if (digests_of(artefact) if artefact else None) != asked[name]:
+                raise StackwrightError(
+                    f"the {name} is not what it was when the run began",
+                    hint="measure again: stackwright validate LABEL",
+                    code=ExitCode.INVALID,
+                )
+            if artefact:
+                check_bytes(artefact, self.measure)
 
     def _copy_payload(self, to: Path) -> None:
         """The cases as they are now: editing them while a job runs changes nothing."""

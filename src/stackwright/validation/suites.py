@@ -165,6 +165,22 @@ def expand(suite: Suite, values: Mapping[str, str]) -> tuple[ConcreteCase, ...]:
     )
 
 
+def check_includes(suite: Suite, least: Suite) -> None:
+    """Refuse a suite that leaves out or alters a case of the least one of its system.
+
+    Raises:
+        StackwrightError: names every such case.
+    """
+    cases = {case.name: case for case in suite.cases}
+    lacking = [case.name for case in least.cases if cases.get(case.name) != case]
+    if lacking:
+        raise StackwrightError(
+            f"suite '{suite.name}' asks less than '{least.name}', which the system asks of every"
+            f" stack: it lacks or alters {', '.join(lacking)}",
+            hint=f"copy them from validation/suites/{least.name}.yaml, or name another suite",
+        )
+
+
 def suite_digest(path: Path) -> str:
     """Hash a suite's file."""
     return hash_file(path)

@@ -1,0 +1,113 @@
+"""Which interrupted run is continued, and which one is not."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from payload_runs import VALIDATION
+from test_prepare import CHECKED, HEADING, arm, artefact
+
+from stackwright.errors import StackwrightError
+from stackwright.inputs.labels import parse
+from stackwright.inputs.site import Site
+from stackwright.store import Store
+from stackwright.tools.process import Runner
+from stackwright.validation.host import fingerprint
+from stackwright.validation.prepare import make_job
+from stackwright.validation.runs import JUDGEMENT, runs
+from stackwright.validation.session import Session
+from stackwright.validation.suites import payload_digest, suite_digest
+
+BYTES = artefact("a")
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Session:
+    site, store = tmp_path / "site", Store(tmp_path / "store")
+    shutil.copytree(VALIDATION, site / "validation")
+    return Session(Site(site), store, Runner(store.log), lambda found: found.digests)
+
+
+def begin(session: Session, job_id: str = HEADING.job_id) -> Path:
+    """What `validate` leaves when it is interrupted at once."""
+    validation = session.site.root / "validation"
+    heading = replace(
+        HEADING,
+        job_id=job_id,
+        suite_digest=suite_digest(session.site.suite_file("smoke")),
+        payload_digest=payload_digest(validation),
+        host=fingerprint(),
+    )
+    folder = session.store.root / "runs" / job_id
+    folder.mkdir(parents=True)
+    job = make_job(heading, (CHECKED,), arm("a"), None, Path("/payload"))
+    (folder / "job.json").write_text(json.dumps(job))
+    return folder
+
+
+def edit_case(session: Session, _folder: Path) -> None:
+    (session.site.root / "validation/cases/emit.py").write_text("pass\n")
+
+
+def edit_suite(session: Session, _folder: Path) -> None:
+    with session.site.suite_file("smoke").open("a") as suite:
+        suite.write("# more\n")
+
+
+def judge(_session: Session, folder: Path) -> None:
+    (folder / JUDGEMENT).write_text("{}")
+
+
+def edit_host(_session: Session, folder: Path) -> None:
+    job = json.loads((folder / "job.json").read_bytes())
+    job["host"]["cores"] += 1
+    (folder / "job.json").write_text(json.dumps(job))
+
+
+def test_the_newest_run_is_continued(session: Session) -> None:
+    begin(session, "20261119T194000Z-1f2e3d4c")
+    newest = begin(session)
+
+    assert session.unfinished(BYTES, "smoke") == newest
+
+
+@pytest.mark.parametrize("change", [edit_case, edit_suite, judge, edit_host])
+def test_a_run_that_would_measure_something_else_is_not(
+    session: Session, change: Callable[[Session, Path], Any]
+) -> None:
+    change(session, begin(session))
+
+    assert session.unfinished(BYTES, "smoke") is None
+
+
+def test_nor_a_run_of_other_bytes_or_by_another_suite(session: Session) -> None:
+    begin(session)
+
+    assert session.unfinished(artefact("b"), "smoke") is None
+    assert session.unfinished(BYTES, "certify") is None
+
+
+def test_a_copy_under_another_name_is_no_run(session: Session) -> None:
+    folder = begin(session)
+    shutil.copytree(folder, folder.with_name("20270101T000000Z-00000000"))
+
+    assert [run.folder for run in runs(session.store)] == [folder]
+
+
+def test_only_runs_of_the_label_are_resumed(session: Session, tmp_path: Path) -> None:
+    with pytest.raises(StackwrightError, match=r"is not the folder of a run: it has no job\.json"):
+        session.resume(tmp_path, parse(BYTES.label))
+    with pytest.raises(StackwrightError, match=r"is a run of pytorch/2\.13\.0-cpu@local, not of"):
+        session.resume(begin(session), parse("pytorch/2.12.0-cpu@local"))
+
+
+def test_bytes_that_were_replaced_meanwhile_are_not_measured_on(session: Session) -> None:
+    folder = begin(session)
+    with pytest.raises(StackwrightError, match="the candidate is not what it was"):
+        session.resume(folder, parse(BYTES.label))
