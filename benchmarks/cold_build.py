@@ -20,12 +20,12 @@ from pathlib import Path
 from statistics import median
 
 import measure
-from stackwright.locking.lockinputs import locked
 from stackwright.building.providers.scripts import run_script
 from stackwright.building.providers.steps import Recipe
 from stackwright.building.recipe import IMAGE_PREFIX, render
 from stackwright.inputs.labels import parse
 from stackwright.inputs.site import Site
+from stackwright.locking.lockinputs import locked
 from stackwright.plans.plan import resolve
 from stackwright.tools.process import Runner
 

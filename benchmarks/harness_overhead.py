@@ -29,9 +29,9 @@ from typing import Any
 
 import jobrun_beside_reframe
 import measure
-from stackwright.locking.lockinputs import locked
 from stackwright.inputs.labels import parse
 from stackwright.inputs.site import Site
+from stackwright.locking.lockinputs import locked
 from stackwright.store import Store
 from stackwright.validation import jobrun
 from stackwright.validation.runs import JOB, RESULTS

@@ -17,11 +17,11 @@ from pathlib import Path
 from statistics import median
 
 import measure
-from stackwright.locking.lockinputs import locked
 from stackwright.building.providers.steps import step_keys
 from stackwright.building.recipe import render, write_recipe
 from stackwright.inputs.labels import parse
 from stackwright.inputs.site import Site
+from stackwright.locking.lockinputs import locked
 from stackwright.plans.plan import resolve
 from stackwright.store import Store
 from stackwright.tools.engines import choose, environment

@@ -89,7 +89,7 @@ def _build_image(layout: Path, text: str) -> tuple[str, str]:
         (blobs / hash_bytes(data)[7:]).write_bytes(data)
         return {"digest": hash_bytes(data), "size": len(data)}
 
-    config = blob(b"{}")
+    config = blob(canonical_json({"made_of": text}))
     layer = blob(text.encode())
     manifest = blob(canonical_json({"config": config, "layers": [layer]}))
     (layout / "index.json").write_bytes(canonical_json({"manifests": [manifest]}))

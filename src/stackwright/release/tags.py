@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from stackwright.errors import StackwrightError
+from stackwright.release.generations import read_history
 from stackwright.release.rule import released_artefact
 from stackwright.release.state import Generation
 from stackwright.store import Store
@@ -25,7 +26,7 @@ class Tags:
         names: the tag of each ``stack/version-variant``.
         env: what the engine needs in its environment on this host.
         engine: the engine's name.
-        warning: why there are none; empty when all is well.
+        warning: why there are none, or which another store had; empty when all is well.
     """
 
     names: Mapping[str, str]
@@ -39,20 +40,35 @@ def tag_images(
 ) -> Tags:
     """Tag every released image as ``localhost/<stack>:<version-variant>``.
 
-    A failure is a warning: the release stands without the engine's tags.
+    A failure is a warning: the release stands without the engine's tags. An engine has one storage
+    for all stores of an account, so the last release has the tag, with a warning.
 
     Args:
         runtimes: the system's, in order of preference; the first engine that works is used.
     """
     names = [name for name in runtimes if name in engines.CONTAINER_ENGINES]
-    tags = {}
+    tags, strangers = {}, []
     try:
         engine = engines.choose(names, store, runner)
+        ours = _images(store)
         for module in sorted(generation.pointers):
             image = released_artefact(store, generation, module).image
             tags[module] = f"localhost/{module.replace('/', ':')}"
+            before = engines.tagged(engine, tags[module], runner)
+            if before is not None and before not in ours:
+                strangers.append(f"{tags[module]} was {before[:19]}")
             engines.load(engine, store.path(image.oci), image.config, runner)
             engines.tag(engine, image.config, tags[module], runner)
     except StackwrightError as error:
         return Tags({}, {}, "", f"the engine's tags were not moved: {error.what.splitlines()[0]}")
-    return Tags(tags, engine.env, engine.name, "")
+    warning = f"tags taken over from what another store released: {', '.join(strangers)}"
+    return Tags(tags, engine.env, engine.name, warning if strangers else "")
+
+
+def _images(store: Store) -> set[str]:
+    """The image IDs that this store ever released."""
+    return {
+        released_artefact(store, generation, module).image.config
+        for generation in read_history(store)
+        for module in generation.pointers
+    }

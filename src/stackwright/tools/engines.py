@@ -250,3 +250,13 @@ def load(engine: BuildEngine, layout: Path, config: str, runner: Runner) -> None
 def tag(engine: BuildEngine, config: str, name: str, runner: Runner) -> None:
     """Point a name of the engine's storage at an image that is there, by its ID."""
     runner.run([engine.name, "tag", config.removeprefix("sha256:"), name], env=environment(engine))
+
+
+def tagged(engine: BuildEngine, name: str, runner: Runner) -> str | None:
+    """The ID, ``sha256:<hex>``, of the image that a name points to; None if there is none."""
+    argv = [engine.name, "image", "inspect", "--format", "{{.Id}}", name]
+    try:
+        found = runner.run(argv, env=environment(engine)).strip()
+    except ToolError:
+        return None
+    return f"sha256:{found.removeprefix('sha256:')}"
