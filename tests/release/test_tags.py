@@ -17,6 +17,11 @@ from stackwright.tools.process import Runner
 
 
 @pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store")
+
+
+@pytest.fixture
 def tags(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """An engine's storage: the image ID behind each tag."""
     known: dict[str, str] = {}
