@@ -10,13 +10,9 @@ import math
 import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from datetime import date
-from difflib import get_close_matches
-from typing import Annotated
 
-from pydantic import JsonValue, StringConstraints
+from pydantic import JsonValue
 
-from stackwright.errors import ManyErrors, StackwrightError
 from stackwright.validation.judgement import (
     CaseJudgement,
     CheckJudgement,
@@ -25,11 +21,11 @@ from stackwright.validation.judgement import (
     worst,
 )
 from stackwright.validation.performance import judge_metrics, unjudged
-from stackwright.validation.records import Arm, Case, Check, Info, Job, Run, Series, Value
+from stackwright.validation.records import Arm, Case, Check, Info, Job, Run, Series
 from stackwright.validation.results import load_job, load_results, sha256
 from stackwright.validation.soundness import Finding, findings
 
-__all__ = ["Judgement", "Waiver", "apply_waivers", "candidate_first", "judge"]
+__all__ = ["Judgement", "candidate_first", "judge"]
 
 
 def judge(job: bytes, results: bytes) -> Judgement:
@@ -157,45 +153,3 @@ def _info(run: Run) -> dict[str, JsonValue]:
     """Facts by name; where ranks differ, the lowest rank speaks."""
     lines = (line for rank in reversed(run.ranks) for line in rank)
     return {line.name: line.value for line in lines if isinstance(line, Info)}
-
-
-class Waiver(Value):
-    """A decision of people to release although a case has not passed; good through `expires`."""
-
-    case: str
-    reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
-    expires: date
-
-
-def apply_waivers(judgement: Judgement, waivers: Sequence[Waiver], today: date) -> Judgement:
-    """The judgement with waived cases marked; expired waivers count for nothing.
-
-    A waiver covers a measured shortcoming: FAIL, INCONCLUSIVE or UNAVAILABLE. It never covers HUNG
-    or INVALID, as nobody can accept the outcome of a run that gave none.
-
-    Raises:
-        ManyErrors: a waiver names a case that the job does not have.
-    """
-    known = [case.id for case in judgement.cases]
-    if unknown := [waiver.case for waiver in waivers if waiver.case not in known]:
-        raise ManyErrors([_unknown(name, known) for name in unknown])
-    live = {waiver.case: waiver for waiver in waivers if waiver.expires >= today}
-    cases = tuple(_waive(case, live.get(case.id)) for case in judgement.cases)
-    verdict = "INVALID" if judgement.reasons else worst(case.verdict for case in cases)
-    return judgement.model_copy(update={"cases": cases, "verdict": verdict})
-
-
-def _waive(case: CaseJudgement, waiver: Waiver | None) -> CaseJudgement:
-    if waiver is None or case.verdict not in ("FAIL", "INCONCLUSIVE", "UNAVAILABLE"):
-        return case
-    note = f"{case.verdict} waived through {waiver.expires}: {waiver.reason}"
-    return case.model_copy(update={"verdict": "WAIVED", "reasons": (note, *case.reasons)})
-
-
-def _unknown(name: str, known: Sequence[str]) -> StackwrightError:
-    near = get_close_matches(name, known, n=1)
-    guess = f" (did you mean {near[0]!r}?)" if near else ""
-    return StackwrightError(
-        f"waiver for unknown case {name!r}{guess}",
-        hint=f"name one of the suite's cases: {', '.join(known)}",
-    )

@@ -17,6 +17,9 @@ from stackwright.validation.judgement import (
 from stackwright.validation.records import Case, Metric, MetricSpec, Probe, Run
 from stackwright.validation.soundness import Finding, reading
 
+IMPOSSIBLE = 1.5
+"""A median fraction of the roofline that no stack reaches (docs/statistics.md, The ceiling)."""
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -115,20 +118,20 @@ def _judge_metric(m: Measured, decisions: dict[str, rule.Decision]) -> MetricJud
     if decision := decisions.get("relative"):
         question = m.questions["relative"]
         relative = RelativeAnswer(
-            **_answer(question, decision).model_dump(),
+            **_answer("relative", question, decision).model_dump(),
             autocorrelation=rule.lag1([math.log(x) for x in question.samples]),
         )
     if decision := decisions.get("absolute"):
-        absolute = _answer(m.questions["absolute"], decision)
+        absolute = _answer("absolute", m.questions["absolute"], decision)
     return MetricJudgement(
         name=m.spec.name,
         unit=m.spec.unit,
         direction=m.spec.direction,
-        verdict=worst(_verdict(d) for d in decisions.values()),
+        verdict=worst(_verdict(kind, d) for kind, d in decisions.items()),
         reasons=tuple(
             _reason(kind, m.questions[kind], decision)
             for kind, decision in decisions.items()
-            if decision.verdict != "PASS"
+            if _verdict(kind, decision) != "PASS"
         ),
         values={"candidate": m.candidate, "baseline": m.baseline},
         relative=relative,
@@ -136,9 +139,9 @@ def _judge_metric(m: Measured, decisions: dict[str, rule.Decision]) -> MetricJud
     )
 
 
-def _answer(question: rule.Question, decision: rule.Decision) -> Answer:
+def _answer(kind: str, question: rule.Question, decision: rule.Decision) -> Answer:
     return Answer(
-        verdict=_verdict(decision),
+        verdict=_verdict(kind, decision),
         n=decision.n,
         median=decision.median,
         lower=decision.lower,
@@ -148,7 +151,9 @@ def _answer(question: rule.Question, decision: rule.Decision) -> Answer:
     )
 
 
-def _verdict(decision: rule.Decision) -> Verdict:
+def _verdict(kind: str, decision: rule.Decision) -> Verdict:
+    if kind == "absolute" and decision.lower > IMPOSSIBLE:
+        return "INVALID"
     if decision.verdict == "CONTINUE":
         raise AssertionError("a case is judged only when each question is decided")
     return decision.verdict
@@ -157,6 +162,8 @@ def _verdict(decision: rule.Decision) -> Verdict:
 def _reason(kind: str, question: rule.Question, decision: rule.Decision) -> str:
     of = {"relative": "of the released stack's", "absolute": "of the roofline"}[kind]
     found = f"{decision.median:.3g} {of} [{decision.lower:.3g}, {decision.upper:.3g}]"
+    if _verdict(kind, decision) == "INVALID":
+        return f"{found}: faster than the hardware; the timing or the probe is wrong"
     if decision.verdict == "FAIL":
         return f"{found}: below {question.bound:.3g}"
     return f"{found}: {decision.n} pairs cannot tell it from {question.bound:.3g}"
