@@ -11,7 +11,14 @@ from certificate_samples import BUILDER, RELEASE
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from stackwright.certify.keys import TrustedKeys, create_pair, load_private, load_public
+from stackwright.certify.keys import (
+    PrivateKey,
+    TrustedKeys,
+    create_pair,
+    load_private,
+    load_public,
+    trusted_keys,
+)
 from stackwright.errors import StackwrightError
 
 
@@ -98,6 +105,56 @@ def test_a_replaced_key_stays_trusted_while_its_public_half_is_kept(tmp_path: Pa
     trusted = TrustedKeys.load(tmp_path)
     assert {key.id for key in trusted.release} == {old.id, new.id}
     assert {key.id for key in trusted.builder} == {builder.id}
+
+
+def public_half(site: Path, pair: PrivateKey, name: str) -> None:
+    site.mkdir(exist_ok=True)
+    (site / f"{name}.pub").write_bytes(pair.public.pem)
+
+
+def test_keys_that_the_site_pins_replace_those_of_the_store(tmp_path: Path) -> None:
+    site, store = tmp_path / "site", tmp_path / "store"
+    create_pair(store, "release")
+    builder = create_pair(store, "builder").public
+    public_half(site, RELEASE, "release-2026")
+    trusted = trusted_keys(site, store)
+    assert [key.id for key in trusted.release] == [RELEASE.public.id]
+    assert [key.id for key in trusted.builder] == [builder.id]
+    public_half(site, BUILDER, "builder")
+    assert [key.id for key in trusted_keys(site, store).builder] == [BUILDER.public.id]
+
+
+def test_without_keys_in_the_site_those_of_the_store_count(tmp_path: Path) -> None:
+    release = create_pair(tmp_path / "store", "release").public
+    builder = create_pair(tmp_path / "store", "builder").public
+    trusted = trusted_keys(tmp_path / "site", tmp_path / "store")
+    assert [key.id for key in trusted.release] == [release.id]
+    assert [key.id for key in trusted.builder] == [builder.id]
+
+
+def test_a_damaged_key_in_the_site_does_not_bring_back_those_of_the_store(tmp_path: Path) -> None:
+    create_pair(tmp_path / "store", "release")
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "release.pub").write_bytes(b"")
+    with pytest.raises(StackwrightError, match="not a public key"):
+        trusted_keys(tmp_path / "site", tmp_path / "store")
+
+
+def test_a_builders_key_in_the_store_cannot_be_the_sites_release_key(tmp_path: Path) -> None:
+    public_half(tmp_path / "site", create_pair(tmp_path / "store", "builder"), "release")
+    with pytest.raises(StackwrightError, match="both a builder's and a release key"):
+        trusted_keys(tmp_path / "site", tmp_path / "store")
+
+
+@pytest.mark.parametrize("name", ["release", "builder"])
+def test_a_private_key_in_the_site_is_refused(tmp_path: Path, name: str) -> None:
+    site, store = tmp_path / "site", tmp_path / "store"
+    create_pair(site, name)
+    with pytest.raises(StackwrightError, match="a private key lies in the site") as caught:
+        trusted_keys(site, store)
+    assert caught.value.hint == (
+        f"keep only its public half there: mv -n {site}/{name}.key {store}/"
+    )
 
 
 def test_a_private_key_does_not_show_in_a_log(tmp_path: Path) -> None:

@@ -93,6 +93,29 @@ class TrustedKeys:
         return cls(_load_all(folder, RELEASE), _load_all(folder, BUILDER))
 
 
+def trusted_keys(site_keys: Path, store_keys: Path) -> TrustedKeys:
+    """The keys that a site pins, else those that lie in the store, each kind by itself.
+
+    Whoever writes the store can put a key there; the site's files are reviewed. So once the site
+    has a ``release*.pub``, the store's count no more; ``builder*.pub`` likewise. Either folder may
+    be missing.
+
+    Raises:
+        StackwrightError: a private key lies in the site, a file is no public key, or one key plays
+            both parts.
+    """
+    if private := sorted(site_keys.glob("*.key")):
+        raise StackwrightError(
+            "a private key lies in the site",
+            where=Location(private[0]),
+            hint=f"keep only its public half there: mv -n {private[0]} {store_keys}/",
+        )
+    return TrustedKeys(
+        release=_load_all(site_keys, RELEASE) or _load_all(store_keys, RELEASE),
+        builder=_load_all(site_keys, BUILDER) or _load_all(store_keys, BUILDER),
+    )
+
+
 def create_pair(folder: Path, name: str) -> PrivateKey:
     """Make ``<name>.key`` (0600) and ``<name>.pub`` in ``folder``.
 
