@@ -112,7 +112,7 @@ def judge(job_bytes: bytes, results_bytes: bytes) -> dict[str, Any]:
         "kind": "BASELINE",
         "reasons": [],
         "cases": [
-            {"id": case, "verdict": verdict, "reasons": [], "seconds": 0.1}
+            {"id": case, "verdict": verdict, "reasons": [], "seconds": 0.1, "checks": []}
             for case, verdict in verdicts.items()
         ],
     }

@@ -110,6 +110,33 @@ def test_a_certificate_that_says_more_than_its_evidence(run: Path, change: dict[
     assert refusal(run, edited(change)) == f"{run}: the certificate says other than its evidence"
 
 
+def test_a_waiver_over_a_failed_check_in_a_signed_certificate(run: Path) -> None:
+    judged = json.loads(judgement(artefact(), SLOW))
+    judged["cases"][1]["checks"] = [{"name": "sums_exact", "ok": False}]
+    (run / "results.jsonl").write_bytes(results(SLOW))
+    (run / "judgement.json").write_bytes(canonical_json(judged))
+    (run / "results.dsse.json").write_bytes(attest_results(job(artefact()), results(SLOW), BUILDER))
+    files = {
+        name: hash_bytes((run / file).read_bytes())
+        for name, file in (
+            ("job", "job.json"),
+            ("results", "results.jsonl"),
+            ("judgement", "judgement.json"),
+        )
+    }
+    envelope = edited(
+        {
+            "verdict": "WAIVED",
+            "cases": {CASES[0]: "PASS", CASES[1]: "WAIVED"},
+            "waivers": [{"case": CASES[1], "reason": "known", "expires": "2026-12-01"}],
+            "evidence": files,
+        }
+    )
+    evidence = Evidence(run, lambda _job, _results: judged)
+    with pytest.raises(StackwrightError, match="failed its check 'sums_exact'"):
+        verify_certificate(envelope, TRUSTED, expected(), now=NOW, evidence=evidence)
+
+
 def test_a_failure_in_the_evidence_that_the_certificate_hides(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", artefact(), SLOW)
     digests = {

@@ -119,11 +119,37 @@ def test_a_waiver_names_one_case_in_full(name: str) -> None:
         make(judgement(artefact(), SLOW), waiver)
 
 
-def test_a_case_that_claims_to_be_waived_needs_a_waiver() -> None:
+def test_a_judgement_waives_nothing_itself() -> None:
     judged = judgement(artefact(), {CASES[0]: "PASS", CASES[1]: "WAIVED"}, verdict="WAIVED")
-    with pytest.raises(StackwrightError, match="no waiver names it"):
-        make(judged)
-    assert make(judged, WAIVER).predicate.verdict == "WAIVED"
+    with pytest.raises(StackwrightError, match="did not pass: WAIVED"):
+        make(judged, WAIVER)
+
+
+def test_a_waiver_never_covers_a_failed_check() -> None:
+    judged = json.loads(judgement(artefact(), SLOW))
+    checks = [{"name": "sums_exact", "ok": True}, {"name": "mean_gradient", "ok": False}]
+    judged["cases"][1]["checks"] = checks
+    with pytest.raises(
+        StackwrightError,
+        match=f"'{CASES[1]}' failed its check 'mean_gradient': .* never being wrong",
+    ):
+        make(canonical_json(judged), WAIVER)
+
+
+def test_a_waiver_ends_within_ninety_days_of_the_issue() -> None:
+    latest = WAIVER.model_copy(update={"expires": "2027-02-18"})
+    assert make(judgement(artefact(), SLOW), latest).predicate.verdict == "WAIVED"
+    later = WAIVER.model_copy(update={"expires": "2027-02-19"})
+    with pytest.raises(StackwrightError, match="ends on 2027-02-19, more than 90 days") as caught:
+        make(judgement(artefact(), SLOW), WAIVER, later)
+    assert caught.value.hint == "let it end by 2027-02-18, then: stackwright certify LABEL"
+
+
+def test_a_suite_that_is_waived_as_a_whole_makes_no_statement() -> None:
+    waivers = [WAIVER.model_copy(update={"case": case}) for case in CASES]
+    judged = judgement(artefact(), dict.fromkeys(CASES, "INCONCLUSIVE"))
+    with pytest.raises(StackwrightError, match="every case is waived, so nothing was shown"):
+        make(judged, *waivers)
 
 
 @pytest.mark.parametrize("verdict", ["FAIL", "INCONCLUSIVE", "WAIVED", "GREEN", ""])
@@ -145,7 +171,7 @@ def test_no_cases_make_no_statement() -> None:
 
 
 def test_a_repeated_case_makes_no_statement() -> None:
-    case = {"id": CASES[0], "verdict": "PASS"}
+    case = {"id": CASES[0], "verdict": "PASS", "checks": []}
     with pytest.raises(StackwrightError, match=f"{CASES[0]}' occurs twice"):
         make(judgement(artefact(), cases=[case, case]))
 
@@ -212,7 +238,7 @@ def test_subjects_are_the_three_parts_of_the_label() -> None:
 
 
 def test_earlier_attempts_are_in_the_certificate() -> None:
-    tried = {"20261120T190000Z-0a1b2c3d": "FAIL"}
+    tried = {"20261120T190000Z-0a1b2c3d": "FAIL", "20261120T191500Z-1b2c3d4e": "UNFINISHED"}
     facts = PlanFacts(FACTS.lock, FACTS.system_fingerprint, FACTS.payload, tried)
     made = make_statement(
         artefact(), judgement(artefact()), (), facts, issued=ISSUED, expires=EXPIRES

@@ -221,6 +221,22 @@ def test_an_expired_waiver() -> None:
         verify_certificate(envelope, TRUSTED, expected(), now=NOW + timedelta(days=1))
 
 
+def test_a_waiver_that_ends_too_long_after_the_issue() -> None:
+    waiver = {"case": CASES[1], "reason": "known", "expires": "2027-02-19"}
+    error = refusal(edited({"cases": WAIVED, "waivers": [waiver]}))
+    assert error.what == (
+        f"the waiver for {CASES[1]!r} ends on 2027-02-19, "
+        "more than 90 days after the certificate's issue"
+    )
+    verify(edited({"cases": WAIVED, "waivers": [{**waiver, "expires": "2027-02-18"}]}))
+
+
+def test_a_certificate_in_which_all_is_waived() -> None:
+    waivers = [{"case": case, "reason": "known", "expires": "2026-12-01"} for case in CASES]
+    error = refusal(edited({"cases": dict.fromkeys(CASES, "WAIVED"), "waivers": waivers}))
+    assert error.what == "every case is waived, so nothing was shown"
+
+
 def test_verifying_without_any_trusted_key_accepts_nothing() -> None:
     with pytest.raises(StackwrightError, match="unknown key"):
         verify_certificate(certificate(), TrustedKeys(release=()), expected(), now=NOW)

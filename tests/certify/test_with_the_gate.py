@@ -10,7 +10,16 @@ from typing import Any
 
 import pytest
 from certificate_samples import BUILDER, EXPIRES, ISSUED, NOW, RELEASE, TRUSTED, digest
-from gate_evidence import PERFORMANCE, Record, a_job, chain, encode, sound_runs, timed_runs
+from gate_evidence import (
+    CORRECTNESS,
+    PERFORMANCE,
+    Record,
+    a_job,
+    chain,
+    encode,
+    sound_runs,
+    timed_runs,
+)
 
 from stackwright.canonical import hash_value
 from stackwright.certify import dsse
@@ -100,6 +109,17 @@ def test_a_slowdown_is_certified_by_a_waiver_and_says_so(tmp_path: Path) -> None
     run = validate(tmp_path / "run", slow_runs())
     predicate = verify(run, certify(run, WAIVER)).statement.predicate
     assert (predicate.verdict, predicate.cases[PERFORMANCE]) == ("WAIVED", "WAIVED")
+
+
+def test_a_wrong_result_is_not_certified_even_with_a_waiver(tmp_path: Path) -> None:
+    runs = sound_runs(JOB)
+    runs[0]["ranks"][1].insert(
+        1, {"t": "check", "name": "mean_gradient", "ok": False, "detail": ""}
+    )
+    run = validate(tmp_path / "run", runs)
+    waiver = WAIVER.model_copy(update={"case": CORRECTNESS})
+    with pytest.raises(StackwrightError, match="failed its check 'mean_gradient'"):
+        certify(run, waiver)
 
 
 def test_a_case_that_never_ran_is_not_certified_even_with_a_waiver(tmp_path: Path) -> None:

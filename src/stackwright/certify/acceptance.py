@@ -1,10 +1,13 @@
-"""Which verdicts let a release through: PASS, and what an unexpired waiver names."""
+"""Which verdicts let a release through: PASS, and what an unexpired waiver names.
+
+A waiver excuses being slow, undecided or unavailable, never being wrong.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date
+from datetime import date, timedelta
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -15,6 +18,10 @@ from stackwright.errors import ExitCode, StackwrightError
 
 # A measurement that cannot be trusted, or never ended, proves nothing that one could waive.
 UNWAIVABLE = frozenset({"INVALID", "HUNG"})
+WAIVABLE = frozenset({"FAIL", "INCONCLUSIVE", "UNAVAILABLE"})
+
+MAX_WAIVER_DAYS = 90
+"""How many days after the certificate's issue a waiver in it may end."""
 
 _CASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 
@@ -65,9 +72,15 @@ class _Suite(_Part):
     digest: Digest
 
 
+class _Check(_Part):
+    name: str
+    ok: bool
+
+
 class _Case(_Part):
     id: str
     verdict: str
+    checks: tuple[_Check, ...]
 
 
 class Judged(_Part):
@@ -107,9 +120,13 @@ class Judged(_Part):
 def accepted_cases(judged: Judged, waivers: Sequence[Waiver], day: date) -> dict[str, str]:
     """Return PASS or WAIVED for every case of the judgement.
 
+    Args:
+        day: the day on which the certificate is issued.
+
     Raises:
         StackwrightError: if there is no case, one has another verdict and no waiver that counts on
-            ``day``, a waiver names no case, or the suite failed for a reason of its own.
+            ``day``, a check failed, no case passed, a waiver names no case or ends too late, or the
+            suite failed for a reason of its own.
     """
     ids = [case.id for case in judged.cases]
     _check_listed(ids)
@@ -123,22 +140,29 @@ def accepted_cases(judged: Judged, waivers: Sequence[Waiver], day: date) -> dict
         raise _refused(f"the verdict is {judged.verdict}, which nothing can waive", hint=_RERUN)
     accepted = {case.id: _accept(case, waivers, day) for case in judged.cases}
     failed = {case.verdict for case in judged.cases} - {"PASS"}
-    if judged.verdict not in (failed | {"WAIVED"} if failed else {"PASS"}):
+    if judged.verdict not in (failed or {"PASS"}):
         raise _refused(
             f"the verdict is {judged.verdict}, and no case accounts for it",
             hint="see the judgement's reasons: stackwright report LABEL",
         )
+    _check_something_passed(accepted)
     return accepted
 
 
 def check_cases(
-    cases: Mapping[str, str], waivers: Sequence[Waiver], required: Iterable[str], day: date
+    cases: Mapping[str, str],
+    waivers: Sequence[Waiver],
+    required: Iterable[str],
+    *,
+    issued: date,
+    day: date,
 ) -> None:
     """Check a certificate's own account of its cases.
 
     Raises:
         StackwrightError: no case at all, a wildcard, a required case that is absent, a case that
-            neither passed nor has a waiver that counts on ``day``.
+            neither passed nor has a waiver that counts on ``day``, a waiver that ends too long
+            after the day of issue, no case that passed.
     """
     _check_listed(list(cases))
     for waiver in waivers:
@@ -151,9 +175,10 @@ def check_cases(
             raise _refused(f"the required case {case!r} is absent from the certificate", _RERUN)
     for case, verdict in cases.items():
         if verdict == "WAIVED":
-            _check_waived(case, waivers, day)
+            _check_waived(case, waivers, issued=issued, day=day)
         elif verdict != "PASS":
             raise _refused(f"the case {case!r} did not pass: {verdict}", hint=_RERUN)
+    _check_something_passed(cases)
 
 
 _RERUN = "mend it, then: stackwright validate LABEL && stackwright certify LABEL"
@@ -162,20 +187,38 @@ _RERUN = "mend it, then: stackwright validate LABEL && stackwright certify LABEL
 def _accept(case: _Case, waivers: Sequence[Waiver], day: date) -> str:
     if case.verdict == "PASS":
         return "PASS"
-    named = [waiver for waiver in waivers if waiver.case == case.id]
-    if case.verdict in UNWAIVABLE or (not named and case.verdict != "WAIVED"):
+    named = any(waiver.case == case.id for waiver in waivers)
+    if not named or case.verdict not in WAIVABLE:
         raise _refused(f"the case {case.id!r} did not pass: {case.verdict}", hint=_RERUN)
-    _check_waived(case.id, waivers, day)
+    for check in case.checks:
+        if not check.ok:
+            raise _refused(
+                f"the case {case.id!r} failed its check {check.name!r}: "
+                "a waiver excuses being slow, never being wrong",
+                hint=_RERUN,
+            )
+    _check_waived(case.id, waivers, issued=day, day=day)
     return "WAIVED"
 
 
-def _check_waived(case: str, waivers: Sequence[Waiver], day: date) -> None:
-    named = [waiver for waiver in waivers if waiver.case == case]
-    if not named:
+def _check_waived(case: str, waivers: Sequence[Waiver], *, issued: date, day: date) -> None:
+    ends = [date.fromisoformat(waiver.expires) for waiver in waivers if waiver.case == case]
+    if not ends:
         raise _refused(f"the case {case!r} is waived, but no waiver names it", hint=_RERUN)
-    if not any(waiver.covers(day) for waiver in named):
-        last = max(waiver.expires for waiver in named)
+    last, latest = max(ends), issued + timedelta(days=MAX_WAIVER_DAYS)
+    if last > latest:
+        raise _refused(
+            f"the waiver for {case!r} ends on {last}, "
+            f"more than {MAX_WAIVER_DAYS} days after the certificate's issue",
+            hint=f"let it end by {latest}, then: stackwright certify LABEL",
+        )
+    if last < day:
         raise _refused(f"the waiver for {case!r} expired on {last}", hint=_RERUN)
+
+
+def _check_something_passed(cases: Mapping[str, str]) -> None:
+    if "PASS" not in cases.values():
+        raise _refused("every case is waived, so nothing was shown", hint=_RERUN)
 
 
 def _check_listed(ids: list[str]) -> None:

@@ -126,7 +126,13 @@ def verify_certificate(
     check_subject(certificate, expected)
     check_dates(certificate, now)
     predicate = certificate.statement.predicate
-    check_cases(predicate.cases, predicate.waivers, expected.required_cases, now.date())
+    check_cases(
+        predicate.cases,
+        predicate.waivers,
+        expected.required_cases,
+        issued=moment(predicate.issued).date(),
+        day=now.date(),
+    )
     if evidence is not None:
         check_evidence(certificate.statement, evidence, keys)
     return certificate

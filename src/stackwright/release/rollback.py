@@ -98,8 +98,8 @@ def _check_restorable(
         ),
     )
     # Waivers have to have counted when the release was made, not tonight.
-    issued = moment(predicate.issued)
-    check_cases(predicate.cases, predicate.waivers, predicate.cases, issued.date())
+    issued = moment(predicate.issued).date()
+    check_cases(predicate.cases, predicate.waivers, predicate.cases, issued=issued, day=issued)
     check_bytes(artefact, measure)
     return _warnings(module, certificate, now)
 
