@@ -122,6 +122,32 @@ def test_a_release_beside_the_default(store: Store) -> None:
     assert store.path("live/modules/pytorch/2.13.0-cpu.lua").is_file()
 
 
+CUDA = "pytorch/2.13.0-cuda@local"
+
+
+def test_a_new_variant_leaves_the_default_alone_and_says_so(store: Store) -> None:
+    do_release(store, build(store, OLD))
+    outcome = do_release(store, build(store, CUDA))
+    assert default_of(store) == "2.12.0-cpu"
+    assert outcome.warnings == (
+        "the default stays 2.12.0-cpu: 2.13.0-cuda was compared with nothing; "
+        f"make it the default with: stackwright release '{CUDA}' --default",
+    )
+    assert store.path("live/modules/pytorch/2.13.0-cuda.lua").is_file()
+
+
+def test_a_new_variant_becomes_the_default_by_explicit_wish(store: Store) -> None:
+    do_release(store, build(store, OLD))
+    outcome = do_release(store, build(store, CUDA), make_default=True)
+    assert (default_of(store), outcome.warnings) == ("2.13.0-cuda", ())
+
+
+def test_a_new_version_that_was_compared_with_the_default_takes_its_place(store: Store) -> None:
+    do_release(store, build(store, OLD))
+    outcome = do_release(store, build(store, NEW))
+    assert (default_of(store), outcome.warnings) == ("2.13.0-cpu", ())
+
+
 def test_releasing_the_same_again_moves_nothing(store: Store) -> None:
     built, envelope = build(store, NEW), None
     envelope = certificate(built)

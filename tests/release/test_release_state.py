@@ -30,11 +30,17 @@ def pointer(text: str) -> Pointer:
 
 
 def release(
-    history: HISTORY, module: str, text: str = "", *, make_default: bool = True, kernel: str = ""
+    history: HISTORY,
+    module: str,
+    text: str = "",
+    *,
+    make_default: bool | None = True,
+    compared: str | None = None,
+    kernel: str = "",
 ) -> HISTORY:
     label = labels.parse(f"{module}@local")
     current = history[-1] if history else None
-    default = default_after(current, label, make_default=make_default)
+    default = default_after(current, label, compared, make_default=make_default)
     files = {
         f"modules/{module}.lua": digest(module + text),
         f"modules/{label.stack}/.modulerc.lua": digest(default),
@@ -96,6 +102,33 @@ def test_a_release_can_leave_the_default_alone() -> None:
 def test_the_first_version_is_the_default_in_any_case() -> None:
     (first,) = release((), "pytorch/2.12.0-cpu", make_default=False)
     assert first.defaults == {"pytorch": "2.12.0-cpu"}
+
+
+def test_what_was_compared_with_nothing_does_not_become_the_default_by_itself() -> None:
+    history = release((), "pytorch/2.12.0-cpu", make_default=None)
+    history = release(history, "pytorch/2.13.0-cuda", make_default=None)
+    assert history[-1].defaults == {"pytorch": "2.12.0-cpu"}
+
+
+def test_what_was_compared_with_the_default_takes_its_place() -> None:
+    history = release((), "pytorch/2.12.0-cpu", make_default=None)
+    image = history[-1].pointers["pytorch/2.12.0-cpu"].image
+    history = release(history, "pytorch/2.13.0-cpu", make_default=None, compared=image)
+    assert history[-1].defaults == {"pytorch": "2.13.0-cpu"}
+
+
+def test_what_was_compared_with_itself_does_not_take_the_defaults_place() -> None:
+    history = release((), "pytorch/2.12.0-cpu", make_default=None)
+    history = release(history, "pytorch/2.13.0-cuda", make_default=None)
+    image = history[-1].pointers["pytorch/2.13.0-cuda"].image
+    history = release(history, "pytorch/2.13.0-cuda", "again", make_default=None, compared=image)
+    assert history[-1].defaults == {"pytorch": "2.12.0-cpu"}
+
+
+def test_the_default_stays_the_default_when_it_is_released_again() -> None:
+    history = release((), "pytorch/2.12.0-cpu", make_default=None)
+    history = release(history, "pytorch/2.12.0-cpu", "again", make_default=None)
+    assert history[-1].defaults == {"pytorch": "2.12.0-cpu"}
 
 
 def test_a_release_again_replaces_the_pointer_and_the_files() -> None:

@@ -39,7 +39,11 @@ Render = Callable[[str], Mapping[str, bytes]]
 
 @dataclass(frozen=True)
 class Request:
-    """What somebody asks to release; the suite, the payload and the cases are today's."""
+    """What somebody asks to release; the suite, the payload and the cases are today's.
+
+    ``make_default``: whether it becomes the stack's default; None leaves it to the comparison that
+    the certificate makes (`default_after`).
+    """
 
     artefact: Artefact
     certificate: bytes | None
@@ -49,7 +53,7 @@ class Request:
     required_cases: frozenset[str]
     who: str
     why: str
-    make_default: bool = True
+    make_default: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -97,7 +101,8 @@ def release(
         compared = certificate.statement.predicate.baseline
         check_baseline(current, label, compared, artefact.image.digest)
         check_bytes(artefact, measure)
-        default = default_after(current, label, make_default=request.make_default)
+        default = default_after(current, label, compared, make_default=request.make_default)
+        warnings = _default_kept(label, default, compared) if request.make_default is None else ()
         files = {**render(default), _record_path(label.module): _record(artefact)}
         generation = next_release(
             current,
@@ -110,10 +115,21 @@ def release(
             why=request.why,
         )
         if current is not None and _same_view(store, current, generation):
-            return Outcome(current, changed=False)
+            return Outcome(current, changed=False, warnings=warnings)
         save_certificate(store, certificate.envelope)
         publish(store, generation, files, origins=history)
-    return Outcome(generation, changed=True)
+    return Outcome(generation, changed=True, warnings=warnings)
+
+
+def _default_kept(label: labels.Label, default: str, compared: str | None) -> tuple[str, ...]:
+    """Say why a release has not become the default, unless it has."""
+    if default == label.release:
+        return ()
+    what = "another release" if compared else "nothing"
+    return (
+        f"the default stays {default}: {label.release} was compared with {what}; "
+        f"make it the default with: stackwright release '{label}' --default",
+    )
 
 
 def released_artefact(store: Store, generation: Generation, module: str) -> Artefact:

@@ -137,10 +137,26 @@ def check_baseline(
     )
 
 
-def default_after(current: Generation | None, label: labels.Label, *, make_default: bool) -> str:
-    """Return the stack's default once ``label`` is released; the first one always is it."""
+def default_after(
+    current: Generation | None,
+    label: labels.Label,
+    certified: str | None,
+    *,
+    make_default: bool | None,
+) -> str:
+    """Return the stack's default once ``label`` is released; the first one always is it.
+
+    Args:
+        certified: the image that the certificate compares with, if it compares at all.
+        make_default: what was asked for; None leaves it to the comparison: only what was measured
+            against the default takes its place.
+    """
     kept = current.defaults.get(label.stack) if current else None
-    return label.release if make_default or kept is None else kept
+    if current is None or kept is None:
+        return label.release
+    default = current.pointers[f"{label.stack}/{kept}"]
+    moves = certified == default.image if make_default is None else make_default
+    return label.release if moves else kept
 
 
 def next_release(
