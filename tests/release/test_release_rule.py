@@ -375,6 +375,53 @@ def test_a_rollback_of_a_changed_modulefile_is_refused(store: Store) -> None:
         do_rollback(store)
 
 
+def edit_first_generation(store: Store, old: str, new: str) -> None:
+    """Put one text in place of another in release.json, which nobody signs."""
+    path = store.path("generations/1/release.json")
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+@pytest.mark.parametrize("part", ["image", "squashfs", "prefix"])
+def test_a_rollback_to_a_pointer_that_was_edited_is_refused(store: Store, part: str) -> None:
+    old, evil = build(store, OLD), build(store, OLD, "evil")
+    do_release(store, old)
+    do_release(store, build(store, NEW))
+    edit_first_generation(store, getattr(old.digests, part), getattr(evil.digests, part))
+    with pytest.raises(StackwrightError, match="with another certificate"):
+        do_rollback(store)
+
+
+def test_a_rollback_to_a_pointer_and_a_record_that_were_edited_is_refused(store: Store) -> None:
+    old, evil = build(store, OLD), build(store, OLD, "evil")
+    do_release(store, old)
+    do_release(store, build(store, NEW))
+    record = store.path("generations/1/images/pytorch/2.12.0-cpu/artefact.json")
+    before = hash_bytes(record.read_bytes())
+    record.write_text(evil.model_dump_json(by_alias=True))
+    edit_first_generation(store, before, hash_bytes(record.read_bytes()))
+    for part in ("image", "squashfs", "prefix"):
+        edit_first_generation(store, getattr(old.digests, part), getattr(evil.digests, part))
+    edit_first_generation(store, old.plan_hash, evil.plan_hash)
+    with pytest.raises(StackwrightError, match="the certificate is for another plan"):
+        do_rollback(store)
+
+
+@pytest.mark.parametrize("default", [True, False])
+def test_a_rollback_to_links_that_were_edited_is_refused(store: Store, default: bool) -> None:
+    old, evil = build(store, OLD), build(store, OLD, "evil")
+    if not default:
+        do_release(store, build(store, OTHER.replace("tensorflow", "pytorch")))
+    do_release(store, old, make_default=default)
+    do_release(store, build(store, NEW), make_default=default)
+    number = 1 if default else 2
+    path = store.path(f"generations/{number}/release.json")
+    path.write_text(path.read_text().replace(old.squashfs.path, evil.squashfs.path))
+    with pytest.raises(StackwrightError, match=f"generation {number} has links to something else"):
+        do_rollback(store)
+
+
 def test_a_rollback_of_another_system_is_refused(store: Store) -> None:
     do_release(store, build(store, OLD))
     with pytest.raises(StackwrightError, match="serves the system local, not perlmutter"):

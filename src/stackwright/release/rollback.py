@@ -17,7 +17,7 @@ from stackwright.certify.verify import (
 from stackwright.errors import ExitCode, Location, StackwrightError
 from stackwright.release.generations import certificate_path, publish, read_history, releasing
 from stackwright.release.measure import Measure, check_bytes
-from stackwright.release.rule import Outcome, pointer_to, released_artefact
+from stackwright.release.rule import Outcome, links_to, pointer_to, released_artefact
 from stackwright.release.state import Generation, check_system, next_rollback, restore_point
 from stackwright.store import Store
 
@@ -57,11 +57,12 @@ def rollback(
 
 
 def _modules_to_check(current: Generation, restored: Generation, stack: str) -> set[str]:
-    """What users would newly get: pointers that move, and the default, which may move alone."""
+    """What users would newly get: what moves, and the default, which may move alone."""
     moved = {
         module
         for module, pointer in restored.pointers.items()
         if current.pointers.get(module) != pointer
+        or current.content.get(module) != restored.content.get(module)
     }
     return moved | {f"{stack}/{restored.defaults[stack]}"}
 
@@ -97,6 +98,13 @@ def _check_restorable(
             required_cases=frozenset(predicate.cases),
         ),
     )
+    if source.content[module].links != links_to(artefact):
+        raise StackwrightError(
+            f"generation {source.number} has links to something else than {module}",
+            where=Location(store.path(f"generations/{source.number}/release.json")),
+            hint="restore the generation from a backup",
+            code=ExitCode.INVALID,
+        )
     # Waivers have to have counted when the release was made, not tonight.
     issued = moment(predicate.issued).date()
     check_cases(predicate.cases, predicate.waivers, predicate.cases, issued=issued, day=issued)

@@ -108,7 +108,7 @@ def release(
             current,
             label,
             pointer_to(artefact, certificate),
-            Content(files={p: hash_bytes(d) for p, d in files.items()}, links=_links(artefact)),
+            Content(files={p: hash_bytes(d) for p, d in files.items()}, links=links_to(artefact)),
             default=default,
             created=timestamp(now),
             who=request.who,
@@ -151,7 +151,8 @@ def _record(artefact: Artefact) -> bytes:
     return canonical_json(artefact.model_dump(mode="json", by_alias=True))
 
 
-def _links(artefact: Artefact) -> dict[str, str]:
+def links_to(artefact: Artefact) -> dict[str, str]:
+    """Return the links that a release of ``artefact`` makes, by their path in the generation."""
     folder = f"images/{labels.parse(artefact.label).module}"
     return {
         f"{folder}/oci": artefact.image.oci,
