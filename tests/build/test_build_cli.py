@@ -55,7 +55,36 @@ def test_check_says_which_locks_are_missing_and_what_to_type(
     assert run(site, "lock", LABEL, "--check") == ExitCode.FAIL
 
     out = capsys.readouterr().out
-    assert out == f"{LABEL}: {LABEL} has no lock; next: stackwright lock '{LABEL}'\n"
+    assert out == f"{LABEL}: missing: it was never locked; next: stackwright lock '{LABEL}'\n"
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "stale", "option"),
+    [
+        ("stacks/mini.yaml", "numpy==2.2.6", "numpy==2.2.5", "wheels", " --wheels-only"),
+        ("systems/bench.yaml", "bookworm", "trixie", "base", " --base-only"),
+        ("systems/bench.yaml", "target: x86_64", "target: aarch64", "base and wheels", ""),
+    ],
+)
+def test_check_names_the_stale_half_and_the_command_for_it(
+    site: Site,
+    file: str,
+    old: str,
+    new: str,
+    stale: str,
+    option: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    write_lock(site)
+    path = site.root / file
+    path.write_text(path.read_text().replace(old, new))
+
+    assert run(site, "lock", LABEL, "--check") == ExitCode.FAIL
+
+    assert capsys.readouterr().out == (
+        f"{LABEL}: stale: {stale}, as the stack or the system file has changed since;"
+        f" next: stackwright lock{option} '{LABEL}'\n"
+    )
 
 
 def test_check_is_content_with_a_fresh_lock(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
@@ -64,8 +93,10 @@ def test_check_is_content_with_a_fresh_lock(site: Site, capsys: pytest.CaptureFi
     assert run(site, "lock", "*", "--check", "--json") == ExitCode.OK
 
     assert json.loads(capsys.readouterr().out) == [
-        {"label": LABEL, "fresh": True, "why": None, "next": None}
+        {"label": LABEL, "state": "fresh", "fresh": True, "why": None, "next": None}
     ]
+    run(site, "lock", LABEL, "--check")
+    assert capsys.readouterr().out == f"{LABEL}: fresh\n"
 
 
 def test_plan_names_the_steps_that_a_build_would_do(
@@ -146,6 +177,63 @@ def test_a_half_that_is_kept_keeps_what_it_was_solved_from(
     assert new.solved_with == {"pip": "25.0", "mmdebstrap": "9.9"}
 
 
+def test_a_stack_and_a_base_with_different_pythons_are_not_locked(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = write_lock(site)
+    stack = site.root / "stacks" / "mini.yaml"
+    stack.write_text(stack.read_text().replace('python: "3.11"', 'python: "3.12"'))
+    fresh = Site(site.root)
+    monkeypatch.setattr("stackwright.locking.solve.solve_base", lambda *_: old.base)
+    monkeypatch.setattr("stackwright.locking.solve.solve_wheels", lambda *_: old.wheels)
+
+    with pytest.raises(StackwrightError) as caught:
+        solve(resolve(fresh, parse(LABEL)), fresh, Store(site.root.parent / "s"), Runner())
+
+    assert caught.value.what == (
+        f"{LABEL} wants Python 3.12, but the base bookworm has Python 3.11"
+    )
+    assert caught.value.hint == (
+        'in the stack file say python: "3.11", or'
+        " name python3.12 among the base's packages in the system file"
+    )
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [((), "no packages changed"), (("libc6",), "1 package changed"), (("a", "b"), "2 packages ch")],
+)
+def test_a_new_lock_says_how_many_packages_changed(
+    site: Site,
+    changed: tuple[str, ...],
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    old = write_lock(site)
+    packages = {**old.base.packages, **dict.fromkeys(changed, "9")}
+    new = old.model_copy(update={"base": old.base.model_copy(update={"packages": packages})})
+    monkeypatch.setattr("stackwright.locking.solve.solve", lambda *_, **__: new)
+
+    assert run(site, "lock", LABEL) == ExitCode.OK
+
+    assert f"Debian packages; {said}" in capsys.readouterr().err
+
+
+def test_an_old_lock_with_another_python_is_neither_fresh_nor_built(
+    site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stack = site.root / "stacks" / "mini.yaml"
+    stack.write_text(stack.read_text().replace('python: "3.11"', 'python: "3.12"'))
+    write_lock(site)
+    what = f"{LABEL} wants Python 3.12, but the base bookworm has Python 3.11"
+
+    assert run(site, "lock", LABEL, "--check") == ExitCode.FAIL
+    assert capsys.readouterr().out.startswith(f"{LABEL}: unusable: {what}; next: in the stack file")
+    assert run(site, "build", LABEL) == ExitCode.USAGE
+    assert f"error: {what}\nhint: in the stack file say python" in capsys.readouterr().err
+
+
 # render
 
 
@@ -186,11 +274,45 @@ def test_a_host_without_engines_names_each_and_what_to_install(
     err = capsys.readouterr().err.splitlines()
     assert err[:4] == [
         "error: no container engine works here",
-        "  podman: not installed",
-        "  buildah: not installed",
-        "  docker: not installed",
+        "  podman is not installed",
+        "  buildah is not installed",
+        "  docker is not installed",
     ]
     assert "apt-get install podman" in err[4]
+
+
+FAKE_DOCKER = """#!/bin/sh
+[ "$1" = --version ] && exec echo Docker version 9
+echo DEPRECATED: the legacy builder is deprecated and fails sometimes
+echo
+echo "ERROR: Cannot connect to the Docker daemon at unix:///no.sock. Is it running?"
+echo
+echo "Run 'docker build --help' for more information"
+exit 1
+"""
+
+
+def test_an_engine_that_was_named_says_itself_what_is_wrong(
+    site: Site,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    write_lock(site)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "docker").write_text(FAKE_DOCKER)
+    (tmp_path / "bin" / "docker").chmod(0o755)
+    (tmp_path / "bin" / "cc").symlink_to("/bin/true")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+
+    assert run(site, "build", LABEL, "--engine", "docker") == ExitCode.USAGE
+
+    assert capsys.readouterr().err.splitlines()[-2:] == [
+        "error: docker runs no container here: "
+        "ERROR: Cannot connect to the Docker daemon at unix:///no.sock. Is it running?",
+        "hint: start its daemon (systemctl start docker), or use another engine;"
+        " `stackwright doctor` tries every engine",
+    ]
 
 
 FAKE_ENGINE = """#!/bin/sh
@@ -331,6 +453,22 @@ def test_doctor_ends_with_1_only_if_something_needed_is_missing(
     assert run(site, "doctor", "--json") == code
 
     assert json.loads(capsys.readouterr().out)["ready"] == (code == 0)
+
+
+def test_doctor_s_lines_have_no_blanks_at_their_ends(
+    site: Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [
+        checks.Check("umoci", "missing", "not found", "apt-get install umoci"),
+        checks.Check("cc", "ok", "12.2.0 " + "x" * 300),
+    ]
+    monkeypatch.setattr("stackwright.tools.checks.all_checks", lambda *_: iter(rows))
+
+    run(site, "doctor")
+
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3
+    assert lines == [line.rstrip() for line in lines]
 
 
 def test_the_list_of_programs_is_the_one_that_make_setup_installs() -> None:

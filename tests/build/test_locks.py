@@ -13,7 +13,8 @@ from packaging import tags
 from stackwright.errors import StackwrightError
 from stackwright.inputs.labels import parse
 from stackwright.inputs.site import Site
-from stackwright.locking.base import check_base
+from stackwright.inputs.systems import Base as PlanBase
+from stackwright.locking.base import check_base, check_python
 from stackwright.locking.lockinputs import check_fresh, lock_inputs, locked, stale_parts
 from stackwright.locking.locks import Base, changes, load_lock, requirements_txt
 from stackwright.locking.wheelset import group_wheels, platform_tags
@@ -146,6 +147,46 @@ def test_a_drifted_base_names_the_packages_and_the_command() -> None:
     assert caught.value.hint == (
         f"take what bookworm is now: stackwright lock --base-only '{LABEL}'"
     )
+
+
+def test_one_package_differs_in_the_singular() -> None:
+    lock = load_lock(FIXED_LOCK)
+    packages = {**lock.base.packages, "python3.11": "3.11.3"}
+    made = Base(source="bookworm", digest="sha256:" + "9" * 64, packages=packages)
+
+    with pytest.raises(StackwrightError, match="not the locked one: 1 package differs\n"):
+        check_base(lock, made)
+
+
+def base_with(*packages: str) -> Base:
+    return Base(
+        source="bookworm", digest="sha256:" + "9" * 64, packages=dict.fromkeys(packages, "1")
+    )
+
+
+def wanting(site: Site, python: str) -> Plan:
+    return plan_of(site).model_copy(update={"python": python})
+
+
+def test_a_base_may_have_several_pythons_and_needs_the_one_that_is_wanted(site: Site) -> None:
+    base = base_with("python3", "python3.11", "python3.12", "python3.12-minimal")
+
+    check_python(base, wanting(site, "3.11"))
+    check_python(base, wanting(site, "3.12"))
+    with pytest.raises(StackwrightError, match=r"has Python 3\.11 and 3\.12$"):
+        check_python(base, wanting(site, "3.13"))
+
+
+def test_a_base_without_python_is_refused(site: Site) -> None:
+    with pytest.raises(StackwrightError, match="but the base bookworm has no Python") as caught:
+        check_python(base_with("libc6"), wanting(site, "3.11"))
+    assert caught.value.hint == "name python3.11 among the base's packages in the system file"
+
+
+def test_an_image_brings_what_python_it_likes(site: Site) -> None:
+    image = PlanBase(image="registry.example.org/base@sha256:" + "9" * 64)
+
+    check_python(base_with("libc6"), plan_of(site).model_copy(update={"base": image}))
 
 
 # Wheels

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
-from stackwright.errors import StackwrightError
+from stackwright.errors import ManyErrors, StackwrightError
 from stackwright.inputs.labels import parse
-from stackwright.inputs.newsite import FOLDERS, init_site
+from stackwright.inputs.newsite import FOLDERS, README, init_site
+from stackwright.inputs.schemas import MODELS
 from stackwright.inputs.site import Site, find_site, shipped_content
 from stackwright.inputs.systems import store_path
 from stackwright.plans.plan import plan_hash, resolve
@@ -38,11 +40,33 @@ def test_a_folder_that_is_no_site_is_refused(tmp_path: Path) -> None:
     assert caught.value.hint == f"make one with: stackwright init {tmp_path}"
 
 
+@pytest.mark.parametrize("option", [True, False])
+def test_a_folder_with_other_things_is_not_offered_to_init(tmp_path: Path, option: bool) -> None:
+    (tmp_path / "mysite").touch()
+    environ = {} if option else {"STACKWRIGHT_SITE": str(tmp_path)}
+
+    with pytest.raises(StackwrightError) as caught:
+        find_site(tmp_path if option else None, environ, tmp_path)
+
+    source = "" if option else " (from STACKWRIGHT_SITE)"
+    assert caught.value.what == (
+        f"{tmp_path}{source} is not a site: it has no folders stacks and systems"
+    )
+    assert caught.value.hint == f"make one with: stackwright init {tmp_path}/mysite-2"
+
+
+def test_a_folder_of_a_site_leads_to_the_site(site_folder: Path) -> None:
+    with pytest.raises(StackwrightError, match="is not a site") as caught:
+        find_site(site_folder / "stacks", {}, site_folder)
+
+    assert caught.value.hint == f"it is in one: --site {site_folder}"
+
+
 def test_init_copies_everything_and_plans_are_the_same(tmp_path: Path) -> None:
     init_site(tmp_path / "mysite")
     mine, shipped = Site(tmp_path / "mysite"), Site(shipped_content())
 
-    assert {path.name for path in mine.root.iterdir()} == set(FOLDERS)
+    assert {path.name for path in mine.root.iterdir()} == {*FOLDERS, README}
     for label in shipped.labels:
         assert plan_hash(resolve(mine, label)) == plan_hash(resolve(shipped, label))
 
@@ -56,9 +80,80 @@ def test_init_takes_an_empty_folder_and_no_other(tmp_path: Path) -> None:
     init_site(empty)
 
     assert (empty / "stacks" / "pytorch.yaml").is_file()
-    with pytest.raises(StackwrightError, match="not an empty folder"):
+    with pytest.raises(StackwrightError, match="not an empty folder") as caught:
         init_site(full)
+    assert caught.value.hint == f"name a new folder: stackwright init {full}/mysite"
     assert [path.name for path in full.iterdir()] == ["notes"]
+
+
+def test_init_over_a_site_leads_there(site_folder: Path) -> None:
+    with pytest.raises(StackwrightError, match="not an empty folder") as caught:
+        init_site(site_folder)
+
+    assert caught.value.hint == f"it is a site: cd {site_folder} && stackwright list"
+
+
+def test_init_of_the_empty_current_folder_names_one_that_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(StackwrightError, match="while you are in it") as caught:
+        init_site(Path())
+
+    assert caught.value.hint == "name a new folder: stackwright init mysite"
+
+
+def test_a_new_site_has_schemas_for_editors_and_says_where_the_documentation_is(
+    tmp_path: Path,
+) -> None:
+    init_site(tmp_path / "mysite")
+
+    schemas = {path.stem for path in (tmp_path / "mysite/docs/schemas").glob("*.json")}
+    assert schemas == set(MODELS)
+    links = re.findall(r"\]\((.*?)\)", (tmp_path / "mysite" / README).read_text())
+    assert "docs/maintainer.md" in links
+    assert [link for link in links if not (tmp_path / "mysite" / link).is_file()] == []
+
+
+# Names of files
+
+
+def test_files_with_a_wrong_suffix_are_mistakes_told_with_the_others(site_folder: Path) -> None:
+    (site_folder / "stacks/foo.yml").touch()
+    (site_folder / "stacks/wrong.yaml").write_text("name: 1\n")
+    (site_folder / "systems/laptop.YAML").touch()
+    (site_folder / "validation/suites/certify.yaml").rename(
+        site_folder / "validation/suites/certify.yml"
+    )
+
+    with pytest.raises(ManyErrors) as caught:
+        _ = Site(site_folder).labels
+
+    told = {str(error): error.hint for error in caught.value.errors}
+    assert told["stacks/foo.yml: the name must end in .yaml, not .yml"] == (
+        "mv stacks/foo.yml stacks/foo.yaml"
+    )
+    assert told["systems/laptop.YAML: the name must end in .yaml, not .YAML"] == (
+        "systems/laptop.yaml is there as well: remove one of them"
+    )
+    assert told["validation/suites/certify.yml: the name must end in .yaml, not .yml"] == (
+        "mv validation/suites/certify.yml validation/suites/certify.yaml"
+    )
+    assert any(what.startswith("stacks/wrong.yaml:1:7:") for what in told)
+
+
+def test_a_suite_with_a_wrong_suffix_is_named_when_it_is_asked_for(site_folder: Path) -> None:
+    (site_folder / "validation/suites/mine.yml").touch()
+
+    with pytest.raises(ManyErrors, match=r"suites/mine\.yml: the name must end in \.yaml"):
+        Site(site_folder).suite_file("mine")
+
+
+def test_a_wrong_suffix_does_not_stop_another_stack(site_folder: Path) -> None:
+    (site_folder / "stacks/foo.yml").touch()
+
+    assert Site(site_folder).labels_like("demo@laptop")
 
 
 def test_init_leaves_nothing_behind_when_it_fails(

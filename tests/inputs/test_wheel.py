@@ -43,6 +43,8 @@ def test_the_wheel_gives_a_site_that_plans_as_the_checkout_does(
     installed: Path, tmp_path: Path
 ) -> None:
     stackwright(installed, "init", "mysite", cwd=tmp_path)
+    assert (tmp_path / "mysite/README.md").is_file()
+    assert (tmp_path / "mysite/docs/schemas/stack.json").is_file()
     label = "pytorch/2.13.0-cpu@local"
     own = stackwright(installed, "plan", label, "--json", cwd=tmp_path / "mysite")
     ours = stackwright(installed, "--site", str(ROOT), "plan", label, "--json", cwd=tmp_path)

@@ -27,6 +27,22 @@ def test_a_certified_pass_may_be_released_and_names_the_command() -> None:
     assert told.next_step == "stackwright release pytorch/2.13.0-cpu@local"
 
 
+def test_what_users_have_already_is_not_to_be_released_again() -> None:
+    told = headline(replace(fixtures.pass_compared(), released="generation 3"))
+
+    assert told.sentence == "pytorch/2.13.0-cpu is released on local (generation 3)"
+    assert told.next_step is None
+
+
+def test_users_that_have_what_failed_are_told_of() -> None:
+    told = headline(replace(fixtures.fail_slow(), released="generation 3"))
+
+    assert told.sentence == (
+        "2 of 5 cases failed: pytorch/2.13.0-cpu must not be released on local,"
+        " but is: generation 3"
+    )
+
+
 def test_a_pass_without_a_certificate_may_only_be_certified() -> None:
     told = headline(replace(fixtures.pass_compared(), certificate=None))
 

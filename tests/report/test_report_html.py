@@ -141,6 +141,24 @@ def test_a_case_shows_its_picture_curves_raw_values_and_command() -> None:
     assert "podman run --rm --name &#34;$NAME&#34;" in source
 
 
+def test_curves_stand_together_before_the_cases_and_only_there() -> None:
+    cases = fixtures.judged_cases(fixtures.FAST)
+    cases[1]["series"] = [fixtures.learning_curve()]
+    source = render_html(fixtures.report(cases, compared=True))
+
+    curves = source[source.index('<section id="curves">') : source.index('<section id="cases">')]
+    assert curves.count('class="chart"') == 2
+    for case in (cases[1]["id"], cases[2]["id"]):
+        assert f">{case}</a>: learning curve</p>" in curves
+    assert "power spectrum 0.1350" not in source[source.index('<section id="cases">') :]
+
+
+def test_without_curves_there_is_no_section_for_them() -> None:
+    data = fixtures.report(fixtures.judged_cases(None)[:2], compared=False)
+
+    assert "#curves" not in render_html(data)
+
+
 def test_provenance_has_whole_hashes_and_how_to_recompute() -> None:
     shown = page(fixtures.pass_compared())
 

@@ -49,6 +49,14 @@ def test_junit_has_the_structure_that_readers_expect(name: str) -> None:
         assert set(element.keys()) >= REQUIRED.get(element.tag, set())
 
 
+def test_json_says_whether_it_is_released() -> None:
+    data = fixtures.pass_compared()
+
+    assert json.loads(render_json(data))["released"] is None
+    released = json.loads(render_json(replace(data, released="generation 3")))
+    assert released["released"] == "generation 3"
+
+
 @pytest.mark.parametrize("name", fixtures.ALL)
 def test_junit_counts_what_it_holds(name: str) -> None:
     suite = junit(fixtures.ALL[name]())[0]

@@ -13,6 +13,7 @@ import click
 
 if TYPE_CHECKING:  # these take most of the time that `stackwright --help` may take
     from rich.console import Console
+    from rich.table import Table
 
     from stackwright.inputs.labels import Label
     from stackwright.inputs.site import Site
@@ -35,10 +36,16 @@ class Context:
         return find_site(self.site_option, os.environ, Path.cwd())
 
     def store(self, system: str) -> Path:
-        """The store of a system, as an absolute path; it need not exist."""
-        from stackwright.inputs.systems import store_path
+        """The store of a system, as an absolute path; it need not exist.
 
-        return store_path(self.site.system(system), self.store_option, os.environ, Path.cwd())
+        Raises:
+            StackwrightError: the path is one that no store can have.
+        """
+        from stackwright.inputs.systems import store_path
+        from stackwright.store import Store
+
+        found = store_path(self.site.system(system), self.store_option, os.environ, Path.cwd())
+        return Store(found).root  # a store refuses a path that modulefiles can't carry
 
     def only_system(self) -> str:
         """The site's system, if there is just one.
@@ -70,13 +77,22 @@ class Context:
 
     @cached_property
     def console(self) -> Console:
-        """The terminal for tables; files and pipes get lines that aren't folded."""
+        """The terminal; files and pipes get lines that aren't folded."""
         from rich.console import Console
 
         console = Console(no_color=not self.color, highlight=False)
         if not console.is_terminal:
-            console.width = 200
+            console.width = 10_000
         return console
+
+    def show(self, table: Table) -> None:
+        """Print a table; files and pipes get lines without blanks at their ends."""
+        if self.console.is_terminal:
+            self.console.print(table)
+            return
+        with self.console.capture() as printed:
+            self.console.print(table)
+        click.echo("\n".join(line.rstrip() for line in printed.get().splitlines()))
 
 
 pass_context = click.make_pass_decorator(Context)

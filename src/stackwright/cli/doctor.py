@@ -61,4 +61,4 @@ def _print(context: Context, rows: list[Check]) -> None:
     table = Table(box=None, pad_edge=False, show_header=False)
     for row in rows:
         table.add_row(Text(row.status, style=_COLOURS[row.status]), row.name, row.found, row.advice)
-    context.console.print(table)
+    context.show(table)

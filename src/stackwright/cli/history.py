@@ -30,6 +30,10 @@ def command(context: Context, stack: str, as_json: bool) -> None:
     if as_json:
         echo_json([generation.model_dump(mode="json", by_alias=True) for generation in found])
         return
+    if not found:
+        what = f"{name} was never released here" if name else "nothing was released here yet"
+        click.echo(f"{what}; next: stackwright release LABEL", err=True)
+        return
     live = live_number(store)
     table = Table(box=None, pad_edge=False)
     for column in ("", "generation", "when", "action", "label", "default", "who", "why"):
@@ -45,4 +49,4 @@ def command(context: Context, stack: str, as_json: bool) -> None:
             generation.who,
             generation.why,
         )
-    context.console.print(table)
+    context.show(table)

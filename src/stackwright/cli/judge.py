@@ -28,16 +28,23 @@ def command(context: Context, results: Path, as_json: bool) -> int:
     import json
 
     from stackwright.certify.evidence import agree
+    from stackwright.certify.strictjson import parse
+    from stackwright.cli.runfolder import EVIDENCE, check_run
     from stackwright.cli.verdicts import exit_code, print_judgement
     from stackwright.errors import ExitCode, Location, StackwrightError
     from stackwright.validation.gate import judge
 
     folder = results if results.is_dir() else results.parent
     file = folder / "results.jsonl" if results.is_dir() else results
+    check_run(
+        folder,
+        EVIDENCE if results.is_dir() else EVIDENCE[:1],
+        hint="name a folder of STORE/runs: stackwright judge STORE/runs/JOB",
+    )
     judgement = judge((folder / "job.json").read_bytes(), file.read_bytes())
     recorded = folder / "judgement.json"
     if recorded.is_file() and not agree(
-        json.loads(recorded.read_bytes()), json.loads(judgement.to_json())
+        parse(recorded.read_bytes(), str(recorded)), json.loads(judgement.to_json())
     ):
         raise StackwrightError(
             f"the judgement on file is not what its results say: they say {judgement.verdict}",

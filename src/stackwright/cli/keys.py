@@ -18,6 +18,11 @@ def command() -> None:
 
     The builder's key signs what was measured; it is made on first use. The release key signs
     certificates: make it where releases are decided, and keep it from builders and CI.
+
+    \b
+    Examples:
+      stackwright keys create release
+      stackwright keys list
     """
 
 
@@ -47,7 +52,13 @@ def create(context: Context, name: str, system: str | None) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @pass_context
 def list_(context: Context, system: str | None, as_json: bool) -> None:
-    """List the public keys that this store trusts."""
+    """List the public keys that this store trusts.
+
+    \b
+    Examples:
+      stackwright keys list
+      stackwright keys list --system perlmutter-cpu --json
+    """
     from stackwright.certify.keys import TrustedKeys
 
     keys = TrustedKeys.load(_folder(context, system))
@@ -56,6 +67,8 @@ def list_(context: Context, system: str | None, as_json: bool) -> None:
     if as_json:
         echo_json([{"role": role, "id": key} for role, key in rows])
         return
+    if not rows:
+        click.echo("there are no keys yet; next: stackwright keys create release", err=True)
     for role, key in rows:
         click.echo(f"{role:<8} {key}")
 

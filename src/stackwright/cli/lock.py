@@ -61,29 +61,41 @@ def command(
 
 
 def _check(context: Context, labels: tuple[Label, ...], as_json: bool) -> int:
-    from stackwright.locking.lockinputs import locked
-    from stackwright.plans.plan import resolve
-
-    found: list[dict[str, Any]] = []
-    for label in labels:
-        try:
-            locked(resolve(context.site, label), context.site)
-            found.append({"label": str(label), "fresh": True, "why": None, "next": None})
-        except StackwrightError as error:
-            found.append(
-                {"label": str(label), "fresh": False, "why": str(error), "next": error.hint}
-            )
+    found = [_state(context, label) for label in labels]
     if as_json:
         echo_json(found)
     for entry in [] if as_json else found:
-        why = "fresh" if entry["fresh"] else f"{entry['why']}; next: {entry['next']}"
-        click.echo(f"{entry['label']}: {why}")
+        why = f": {entry['why']}; next: {entry['next']}" if entry["why"] else ""
+        click.echo(f"{entry['label']}: {entry['state']}{why}")
     return ExitCode.OK if all(entry["fresh"] for entry in found) else ExitCode.FAIL
+
+
+def _state(context: Context, label: Label) -> dict[str, Any]:
+    """Whether a lock is ``fresh``, ``stale``, ``missing`` or ``unusable``, and what to do then."""
+    from stackwright.locking.lockinputs import lock_inputs, locked, relock, stale_parts
+    from stackwright.locking.locks import load_lock
+    from stackwright.plans.plan import resolve
+
+    def entry(state: str, why: str | None, todo: str | None) -> dict[str, Any]:
+        fresh = state == "fresh"
+        return {"label": str(label), "state": state, "fresh": fresh, "why": why, "next": todo}
+
+    path, plan = context.site.lock_file(label), resolve(context.site, label)
+    if not path.is_file():
+        return entry("missing", "it was never locked", relock(str(label)))
+    try:
+        if parts := stale_parts(load_lock(path), lock_inputs(plan)):
+            why = f"{' and '.join(parts)}, as the stack or the system file has changed since"
+            return entry("stale", why, relock(str(label), parts))
+        locked(plan, context.site)
+    except StackwrightError as error:
+        return entry("unusable", str(error), error.hint)
+    return entry("fresh", None, None)
 
 
 def _lock(context: Context, label: Label, base_only: bool, wheels_only: bool) -> dict[str, Any]:
     from stackwright.cli.progress import Progress, duration
-    from stackwright.locking.lockinputs import lock_inputs, stale_parts
+    from stackwright.locking.lockinputs import lock_inputs, relock, stale_parts
     from stackwright.locking.locks import changes
     from stackwright.locking.solve import solve
     from stackwright.plans.plan import resolve
@@ -112,8 +124,12 @@ def _lock(context: Context, label: Label, base_only: bool, wheels_only: bool) ->
     lines = changes(old, lock) if old else []
     click.echo(_summary(lock, old, lines, path), err=True)
     if parts := stale_parts(lock, lock_inputs(plan)):
-        hint = f"stackwright lock --{parts[0]}-only '{label}'"
-        click.echo(f"warning: its {parts[0]} is still stale; next: {hint}", err=True)
+        be = "is" if parts == ["base"] else "are"
+        click.echo(
+            f"warning: its {' and '.join(parts)} {be} still stale;"
+            f" next: {relock(str(label), parts)}",
+            err=True,
+        )
     return {"label": str(label), "file": str(path), "new": old is None, "changes": lines}
 
 
@@ -135,5 +151,6 @@ def _summary(lock: Lock, old: Lock | None, lines: list[str], path: Path) -> str:
     head = f"{path}: {count} wheels, {len(lock.base.packages)} Debian packages"
     if old is None:
         return f"{head}\nnext: commit it, then: stackwright build '{lock.label}'"
-    what = f"{len(lines)} packages changed" if lines else "no package changed"
+    changed = "1 package" if len(lines) == 1 else f"{len(lines) or 'no'} packages"
+    what = f"{changed} changed"
     return "\n".join([f"{head}; {what}", *(f"  {line}" for line in lines)])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from datetime import datetime, timezone
 
 import click
@@ -32,6 +31,7 @@ def command(context: Context, stack: str, message: str, as_json: bool) -> None:
     from stackwright.release.rollback import rollback
     from stackwright.release.tags import tag_images
     from stackwright.store import Store
+    from stackwright.tools.account import account
     from stackwright.tools.process import Runner
 
     name, _, system = stack.partition("@")
@@ -43,7 +43,7 @@ def command(context: Context, stack: str, message: str, as_json: bool) -> None:
         system,
         keys=TrustedKeys.load(store.root / "keys"),
         measure=measurer(store, tree_hash_of(context.site)),
-        who=getpass.getuser(),
+        who=account(),
         why=message,
         now=datetime.now(timezone.utc),
     )

@@ -42,7 +42,7 @@ def print_judgement(context: Context, judgement: Judgement) -> None:
             f"{case.seconds:.1f}",
             _found(case),
         )
-    context.console.print(table)
+    context.show(table)
     for reason in judgement.reasons:
         click.echo(f"reason: {reason}")
     kind = "first release: nothing to compare with" if judgement.kind == "BASELINE" else "compared"
@@ -55,7 +55,7 @@ def _found(case: CaseJudgement) -> str:
     if case.reasons:
         return escape("; ".join(case.reasons[:3]))
     if not case.metrics:
-        return f"{len(case.checks)} checks hold"
+        return "1 check holds" if len(case.checks) == 1 else f"{len(case.checks)} checks hold"
     parts = []
     for metric in case.metrics:
         text = metric.name

@@ -38,7 +38,7 @@ def command(context: Context, what: str, keys: tuple[Path, ...], as_json: bool) 
       stackwright verify certificate.json --key release.pub
     """
     now = datetime.now(timezone.utc)
-    if Path(what).is_file():
+    if _names_a_file(what):
         certificate, checked = _verify_file(context, Path(what), keys, now), "signature and dates"
     else:
         certificate = _verify_label(context, what, keys, now)
@@ -59,19 +59,43 @@ def command(context: Context, what: str, keys: tuple[Path, ...], as_json: bool) 
         click.echo(f"  waived: {waiver.case} until {waiver.expires}: {waiver.reason}")
 
 
+def _names_a_file(what: str) -> bool:
+    """Whether a file is meant, there or not: no label ends or begins so."""
+    return Path(what).is_file() or what.endswith(".json") or what.startswith((".", "/"))
+
+
 def _verify_file(
     context: Context, path: Path, keys: tuple[Path, ...], now: datetime
 ) -> Certificate:
     from stackwright.certify.keys import TrustedKeys, load_public
-    from stackwright.certify.verify import check_dates, open_certificate, read_certificate
+    from stackwright.certify.verify import check_dates, open_certificate
 
+    envelope = _read_envelope(path)
     if keys:
         trusted = TrustedKeys(release=tuple(load_public(key) for key in keys))
     else:
         trusted = TrustedKeys.load(context.store(context.only_system()) / "keys")
-    certificate = open_certificate(read_certificate(path), trusted)
+    certificate = open_certificate(envelope, trusted)
     check_dates(certificate, now)
     return certificate
+
+
+def _read_envelope(path: Path) -> bytes:
+    from stackwright.certify import dsse
+    from stackwright.certify.verify import read_certificate
+    from stackwright.errors import StackwrightError
+
+    hint = "name one of STORE/certificates, or a label: stackwright verify LABEL"
+    if not path.is_file():
+        what = "is not a file" if path.exists() else "does not exist"
+        raise StackwrightError(f"the certificate {path} {what}", hint=hint)
+    envelope = read_certificate(path)
+    try:
+        dsse.read(envelope, "it")
+    except StackwrightError as error:
+        what = f"{path} is not a certificate: {error.what}"
+        raise StackwrightError(what, hint=hint, code=error.code) from error
+    return envelope
 
 
 def _verify_label(

@@ -5,11 +5,13 @@ from __future__ import annotations
 import shutil
 import tempfile
 from pathlib import Path
+from shlex import quote
 
 from stackwright.errors import StackwrightError
-from stackwright.inputs.site import shipped_content
+from stackwright.inputs.site import is_site, new_folder, shipped_content, takes_a_site
 
-FOLDERS = ("stacks", "systems", "recipes", "images", "modules", "validation")
+FOLDERS = ("stacks", "systems", "images", "modules", "validation", "docs")
+README = "README.md"
 
 
 def init_site(target: Path) -> None:
@@ -18,15 +20,17 @@ def init_site(target: Path) -> None:
     Raises:
         StackwrightError: the target exists and isn't an empty folder, or can't be written.
     """
-    if target.is_symlink() or (target.exists() and not _is_empty(target)):
+    if not takes_a_site(target):
         raise StackwrightError(
             f"{target} is there already and not an empty folder",
-            hint="name a new folder: stackwright init mysite",
+            hint=f"it is a site: cd {quote(str(target))} && stackwright list"
+            if is_site(target)
+            else _elsewhere(target),
         )
     if target.resolve() == Path.cwd():
         raise StackwrightError(
             "the current directory can't be replaced while you are in it",
-            hint="name a new folder: stackwright init mysite",
+            hint=_elsewhere(target),
         )
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -45,7 +49,8 @@ def _copy_content(source: Path, whole: Path) -> None:
             shutil.copytree(source / folder, whole / folder, symlinks=True, ignore=leave)
         else:
             (whole / folder).mkdir(parents=True)
+    shutil.copyfile(Path(__file__).with_name("site-readme.md"), whole / README)
 
 
-def _is_empty(folder: Path) -> bool:
-    return folder.is_dir() and not any(folder.iterdir())
+def _elsewhere(target: Path) -> str:
+    return f"name a new folder: stackwright init {quote(str(new_folder(target)))}"

@@ -7,22 +7,26 @@ else the content that ships with Stackwright is read, and never written.
 from __future__ import annotations
 
 import fnmatch
+import glob
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
+from itertools import chain, count
 from pathlib import Path
+from shlex import quote
 from typing import Any, TypeVar
 
 from stackwright.canonical import hash_file, hash_folder
-from stackwright.errors import ManyErrors, StackwrightError
+from stackwright.errors import Location, ManyErrors, StackwrightError
 from stackwright.inputs.environment import Table, load_table, problem
 from stackwright.inputs.labels import Label, parts
 from stackwright.inputs.stackfile import load_stack, placed_overlays, placed_settings
 from stackwright.inputs.stacks import Stack
 from stackwright.inputs.suggest import did_you_mean
 from stackwright.inputs.systems import System, load_system
-from stackwright.inputs.yamlfile import Document, many_errors
+from stackwright.inputs.yamlfile import Document, many_errors, shown_path
 
 _MARKS = ("stacks", "systems")
+_SUFFIX = ".yaml"
 
 T = TypeVar("T")
 
@@ -58,7 +62,7 @@ class Site:
 
         Raises:
             StackwrightError: there is no such stack.
-            ManyErrors: its file has mistakes.
+            ManyErrors: its file has mistakes, or a name that doesn't end in ``.yaml``.
         """
         if name not in self._stacks:
             document = load_stack(self._file("stacks", name))
@@ -100,7 +104,7 @@ class Site:
         stacks = [*_collect(self.stack, stack_names, errors)]
         systems = [*_collect(self.system, system_names, errors)]
         if errors:
-            raise ManyErrors(errors)
+            raise ManyErrors([*{str(error): error for error in errors}.values()])
         return frozenset(
             Label(stack.name, version, variant, system.name)
             for stack in stacks
@@ -149,9 +153,11 @@ class Site:
     def _suite_error(
         self, document: Document[Any], suite: str | None, field: str
     ) -> StackwrightError | None:
-        suites = _stems(self.root / "validation" / "suites")
-        if suite is None or suite in suites:
+        folder = self.root / "validation" / "suites"
+        if suite is None:
             return None
+        if suite in (suites := _stems(folder)):
+            return next(_misnamed(folder, suite), None)
         guess = did_you_mean(suite, suites)
         return document.error(f"the site has no suite '{suite}'{guess}", field)
 
@@ -163,7 +169,9 @@ class Site:
                 f"no {kind} '{name}'{did_you_mean(name, known)}",
                 hint=f"{self.root / folder} has: {', '.join(known) or 'nothing'}",
             )
-        return self.root / folder / f"{name}.yaml"
+        if errors := [*_misnamed(self.root / folder, name)]:
+            raise ManyErrors(errors)
+        return self.root / folder / f"{name}{_SUFFIX}"
 
 
 def find_site(option: Path | None, environ: Mapping[str, str], cwd: Path) -> Site:
@@ -172,19 +180,21 @@ def find_site(option: Path | None, environ: Mapping[str, str], cwd: Path) -> Sit
     Raises:
         StackwrightError: the folder that was named is not a site.
     """
-    named = option or (
-        Path(environ["STACKWRIGHT_SITE"]) if environ.get("STACKWRIGHT_SITE") else None
-    )
-    if named is not None:
+    variable = environ.get("STACKWRIGHT_SITE")
+    if named := option or (Path(variable) if variable else None):
         root = cwd / named
-        if not _is_site(root):
+        if not is_site(root):
+            source = "" if option else " (from STACKWRIGHT_SITE)"
+            around = next((folder for folder in named.parents if is_site(cwd / folder)), None)
             raise StackwrightError(
-                f"{named} is not a site: it has no folders {' and '.join(_MARKS)}",
-                hint=f"make one with: stackwright init {named}",
+                f"{named}{source} is not a site: it has no folders {' and '.join(_MARKS)}",
+                hint=f"it is in one: --site {quote(str(around))}"
+                if around
+                else f"make one with: stackwright init {quote(str(new_folder(named)))}",
             )
         return Site(root)
     shipped = shipped_content()
-    root = next((folder for folder in (cwd, *cwd.parents) if _is_site(folder)), shipped)
+    root = next((folder for folder in (cwd, *cwd.parents) if is_site(folder)), shipped)
     return Site(root, shipped=root == shipped and root.name == "content")
 
 
@@ -195,12 +205,49 @@ def shipped_content() -> Path:
     return inside if inside.is_dir() else package.parents[1]
 
 
-def _is_site(folder: Path) -> bool:
+def is_site(folder: Path) -> bool:
+    """Whether a folder has what makes it a site."""
     return all((folder / mark).is_dir() for mark in _MARKS)
 
 
+def takes_a_site(folder: Path) -> bool:
+    """Whether a folder isn't there, or is empty."""
+    if folder.is_symlink():
+        return False
+    return not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+
+
+def new_folder(wanted: Path) -> Path:
+    """A folder that `init` can make: the wanted one, or one in or beside it that isn't there."""
+    if takes_a_site(wanted) and wanted.resolve() != Path.cwd():
+        return wanted
+    parent = wanted if wanted.is_dir() else wanted.parent
+    names = chain(["mysite"], (f"mysite-{number}" for number in count(2)))
+    return next(folder for name in names if not (folder := parent / name).exists())
+
+
 def _stems(folder: Path) -> tuple[str, ...]:
-    return tuple(sorted(path.stem for path in folder.glob("*.yaml")))
+    """The names that files give, files with a wrong suffix included: they are mistakes to tell."""
+    return tuple(sorted({path.stem for path in folder.glob("*.*") if _is_yaml(path)}))
+
+
+def _is_yaml(path: Path) -> bool:
+    return path.suffix.lower() in (_SUFFIX, ".yml") and not path.name.startswith(".")
+
+
+def _misnamed(folder: Path, name: str) -> Iterator[StackwrightError]:
+    """The files of a name that would be passed over in silence for their suffix."""
+    right = folder / f"{name}{_SUFFIX}"
+    for path in sorted(folder.glob(f"{glob.escape(name)}.*")):
+        if path.suffix != _SUFFIX and path.stem == name and _is_yaml(path):
+            wrong, renamed = shown_path(path), shown_path(right)
+            yield StackwrightError(
+                f"the name must end in {_SUFFIX}, not {path.suffix}",
+                where=Location(wrong),
+                hint=f"{renamed} is there as well: remove one of them"
+                if right.exists()
+                else f"mv {quote(str(wrong))} {quote(str(renamed))}",
+            )
 
 
 def _collect(

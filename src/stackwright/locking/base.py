@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from stackwright.canonical import hash_file
 from stackwright.errors import ExitCode, StackwrightError
 from stackwright.locking.locks import Base, Lock, drift
+from stackwright.plans.plan import Plan
 
 ROOTFS = "rootfs.tar"
 _SHOWN = 10
+_PYTHON = re.compile(r"python(3\.[0-9]+)")
 
 
 def read_base(out: Path, source: str) -> Base:
@@ -19,6 +22,25 @@ def read_base(out: Path, source: str) -> Base:
         source=source,
         digest=hash_file(out / ROOTFS),
         packages=dict(line.split("=", 1) for line in lines),
+    )
+
+
+def check_python(base: Base, plan: Plan) -> None:
+    """Check that a Debian base has the Python that the plan's wheels are for.
+
+    What an image brings is not known by its packages.
+
+    Raises:
+        StackwrightError: it has another one, or none.
+    """
+    found = [match[1] for name in base.packages if (match := _PYTHON.fullmatch(name))]
+    if plan.python in found or plan.base.kind != "debian":
+        return
+    has = f"has Python {' and '.join(found)}" if found else "has no Python"
+    mend = f'in the stack file say python: "{found[0]}", or ' if found else ""
+    raise StackwrightError(
+        f"{plan.label} wants Python {plan.python}, but the base {base.source} {has}",
+        hint=f"{mend}name python{plan.python} among the base's packages in the system file",
     )
 
 
@@ -33,9 +55,8 @@ def check_base(lock: Lock, made: Base) -> None:
     changes = drift(lock.base, made)
     shown = [f"  {line}" for line in changes[:_SHOWN]]
     more = [f"  and {len(changes) - _SHOWN} more"] if len(changes) > _SHOWN else []
-    what = (
-        f"{len(changes)} packages differ" if changes else "the packages are the same, the files not"
-    )
+    differ = "1 package differs" if len(changes) == 1 else f"{len(changes)} packages differ"
+    what = differ if changes else "the packages are the same, the files not"
     raise StackwrightError(
         "\n".join([f"the base is not the locked one: {what}", *shown, *more]),
         hint=f"take what {lock.base.source} is now: stackwright lock --base-only '{lock.label}'",

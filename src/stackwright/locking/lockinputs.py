@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from stackwright.canonical import hash_value
 from stackwright.errors import Location, StackwrightError
 from stackwright.inputs.site import Site
+from stackwright.locking.base import check_python
 from stackwright.locking.locks import Inputs, Lock, load_lock
 from stackwright.plans.plan import Plan
 
@@ -51,6 +52,12 @@ def stale_parts(lock: Lock, inputs: Inputs) -> list[str]:
     ]
 
 
+def relock(label: str, parts: Sequence[str] = ()) -> str:
+    """The command that solves these parts of a lock again; all of it if none are named."""
+    only = f" --{parts[0]}-only" if len(parts) == 1 else ""
+    return f"stackwright lock{only} '{label}'"
+
+
 def check_fresh(lock: Lock, inputs: Inputs, path: Path) -> None:
     """Refuse a lock that was solved from other inputs than the stack and the system now say.
 
@@ -58,11 +65,10 @@ def check_fresh(lock: Lock, inputs: Inputs, path: Path) -> None:
         StackwrightError: the lock is stale.
     """
     if parts := stale_parts(lock, inputs):
-        only = f" --{parts[0]}-only" if len(parts) == 1 else ""
         raise StackwrightError(
             f"the lock of {lock.label} is stale: its stack or system file has changed since",
             where=Location(path),
-            hint=f"stackwright lock{only} '{lock.label}'",
+            hint=relock(lock.label, parts),
         )
 
 
@@ -70,11 +76,13 @@ def locked(plan: Plan, site: Site) -> Lock:
     """The lock of a plan, if it is there and fits.
 
     Raises:
-        StackwrightError: the label has no lock, or a stale one; names the command.
+        StackwrightError: the label has no lock, or a stale one, or one whose base has another
+            Python; names the command.
     """
     path = site.lock_file(plan.label)
     if not path.is_file():
-        raise StackwrightError(f"{plan.label} has no lock", hint=f"stackwright lock '{plan.label}'")
+        raise StackwrightError(f"{plan.label} has no lock", hint=relock(str(plan.label)))
     lock = load_lock(path)
     check_fresh(lock, lock_inputs(plan), path)
+    check_python(lock.base, plan)
     return lock

@@ -20,7 +20,7 @@ from stackwright.building.recipe import render
 from stackwright.errors import StackwrightError
 from stackwright.inputs.requirements import PROVIDERS
 from stackwright.inputs.site import Site
-from stackwright.locking.base import read_base
+from stackwright.locking.base import check_python, read_base
 from stackwright.locking.lockinputs import BUILD_TOOLS, lock_inputs, machine_of
 from stackwright.locking.locks import Base, Inputs, Lock, Wheels
 from stackwright.locking.wheelset import group_wheels, platform_tags
@@ -53,7 +53,8 @@ def solve(
         on_part: told ``wheels`` or ``base``, with None before it is solved, the seconds after.
 
     Raises:
-        StackwrightError: a solver failed; its own words are in the error.
+        StackwrightError: a solver failed; its own words are in the error. Or the base has
+            another Python than the stack wants.
     """
     inputs = lock_inputs(plan)
     wheels = (
@@ -66,6 +67,7 @@ def solve(
         if keep_base
         else _timed("base", on_part, lambda: solve_base(plan, site, store, runner))
     )
+    check_python(base, plan)
     return Lock(
         schema="stackwright/lock/1",
         label=str(plan.label),

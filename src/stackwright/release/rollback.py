@@ -15,7 +15,13 @@ from stackwright.certify.verify import (
     read_certificate,
 )
 from stackwright.errors import ExitCode, Location, StackwrightError
-from stackwright.release.generations import certificate_path, publish, read_history, releasing
+from stackwright.release.generations import (
+    certificate_path,
+    live_number,
+    publish,
+    read_history,
+    releasing,
+)
 from stackwright.release.measure import Measure, check_bytes
 from stackwright.release.rule import Outcome, links_to, pointer_to, released_artefact
 from stackwright.release.state import Generation, check_system, next_rollback, restore_point
@@ -42,6 +48,8 @@ def rollback(
     Raises:
         StackwrightError: there is nothing to go back to, or it isn't what was certified.
     """
+    if live_number(store) is None:  # say so before anything is locked or made
+        restore_point((), stack)
     with releasing(store):
         history = read_history(store)
         check_system(history[-1] if history else None, system)

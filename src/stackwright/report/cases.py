@@ -29,6 +29,8 @@ class Case:
     """A judged case.
 
     Args:
+        curves: its series; the page shows those of all cases together.
+        pictures: its matrices.
         troubles: what went wrong in its runs, a line each.
         evidence: the stacks of hung ranks, then the other logs of the runs that went wrong.
         logs: the logs of all other runs.
@@ -43,6 +45,7 @@ class Case:
     setting: str
     checks: tuple[JsonObject, ...]
     metrics: tuple[Metric, ...]
+    curves: tuple[Picture, ...]
     pictures: tuple[Picture, ...]
     facts: tuple[tuple[str, str], ...]
     troubles: tuple[str, ...]
@@ -73,7 +76,8 @@ def _case(data: ReportData, index: int, case: JsonObject, asked: JsonObject | No
         setting=_setting(asked),
         checks=tuple(case["checks"]),
         metrics=metrics(case, asked),
-        pictures=(*_curves(case), *_heat_maps(case)),
+        curves=tuple(_curves(case)),
+        pictures=tuple(_heat_maps(case)),
         facts=tuple(_facts(case)),
         troubles=tuple(_named(run, trouble) for run in runs for trouble in _troubles(run)),
         evidence=evidence,

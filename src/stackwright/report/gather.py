@@ -10,6 +10,7 @@ from typing import Any
 
 from stackwright.certify.artefact import Artefact
 from stackwright.certify.keys import TrustedKeys
+from stackwright.certify.strictjson import parse
 from stackwright.certify.verify import Certificate as Verified
 from stackwright.certify.verify import open_certificate
 from stackwright.errors import StackwrightError
@@ -56,6 +57,7 @@ def gather(shop: Workshop, folder: Path, now: datetime) -> ReportData:
         certificate=_certificate(shop, folder, keys, now),
         previous=_previous(shop, job, keys),
         logs=_logs(folder, runs, judgement),
+        released=released_since(shop, judgement["arms"]["candidate"]),
     )
 
 
@@ -115,6 +117,17 @@ def _previous(shop: Workshop, job: Mapping[str, Any], keys: TrustedKeys) -> Prev
     return None
 
 
+def released_since(shop: Workshop, measured: Mapping[str, str]) -> str | None:
+    """The generation since which users load the bytes that were measured, if they do now."""
+    since = None
+    for generation in reversed(read_history(shop.store)):
+        pointer = generation.pointers.get(shop.label.module)
+        if pointer is None or any(getattr(pointer, k) != v for k, v in measured.items()):
+            break
+        since = generation.number
+    return f"generation {since}" if since else None
+
+
 def _opened(store: Store, digest: str, keys: TrustedKeys) -> Verified:
     return open_certificate(certificate_path(store, digest).read_bytes(), keys)
 
@@ -153,4 +166,4 @@ def _commands(log: Path) -> list[str]:
 
 
 def _json(path: Path) -> Any:
-    return json.loads(path.read_bytes())
+    return parse(path.read_bytes(), str(path))

@@ -47,7 +47,7 @@ def headline(data: ReportData) -> Headline:
         comparison=_COMPARISON[judged["kind"]],
         certificate=said,
         certificate_tone=tone,
-        next_step=_next_step(label, result.passes, data.certificate),
+        next_step=None if data.released else _next_step(label, result.passes, data.certificate),
     )
 
 
@@ -60,13 +60,16 @@ def tally(judgement: JsonObject) -> list[tuple[str, int]]:
 def _sentence(data: ReportData, refused: bool) -> str:
     name, system = str(data.judgement["label"]).partition("@")[0], data.judgement["system"]
     result = verdict(data.judgement["verdict"])
+    but = f", but is: {data.released}" if data.released else ""
     if refused:
-        return f"{name} must not be released on {system}: its certificate is not valid"
+        return f"{name} must not be released on {system}{but}: its certificate is not valid"
     if not result.passes:
-        return f"{_blame(data.judgement)}: {name} must not be released on {system}"
-    may = "may be released" if data.certificate else "may be certified for release"
+        return f"{_blame(data.judgement)}: {name} must not be released on {system}{but}"
     waived = dict(tally(data.judgement)).get("WAIVED", 0)
     of = f", {waived} of {_cases(len(data.judgement['cases']))} waived" if waived else ""
+    if data.released:
+        return f"{name} is released on {system} ({data.released}){of}"
+    may = "may be released" if data.certificate else "may be certified for release"
     return f"{name} {may} on {system}{of}"
 
 

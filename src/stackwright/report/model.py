@@ -73,6 +73,8 @@ class ReportData:
     Args:
         runs: the records that could be read; what could not is a reason in the judgement.
         logs: the tail of each log's text, by its path in the run's folder.
+        released: where users have these very bytes from now, such as ``generation 3``; None if
+            they don't.
 
     Raises:
         StackwrightError: the judgement is of another job, or leaves out a case that it asked for:
@@ -88,6 +90,7 @@ class ReportData:
     certificate: Certificate | None = None
     previous: Previous | None = None
     logs: Mapping[str, str] = field(default_factory=dict)
+    released: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse parts that do not belong together."""

@@ -21,6 +21,7 @@ def render_json(data: ReportData) -> str:
     document = {
         "schema": "stackwright/report/1",
         "headline": f"{told.word}: {told.sentence}",
+        "released": data.released,
         "comparison": told.comparison,
         "tally": dict(tally(data.judgement)),
         "judgement": dict(data.judgement),

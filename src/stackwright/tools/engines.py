@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import socket
 from collections.abc import Mapping, Sequence
@@ -23,6 +24,9 @@ from stackwright.store import Store, write_atomic
 from stackwright.tools.process import Runner, ToolError, find
 
 PROBE_EXIT_CODE = 42
+
+_COMPLAINT = re.compile(r"^(docker: )?(error|cannot)\b.*", re.IGNORECASE | re.MULTILINE)
+_START = {"docker": "start its daemon (systemctl start docker), or use another engine; "}
 
 BUILD_ENGINES = ("podman", "buildah", "docker")
 """Engines that build images, in order of preference."""
@@ -118,14 +122,16 @@ def choose(names: Sequence[str], store: Store, runner: Runner) -> BuildEngine:
     Raises:
         StackwrightError: none does; says why for each.
     """
-    reasons = []
+    errors = []
     for name in names:
         try:
             return probe(name, store, runner)
         except StackwrightError as error:
-            reasons.append(f"  {name}: {error.what}")
+            errors.append(error)
+    if len(errors) == 1:  # the user named it
+        raise errors[0]
     raise StackwrightError(
-        "no container engine works here\n" + "\n".join(reasons),
+        "\n".join(["no container engine works here", *(f"  {error.what}" for error in errors)]),
         hint="install podman (Debian: apt-get install podman runc), then `stackwright doctor`",
     )
 
@@ -144,7 +150,9 @@ def probe(name: str, store: Store, runner: Runner, *, again: bool = False) -> Bu
             f"unknown engine '{name}'", hint=f"choose one of {', '.join(ATTEMPTS)}"
         )
     if find(name) is None:
-        raise StackwrightError("not installed", hint="`stackwright doctor` says what to install")
+        raise StackwrightError(
+            f"{name} is not installed", hint="`stackwright doctor` says what to install"
+        )
     version = runner.run([name, "--version"]).strip()
     memory = store.root / "engines" / f"{socket.gethostname()}-{name}.json"
     engines = [
@@ -162,7 +170,8 @@ def probe(name: str, store: Store, runner: Runner, *, again: bool = False) -> Bu
             return engine
         failures.append(failure)
     raise StackwrightError(
-        f"{name} runs no container here: {failures[-1]}", hint="`stackwright doctor` tries them all"
+        f"{name} runs no container here: {failures[-1]}",
+        hint=f"{_START.get(name, '')}`stackwright doctor` tries every engine",
     )
 
 
@@ -212,12 +221,19 @@ def _failure(engine: BuildEngine, runner: Runner) -> str | None:
         except ToolError as error:
             if error.exit_code == PROBE_EXIT_CODE:
                 return None
-            return error.tail.splitlines()[-1] if error.tail else error.reason
+            return _said(error)
         finally:
             for command in commands.clean:
                 with suppress(ToolError):  # there may be nothing to remove
                     runner.run([word.format(**values) for word in command], env=env)
     return f"the probe did not exit with {PROBE_EXIT_CODE}"
+
+
+def _said(error: ToolError) -> str:
+    """The line in which an engine says what is wrong; advice may stand before and after it."""
+    if named := _COMPLAINT.search(error.tail):
+        return named.group()
+    return error.tail.splitlines()[-1] if error.tail else error.reason
 
 
 def load(engine: BuildEngine, layout: Path, config: str, runner: Runner) -> None:
