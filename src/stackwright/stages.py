@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 from collections.abc import Mapping
 from datetime import date, datetime
@@ -27,6 +26,7 @@ from stackwright.locking.lockinputs import locked
 from stackwright.release.generations import save_certificate
 from stackwright.release.measure import check_bytes
 from stackwright.release.rule import Outcome, Request, release
+from stackwright.tools.account import account
 from stackwright.validation.gate import judge
 from stackwright.validation.prepare import other_than_asked
 from stackwright.validation.runs import runs
@@ -121,7 +121,7 @@ def release_label(
         suite=_suite_digest(shop, suite),
         payload=_payload(shop),
         required_cases=frozenset(required_cases(shop, suite)),
-        who=getpass.getuser(),
+        who=account(),
         why=why,
         make_default=make_default,
     )

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from stackwright.certify.artefact import Artefact, Digests
-from stackwright.certify.keys import TrustedKeys, load_public
+from stackwright.certify.keys import TrustedKeys, load_public, trusted_keys
 from stackwright.errors import StackwrightError
 from stackwright.inputs.labels import Label
 from stackwright.inputs.site import Site
@@ -93,8 +93,8 @@ class Workshop:
         return self.store.root / "keys"
 
     def trusted(self, release_keys: tuple[Path, ...] = ()) -> TrustedKeys:
-        """The keys to verify with: the store's, or with ``release_keys`` those for certificates."""
-        known = TrustedKeys.load(self.keys)
+        """The keys to verify with; ``release_keys`` replace those that certificates are held to."""
+        known = trusted_keys(self.site.root / "keys", self.keys)
         if not release_keys:
             return known
         named = tuple(load_public(path) for path in release_keys)

@@ -102,7 +102,7 @@ def test_a_replaced_key_stays_trusted_while_its_public_half_is_kept(tmp_path: Pa
     old = create_pair(tmp_path, "release-2025").public
     new = create_pair(tmp_path, "release").public
     builder = create_pair(tmp_path, "builder").public
-    trusted = TrustedKeys.load(tmp_path)
+    trusted = trusted_keys(tmp_path / "none", tmp_path)
     assert {key.id for key in trusted.release} == {old.id, new.id}
     assert {key.id for key in trusted.builder} == {builder.id}
 

@@ -8,6 +8,7 @@ import report_fixtures as fixtures
 from stackwright.errors import StackwrightError
 from stackwright.report import ReportData
 from stackwright.report.changes import Change, changes, compare
+from stackwright.report.gather import as_certified
 from stackwright.report.headline import headline
 
 
@@ -153,3 +154,17 @@ def test_changes_name_packages_variables_and_checks() -> None:
 
 def test_without_an_earlier_release_nothing_changed_from_anything() -> None:
     assert changes(fixtures.pass_baseline()) is None
+
+
+def test_cases_that_the_certificate_waives_are_shown_as_waived() -> None:
+    judged = fixtures.fail_slow().judgement
+    (failed,) = (case for case in judged["cases"] if case["verdict"] == "FAIL")
+    waiver = {"case": failed["id"], "reason": "ticket 4711", "expires": "2027-01-31"}
+    predicate = {"verdict": "WAIVED", "waivers": [waiver]}
+
+    shown = as_certified(judged, {"predicate": predicate})
+
+    assert shown["verdict"] == "WAIVED"
+    (waived,) = (case for case in shown["cases"] if case["verdict"] == "WAIVED")
+    assert waived["reasons"][0] == "FAIL, waived through 2027-01-31: ticket 4711"
+    assert failed["verdict"] == "FAIL"

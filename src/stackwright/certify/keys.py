@@ -87,16 +87,12 @@ class TrustedKeys:
                 hint="make separate keys: stackwright keys create release",
             )
 
-    @classmethod
-    def load(cls, folder: Path) -> TrustedKeys:
-        """Read ``release*.pub`` and ``builder*.pub``, so that a replaced key stays trusted."""
-        return cls(_load_all(folder, RELEASE), _load_all(folder, BUILDER))
-
 
 def trusted_keys(site_keys: Path, store_keys: Path) -> TrustedKeys:
     """The keys that a site pins, else those that lie in the store, each kind by itself.
 
-    Whoever writes the store can put a key there; the site's files are reviewed. So once the site
+    Every ``release*.pub`` and ``builder*.pub`` counts, so that a replaced key stays trusted. Whoever
+    writes the store can put a key there; the site's files are reviewed. So once the site
     has a ``release*.pub``, the store's count no more; ``builder*.pub`` likewise. Either folder may
     be missing.
 

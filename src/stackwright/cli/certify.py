@@ -39,18 +39,20 @@ def command(
       stackwright certify pytorch --days 30 --key /secure/release.key
     """
     from stackwright.certify.keys import RELEASE, load_private
+    from stackwright.cli.progress import Progress
     from stackwright.cli.workshop import open_workshop
     from stackwright.stages import certify
 
-    shop = open_workshop(context, label)
     now = datetime.now(timezone.utc).replace(microsecond=0)
-    path = certify(
-        shop,
-        suite or shop.suite,
-        load_private(key or shop.keys / f"{RELEASE}.key"),
-        issued=now,
-        expires=now + timedelta(days=days),
-    )
+    with Progress(color=context.color) as progress:
+        shop = open_workshop(context, label, progress.start)
+        path = certify(
+            shop,
+            suite or shop.suite,
+            load_private(key or shop.keys / f"{RELEASE}.key"),
+            issued=now,
+            expires=now + timedelta(days=days),
+        )
     if as_json:
         echo_json({"label": str(shop.label), "certificate": str(path), "days": days})
         return

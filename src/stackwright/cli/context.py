@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # these take most of the time that `stackwright --help` may t
     from rich.console import Console
     from rich.table import Table
 
+    from stackwright.certify.keys import TrustedKeys
     from stackwright.inputs.labels import Label
     from stackwright.inputs.site import Site
 
@@ -46,6 +47,12 @@ class Context:
 
         found = store_path(self.site.system(system), self.store_option, os.environ, Path.cwd())
         return Store(found).root  # a store refuses a path that modulefiles can't carry
+
+    def trusted_keys(self, system: str) -> TrustedKeys:
+        """The public keys that count on a system: the site's, else its store's."""
+        from stackwright.certify.keys import trusted_keys
+
+        return trusted_keys(self.site.root / "keys", self.store(system) / "keys")
 
     def only_system(self) -> str:
         """The site's system, if there is just one.

@@ -52,16 +52,14 @@ def create(context: Context, name: str, system: str | None) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @pass_context
 def list_(context: Context, system: str | None, as_json: bool) -> None:
-    """List the public keys that this store trusts.
+    """List the public keys that count: those in the site's keys/, else the store's.
 
     \b
     Examples:
       stackwright keys list
       stackwright keys list --system perlmutter-cpu --json
     """
-    from stackwright.certify.keys import TrustedKeys
-
-    keys = TrustedKeys.load(_folder(context, system))
+    keys = context.trusted_keys(system or context.only_system())
     rows = [("release", key.id) for key in keys.release]
     rows += [("builder", key.id) for key in keys.builder]
     if as_json:

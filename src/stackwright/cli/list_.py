@@ -46,7 +46,7 @@ def command(context: Context, pattern: str, as_json: bool) -> None:
     if as_json:
         echo_json([_plain(row) for row in rows])
     else:
-        context.console.print(_table(rows))
+        context.show(_table(rows))
 
 
 def _plain(row: Row) -> dict[str, str | None]:

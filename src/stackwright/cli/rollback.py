@@ -26,7 +26,6 @@ def command(context: Context, stack: str, message: str, as_json: bool) -> None:
       stackwright rollback pytorch@perlmutter-cpu -m "hangs at 64 ranks"
     """
     from stackwright.building.build import tree_hash_of
-    from stackwright.certify.keys import TrustedKeys
     from stackwright.release.measure import measurer
     from stackwright.release.rollback import rollback
     from stackwright.release.tags import tag_images
@@ -41,7 +40,7 @@ def command(context: Context, stack: str, message: str, as_json: bool) -> None:
         store,
         name,
         system,
-        keys=TrustedKeys.load(store.root / "keys"),
+        keys=context.trusted_keys(system),
         measure=measurer(store, tree_hash_of(context.site)),
         who=account(),
         why=message,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     "keys",
     type=click.Path(path_type=Path, exists=True),
     multiple=True,
-    help="A release key's public half; may be given more than once (else the store's).",
+    help="A release key's public half; may be given more than once (else the site's or store's).",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the statement as JSON.")
 @pass_context
@@ -74,7 +74,7 @@ def _verify_file(
     if keys:
         trusted = TrustedKeys(release=tuple(load_public(key) for key in keys))
     else:
-        trusted = TrustedKeys.load(context.store(context.only_system()) / "keys")
+        trusted = context.trusted_keys(context.only_system())
     certificate = open_certificate(envelope, trusted)
     check_dates(certificate, now)
     return certificate
@@ -101,9 +101,11 @@ def _read_envelope(path: Path) -> bytes:
 def _verify_label(
     context: Context, label: str, keys: tuple[Path, ...], now: datetime
 ) -> Certificate:
+    from stackwright.cli.progress import Progress
     from stackwright.cli.workshop import open_workshop
     from stackwright.stages import newest_certificate, verify_label
 
-    shop = open_workshop(context, label)
-    trusted = shop.trusted(keys)
-    return verify_label(shop, newest_certificate(shop, trusted), keys=trusted, now=now)
+    with Progress(color=context.color) as progress:
+        shop = open_workshop(context, label, progress.start)
+        trusted = shop.trusted(keys)
+        return verify_label(shop, newest_certificate(shop, trusted), keys=trusted, now=now)

@@ -41,6 +41,9 @@ def gather(shop: Workshop, folder: Path, now: datetime) -> ReportData:
     keys = shop.trusted()
     runs = _runs(folder / "results.jsonl")
     lock = _installed(shop.store, shop.artefact, "lock.json")
+    certificate = _certificate(shop, folder, keys, now)
+    if certificate and certificate.verified:
+        judgement = as_certified(judgement, certificate.statement)
     return ReportData(
         judgement=judgement,
         job=job,
@@ -54,11 +57,31 @@ def gather(shop: Workshop, folder: Path, now: datetime) -> ReportData:
             tools=lock.get("solved_with", {}),
             commands=_commands(shop.store.log),
         ),
-        certificate=_certificate(shop, folder, keys, now),
+        certificate=certificate,
         previous=_previous(shop, job, keys),
         logs=_logs(folder, runs, judgement),
         released=released_since(shop, judgement["arms"]["candidate"]),
     )
+
+
+def as_certified(judgement: Mapping[str, Any], statement: Mapping[str, Any]) -> dict[str, Any]:
+    """A judgement with the cases that its certificate waives marked, and why."""
+    predicate = statement["predicate"]
+    notes = {
+        waiver["case"]: f"waived through {waiver['expires']}: {waiver['reason']}"
+        for waiver in predicate["waivers"]
+    }
+    cases = [
+        {
+            **case,
+            "verdict": "WAIVED",
+            "reasons": [f"{case['verdict']}, {notes[case['id']]}", *case["reasons"]],
+        }
+        if case["id"] in notes
+        else case
+        for case in judgement["cases"]
+    ]
+    return {**judgement, "verdict": predicate["verdict"], "cases": cases}
 
 
 def _plan(store: Store, artefact: Artefact) -> Plan:

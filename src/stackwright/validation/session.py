@@ -251,7 +251,7 @@ class Session:
             try:
                 return self._container(name, artefact)
             except StackwrightError as error:
-                reasons.append(f"  {name}: {error.what.splitlines()[0]}")
+                reasons.append(f"  {error.what.splitlines()[0]}")
         raise StackwrightError(
             "no run time of the system works here\n" + "\n".join(reasons),
             hint="`stackwright doctor` says what each needs",
@@ -281,7 +281,7 @@ class Session:
                 self.store.path(artefact.squashfs.path),
                 dict(variable.split("=", 1) for variable in variables),
             )
-        raise StackwrightError("validation does not run images with it")
+        raise StackwrightError(f"validation does not run images with {name}")
 
 
 def check_untouched(folder: Path, keys: TrustedKeys) -> tuple[bytes, bytes]:
