@@ -158,7 +158,7 @@ def test_without_an_earlier_release_nothing_changed_from_anything() -> None:
 
 def test_cases_that_the_certificate_waives_are_shown_as_waived() -> None:
     judged = fixtures.fail_slow().judgement
-    (failed,) = (case for case in judged["cases"] if case["verdict"] == "FAIL")
+    failed = next(case for case in judged["cases"] if case["verdict"] == "FAIL")
     waiver = {"case": failed["id"], "reason": "ticket 4711", "expires": "2027-01-31"}
     predicate = {"verdict": "WAIVED", "waivers": [waiver]}
 

@@ -91,8 +91,8 @@ class TrustedKeys:
 def trusted_keys(site_keys: Path, store_keys: Path) -> TrustedKeys:
     """The keys that a site pins, else those that lie in the store, each kind by itself.
 
-    Every ``release*.pub`` and ``builder*.pub`` counts, so that a replaced key stays trusted. Whoever
-    writes the store can put a key there; the site's files are reviewed. So once the site
+    Every ``release*.pub`` and ``builder*.pub`` counts, so that a replaced key stays trusted.
+    Whoever writes the store can put a key there; the site's files are reviewed. So once the site
     has a ``release*.pub``, the store's count no more; ``builder*.pub`` likewise. Either folder may
     be missing.
 
