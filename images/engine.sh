@@ -50,6 +50,7 @@ save_image() {
         docker save -o "$2.tar" "$1"
         skopeo copy --quiet --dest-oci-accept-uncompressed-layers "docker-archive:$2.tar" "oci:$2:image"
         rm -f "$2.tar"
+        python3 "$RECIPE/oci_layers.py" "$2"
         ;;
     *) skopeo copy --quiet --dest-oci-accept-uncompressed-layers "containers-storage:$1" "oci:$2:image" ;;
     esac

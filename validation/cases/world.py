@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,8 +38,11 @@ def gloo(out: Emitter) -> Iterator[None]:
     """Join all ranks in torch.distributed's default group, and leave it together.
 
     The barrier before leaving keeps a fast rank from tearing down connections that a slow one
-    still uses, which now and then aborted the slow one after correct results.
+    still uses, which now and then aborted the slow one after correct results. A model wrapped for
+    DDP keeps the group's threads until the garbage collector finds it: at exit that is too late,
+    as a thread that wants the interpreter lock then is unwound, and C++ calls std::terminate.
     """
+    atexit.register(gc.collect)
     meeting = rendezvous(out.world)
     dist.init_process_group("gloo", **meeting, rank=out.rank, world_size=out.world, timeout=NEVER)
     yield

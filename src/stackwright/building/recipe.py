@@ -27,7 +27,14 @@ IMAGE_PREFIX = "/opt/stackwright"
 PREFIX_PLACEHOLDER = "@PREFIX@"
 """Stands for the prefix in a modulefile and a kernel until they are installed."""
 
-_IMAGES = ("common.sh", "engine.sh", "layer.py", "manifest.py", "base.Containerfile")
+_IMAGES = (
+    "common.sh",
+    "engine.sh",
+    "layer.py",
+    "manifest.py",
+    "oci_layers.py",
+    "base.Containerfile",
+)
 _TREE_HASH = "validation/cases/tree_hash.py"
 
 

@@ -19,11 +19,17 @@ ContainerRuntime = Literal["podman", "docker"]
 PROBE = "bin/roofline"
 """The roofline probe's binary, relative to the payload's folder; apart from what is hashed."""
 
-SHARED = ("--network=host", "--shm-size=1g")
+_SHARED = ("--network=host", "--shm-size=1g")
+SHARED: Mapping[ContainerRuntime, tuple[str, ...]] = {
+    "podman": _SHARED,
+    "docker": (*_SHARED, "--cap-add=SYS_PTRACE"),
+}
 """How containers are run unless the engine's own arguments say otherwise.
 
 The host's network, as Shifter gives it. MPICH and data loaders talk through /dev/shm, which is
 64 MiB by default; it stays private to the container, so a killed run leaves no segment behind.
+Ranks read each other's large messages by process_vm_readv(2), which docker's seccomp profile may
+keep for those who may trace.
 """
 
 REMOVE: Mapping[ContainerRuntime, tuple[str, ...]] = {
@@ -107,7 +113,7 @@ class Container:
         argv = (
             *self.engine.argv_prefix,
             *("run", "--rm", "--name=@NAME@", "--pull=never"),
-            *_unless_given(SHARED, self.engine.run_args),
+            *_unless_given(SHARED[self.runtime], self.engine.run_args),
             *self.engine.run_args,
             f"--mount=type=bind,source=@OUT@,target={CONTAINER_OUT}",
             f"--mount=type=bind,source={payload},target={CONTAINER_PAYLOAD},readonly",

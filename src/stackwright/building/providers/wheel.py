@@ -5,7 +5,7 @@ from __future__ import annotations
 from stackwright.building.providers.steps import Step
 
 _EPOCH = "SOURCE_DATE_EPOCH"
-_ENGINE = ("engine.sh", "steps/base-image.sh", "base.Containerfile")
+_ENGINE = ("engine.sh", "oci_layers.py", "steps/base-image.sh", "base.Containerfile")
 _LAYER_SETTINGS = ("PYTHON", "BASE_DIGEST", _EPOCH)
 
 
