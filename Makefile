@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 LABEL ?= pytorch/2.13.0-cpu@local
 export STACKWRIGHT_STORE ?= $(CURDIR)/.stackwright
 
-.PHONY: help demo test test-slow walkthrough check setup format bench clean
+.PHONY: help demo test test-quick walkthrough check setup format bench clean
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -13,12 +13,12 @@ help: ## Show the targets
 demo: setup ## From a stack file to a certified, released PyTorch (15 minutes cold, seconds warm)
 	$(BIN)/python setup/demo.py $(LABEL)
 
-test: setup .venv-payload/.done ## Set up and run all tests, those with real tools included
+test: setup .venv-payload/.done ## Set up and run all tests, the real tools and attacks included: 12 minutes
 	@sh setup/install-packages.sh debian-packages-test.txt
-	STACKWRIGHT_TEST_PYTHON=$(CURDIR)/.venv-payload/bin/python $(BIN)/pytest -m "not slow"
+	STACKWRIGHT_TEST_PYTHON=$(CURDIR)/.venv-payload/bin/python $(BIN)/pytest
 
-test-slow: setup .venv-payload/.done ## The tests that take minutes: the attacks of the walk-through among them
-	STACKWRIGHT_TEST_PYTHON=$(CURDIR)/.venv-payload/bin/python $(BIN)/pytest -m slow
+test-quick: setup ## The tests without real builds and without the cases: two minutes
+	$(BIN)/pytest -m "not real and not slow"
 
 walkthrough: setup ## Break it on purpose: attacks on a release, each refused; needs `make demo` first
 	PATH="$(CURDIR)/$(BIN):$$PATH" examples/break-it/run.sh $(LABEL)

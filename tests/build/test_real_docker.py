@@ -42,6 +42,8 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]
         finally:
             process.terminate()
             process.wait(timeout=START_S)
+    namespace = folder / "exec" / "netns" / "default"
+    subprocess.run(["umount", namespace], capture_output=True, check=False)
     remove_tree(folder)
 
 
