@@ -46,17 +46,18 @@ def build(label: str) -> None:
     run("stackwright", "build", label)
 
 
-def certify(label: str) -> None:
-    """Validate and certify, unless there is a certificate that still holds for these bytes."""
+def certify(label: str) -> bool:
+    """Validate and certify; False if there is a certificate that still holds for these bytes."""
     stage("validate: distributed training and microbenchmarks, in the image and by the module")
     if run("stackwright", "verify", label, may_fail=True, quiet=True) == 0:
         print("certified already, and the certificate holds for these very bytes")
-        return
+        return False
     run("stackwright", "validate", label)
     stage("certify: sign what was found out")
     if not (Path(os.environ["STACKWRIGHT_STORE"]) / "keys" / "release.key").exists():
         run("stackwright", "keys", "create", "release")
     run("stackwright", "certify", label)
+    return True
 
 
 def use(label: str) -> None:
@@ -101,9 +102,9 @@ def main() -> None:
     run("stackwright", "doctor")
     stage("build: base, wheels, layers, prefix, image, squashfs")
     build(label)
-    certify(label)
+    new = certify(label)
     use(label)
-    stage(f"done: {label} is released")
+    stage(f"done: {label} is released{'' if new else ', as it was: nothing had to be made'}")
 
 
 if __name__ == "__main__":
