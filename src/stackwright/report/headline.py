@@ -90,7 +90,8 @@ def _cases(count: int) -> str:
 def _certificate(certificate: Certificate | None) -> tuple[str, Tone]:
     if certificate is None:
         return "not certified yet", "unsure"
-    signed = f"signed by {', '.join(certificate.signers)}" if certificate.signers else "not signed"
+    keys = ", ".join(key[:16] for key in certificate.signers)
+    signed = f"signed by {keys}" if keys else "not signed"
     until = moment(certificate.statement["predicate"]["expires"])
     if certificate.verified:
         return f"verified, {signed}, valid until {until}", "good"
