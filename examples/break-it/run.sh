@@ -147,9 +147,15 @@ say "e) the released build's certificate for the new build"
 refused "for another plan" stackwright release "$label" --certificate "$baseline"
 
 say "e) a run changed while it is interrupted"
-show "stackwright validate $label, and Ctrl-C"
-timeout -s INT 15 stackwright validate "$label" >/dev/null 2>&1 || true
-run=$(latest_run)
+show "stackwright validate $label, and end it after its first result"
+finished=$(latest_run)
+stackwright validate "$label" >"$walk/out" 2>&1 &
+until run=$(latest_run) && [ "$run" != "$finished" ] && [ -s "$run/results.jsonl" ]; do
+    kill -0 $! || stop "validate ended before it was interrupted: $(cat "$walk/out")"
+    sleep 0.2
+done
+kill $!
+wait $! || true
 keep "$run"
 tamper "$run" floors
 refused "signed for another" stackwright validate "$label" --resume "$run"
