@@ -26,7 +26,7 @@ needs_stack = pytest.mark.skipif(
 )
 
 TORCHRUN = (
-    *("-m", "torch.distributed.run", "--nnodes=1", "--nproc-per-node=2"),
+    *("-m", "torch.distributed.run", "--nnodes=1"),
     *("--rdzv-backend=c10d", "--rdzv-endpoint=127.0.0.1:0"),
 )
 
@@ -116,8 +116,9 @@ def run_case(
     env: Mapping[str, str] | None = None,
     fault: str | None = None,
     cpus: int | None = None,
+    ranks: int = 2,
 ) -> Run:
-    """Run a case of the payload in the stack, on 1 rank (`none`) or 2.
+    """Run a case of the payload in the stack, on 1 rank (`none`) or as many as asked.
 
     `fault` is Python that every process of the run executes before anything else.
     """
@@ -131,7 +132,7 @@ def run_case(
     mpiexec = str(Path(STACK_PYTHON).parent / "mpiexec")
     prefix = {
         "none": [STACK_PYTHON],
-        "torchrun": [STACK_PYTHON, *TORCHRUN],
-        "mpirun": [mpiexec, "-n", "2", STACK_PYTHON],
+        "torchrun": [STACK_PYTHON, *TORCHRUN, f"--nproc-per-node={ranks}"],
+        "mpirun": [mpiexec, "-n", str(ranks), STACK_PYTHON],
     }[launcher]
     return run_python([*prefix, str(CASES / f"{script}.py"), *args], out, environment, cpus)

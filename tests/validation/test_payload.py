@@ -66,6 +66,7 @@ def test_case_reports_what_its_suite_names(
             "MKL_NUM_THREADS": threads,
             "STACKWRIGHT_ROOFLINE": str(roofline),
         },
+        ranks=case.launch.ranks,
     )
 
     assert run.finished(), run.output
