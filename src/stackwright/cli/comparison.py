@@ -74,7 +74,8 @@ def _unpaired(comparison: Comparison) -> list[str]:
         by = {"user": "stated by --spread", "default": "default: set --spread"}[assumed.stated_by]
         lines = [f"assumes that single runs vary by {_percent(assumed.spread)} at least ({by})"]
     if assumed.stands_up_to is not None:
-        lines.append(f"a FAIL stands while runs vary by less than {_percent(assumed.stands_up_to)}")
+        most = _percent(assumed.stands_up_to)
+        lines.append(f"the clearest loss stands while runs vary by less than {most}")
     passed = "these runs are not paired, so nothing can PASS"
     return [*lines, f"{passed}; {_CERTIFY}"]
 

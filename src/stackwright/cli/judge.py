@@ -178,8 +178,9 @@ def _metrics(higher: Sequence[str], lower: Sequence[str]) -> dict[str, Direction
     """Each metric's direction; it has only one."""
     if both := set(higher) & set(lower):
         raise click.BadParameter(f"{', '.join(sorted(both))} can't be better both ways")
-    directions: dict[str, Direction] = {name: "higher" for name in higher}
-    return directions | {name: "lower" for name in lower}
+    up: Direction = "higher"
+    down: Direction = "lower"
+    return dict.fromkeys(higher, up) | dict.fromkeys(lower, down)
 
 
 def _refuse_the_same(files: Sequence[tuple[Path, Columns]]) -> None:
