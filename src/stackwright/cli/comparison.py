@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from stackwright.validation.comparison import Compared, Comparison
 
 _COLOURS = {"PASS": "green", "INCONCLUSIVE": "yellow"}
+_REASONS = 10
 _STEP = 1024
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 _CERTIFY = "to certify, measure in pairs: stackwright validate LABEL"
@@ -30,7 +31,8 @@ def print_comparison(context: Context, comparison: Comparison) -> None:
     if comparison.compared:
         context.show(table)
         click.echo()
-    for line in (*comparison.reasons, *conclusions(comparison)):
+    reasons, more = comparison.reasons[:_REASONS], len(comparison.reasons[_REASONS:])
+    for line in (*reasons, *[f"and {more} more: --json has all"][:more], *conclusions(comparison)):
         click.echo(line)
     click.echo(f"\n{comparison.verdict}")
 

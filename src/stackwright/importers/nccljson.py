@@ -43,7 +43,14 @@ def read(text: str) -> Table:
         devices = [(str(d["hostname"]), str(d["device_info"])) for d in _devices(document)]
     except json.JSONDecodeError as error:
         return _broken(f"it is no whole JSON: {error.msg} in line {error.lineno}: cut?")
-    except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
+    except (
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        RecursionError,
+        TypeError,
+        ValueError,
+    ) as error:
         return _broken(f"it is not laid out as nccl-tests' JSON: {type(error).__name__} {error}")
     measurements = tuple(m for row in rows for m in measurements_of(row))
     setup = setup_of(devices) if devices else {}

@@ -19,6 +19,7 @@ from stackwright.importers.table import (
     Table,
     invalid,
     is_measured,
+    lines,
     number,
 )
 
@@ -26,15 +27,15 @@ FORMAT = "nccl-tests"
 SPREAD = 0.10
 
 _START = re.compile(
-    r"# nThread \d+ nGpus \d+ minBytes (\d+) maxBytes (\d+) step: (\d+)\((factor|bytes)\)"
+    r"# nThread \d+ nGpus \d+ minBytes (\d{1,19}) maxBytes (\d{1,19})"
+    r" step: (\d{1,19})\((factor|bytes)\)"
 )
-_REDUCED = re.compile(r"# Reducing maxBytes to (\d+)")
+_REDUCED = re.compile(r"# Reducing maxBytes to (\d{1,19})")
 _COLLECTIVE = re.compile(r"# Collective test starting: (\S+)")
 _DEVICE = re.compile(r"#\s+Rank\s+\d+ .* on\s+(\S+) device\s+\d+ \[[^]]*\] (.+)")
-_ROW = re.compile(r"\s*\d+\s+\d+\s+[a-z]\w*\s")
+_ROW = re.compile(r"\s*\d{1,19}\s+\d+\s+[a-z]\w*\s")
 _WRONG = re.compile(r"# Out of bounds values\s+: (\d+) (\w+)")
 _MEAN = re.compile(r"# Avg bus bandwidth\s+: (\S+)")
-_RANK_LABEL = re.compile(r"^\s*\d+: ?")
 _TIMESTAMP = re.compile(r"\s+\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\s*$")
 _TIMINGS = ("out-of-place", "in-place")
 _FIXED = ("size", "count", "type", "redop", "root")
@@ -168,8 +169,7 @@ def name_of(collective: str, kind: str, redop: str, root: str) -> str:
 def _sections(text: str) -> list[Section]:
     sections: list[Section] = []
     collective = ""
-    for raw in text.splitlines():
-        line = _RANK_LABEL.sub("", raw)
+    for line in lines(text):
         if found := _COLLECTIVE.match(line):
             collective = found[1]
         elif found := _START.match(line):

@@ -18,6 +18,7 @@ from stackwright.importers.table import (
     Table,
     invalid,
     is_measured,
+    lines,
     number,
 )
 
@@ -73,7 +74,7 @@ def read(text: str) -> Table:
 
 def _sections(text: str) -> Iterator[Section]:
     section: Section | None = None
-    for line in text.splitlines():
+    for line in lines(text):
         if title := _TITLE.match(line):
             if section:
                 yield section
@@ -94,15 +95,17 @@ def _read_section(section: Section) -> tuple[list[Measurement], list[Problem]]:
     if not section.rows:
         return [], [invalid(f"{section.title}: it has no results")]
     measurements, broken = [], []
+    sized = "Size" in section.columns
     metric, unit, direction = METRICS[judged]
     for line in section.rows:
         row = dict(zip(section.columns, line.split(), strict=False))
-        value, size = number(row.get(judged)), row.get("Size", "")
-        if len(line.split()) != len(section.columns) or not is_measured(value):
+        value, size = number(row.get(judged)), row.get("Size", "0")
+        whole = len(line.split()) == len(section.columns) and re.fullmatch(r"[0-9]{1,19}", size)
+        if not whole or not is_measured(value):
             broken.append(invalid(f"{section.title}: not a whole row: {line.strip()!r}"))
         elif row.get("Validation", "Pass") != "Pass":
             broken.append(invalid(f"{section.title} at {size} B: the data came out wrong"))
         else:
-            at = int(size) if size.isdigit() else None
+            at = int(size) if sized else None
             measurements.append(Measurement(section.title, metric, unit, direction, value, size=at))
     return measurements, broken

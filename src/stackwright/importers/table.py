@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
+
+_RANK_LABEL = re.compile(r"^\s*\d+: ?")
 
 Direction = Literal["higher", "lower"]
 
@@ -64,13 +67,19 @@ def invalid(what: str) -> Problem:
 
 
 def number(text: object) -> float:
-    """The number that a field holds; NaN if it holds none."""
+    """The number that a field holds; NaN if it holds none, or has Python's underscores."""
     try:
-        return float(str(text))
+        return float(str(text).replace("_", "?"))
     except ValueError:
         return math.nan
 
 
 def is_measured(value: float) -> bool:
-    """Is it a time or a rate? Zero, negative and not finite are not."""
-    return 0 < value < math.inf
+    """Is it a time or a rate in any sensible unit? Zero, negative and not finite are not."""
+    return 1e-30 < value < 1e30  # noqa: PLR2004 - so that no ratio overflows
+
+
+def lines(text: str) -> Iterator[str]:
+    """The lines of a log, without the rank that `srun -l` writes before each."""
+    for line in text.splitlines():
+        yield _RANK_LABEL.sub("", line)
