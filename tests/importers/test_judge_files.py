@@ -108,6 +108,17 @@ def test_a_baseline_that_hung_is_no_baseline(capsys: pytest.CaptureFixture[str])
     assert capsys.readouterr().out.endswith("\nINVALID\n")
 
 
+def test_a_candidate_that_hung_is_hung_beside_any_baseline(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    empty = tmp_path / "empty.log"
+    empty.touch()
+
+    assert main(["judge", "--baseline", str(empty), "--candidate", "hang.log"]) == ExitCode.INVALID
+
+    assert capsys.readouterr().out.endswith("\nHUNG\n")
+
+
 SHARED = os.environ.get("STACKWRIGHT_SHARED_DATA", "")
 
 

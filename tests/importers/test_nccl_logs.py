@@ -144,6 +144,12 @@ def test_what_is_wrong_in_json_makes_it_invalid(change: dict[str, Any], said: st
     assert any(said in reason for reason in comparison.reasons), comparison.reasons
 
 
+def test_json_with_fewer_sizes_than_asked_for_is_of_a_test_that_died() -> None:
+    longer = JSON.replace('"maximum_bytes":16777216', '"maximum_bytes":67108864')
+
+    assert "8 of the 9 sizes" in judged(BEFORE, longer).reasons[0]
+
+
 def test_json_without_its_summary_is_of_a_test_that_died() -> None:
     document = json.loads(JSON)
     del document["average_bus_bandwidth"]
