@@ -1,0 +1,122 @@
+"""How a comparison of imported results is shown: one table, then what it means."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from stackwright.cli.context import Context
+    from stackwright.validation.comparison import Compared, Comparison
+
+_COLOURS = {"PASS": "green", "INCONCLUSIVE": "yellow"}
+_REASONS = 10
+_STEP = 1024
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+_CERTIFY = "to certify, measure in pairs: stackwright validate LABEL"
+
+
+def print_comparison(context: Context, comparison: Comparison) -> None:
+    """A row for each thing compared, then what can be concluded, and the verdict last."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for column in ("what", "size", "baseline", "candidate", "change", "p", "verdict"):
+        table.add_column(column, overflow="fold", justify="left" if column == "what" else "right")
+    for one in comparison.compared:
+        cells = map(escape, (what(one), size(one.size), *shown(one), change(one), f"{one.p:.2g}"))
+        table.add_row(*cells, f"[{_COLOURS.get(one.verdict, 'red')}]{one.verdict}[/]")
+    if comparison.compared:
+        context.show(table)
+        click.echo()
+    reasons, more = comparison.reasons[:_REASONS], len(comparison.reasons[_REASONS:])
+    for line in (*reasons, *[f"and {more} more: --json has all"][:more], *conclusions(comparison)):
+        click.echo(line)
+    click.echo(f"\n{comparison.verdict}")
+
+
+def conclusions(comparison: Comparison) -> list[str]:
+    """What the figures say, under which assumption, and what they can't say."""
+    if not comparison.compared:
+        return []
+    by_pairs = all(one.test == "pairs" for one in comparison.compared)
+    grounds = [_in_pairs(comparison)] if by_pairs else _unpaired(comparison)
+    return [*_found(comparison), *grounds, *(f"note: {note}" for note in comparison.notes)]
+
+
+def _found(comparison: Comparison) -> list[str]:
+    failed = [one for one in comparison.compared if one.verdict == "FAIL"]
+    tolerated = f"{100 * comparison.assumed.delta:g} %"
+    if not failed:
+        worst = min(comparison.compared, key=_ratio)
+        return [f"no loss beyond {tolerated} is shown; the least favourable: {_at(worst)}"]
+    worst = min(failed, key=_ratio)
+    sizes = sorted(one.size for one in failed if one.size is not None)
+    between = f", {size(sizes[0])} to {size(sizes[-1])}" if len(sizes) > 1 else ""
+    return [
+        f"{len(failed)} of {len(comparison.compared)} lost more than {tolerated}{between};"
+        f" the most: {_at(worst)}"
+    ]
+
+
+def _in_pairs(comparison: Comparison) -> str:
+    pairs = len(comparison.compared[0].decided_by.candidate)
+    return (
+        f"by the gate's rule with one look after {pairs} pairs (5 decide at the least);"
+        " that they were run side by side, in an order drawn by lot, is the file's word"
+    )
+
+
+def _unpaired(comparison: Comparison) -> list[str]:
+    assumed = comparison.assumed
+    lines = []
+    if any(one.test == "assumed spread" for one in comparison.compared):
+        by = {"user": "stated by --spread", "default": "default: set --spread"}[assumed.stated_by]
+        lines = [f"assumes that single runs vary by {_percent(assumed.spread)} at least ({by})"]
+    if assumed.stands_up_to is not None:
+        most = _percent(assumed.stands_up_to)
+        lines.append(f"the clearest loss stands while runs vary by less than {most}")
+    passed = "these runs are not paired, so nothing can PASS"
+    return [*lines, f"{passed}; {_CERTIFY}"]
+
+
+def _at(one: Compared) -> str:
+    where = " ".join(part for part in (what(one), size(one.size)) if part)
+    before, after = shown(one)
+    return f"{where}: {before} to {after} ({change(one)})"
+
+
+def what(one: Compared) -> str:
+    """What was measured, and the timing that decides if there are several."""
+    timing = one.decided_by.timing
+    return " ".join(part for part in (one.name, one.metric, timing) if part)
+
+
+def shown(one: Compared) -> tuple[str, str]:
+    """The median runs of baseline and candidate, with their unit."""
+    return one.decided_by.shown["baseline"], one.decided_by.shown["candidate"]
+
+
+def change(one: Compared) -> str:
+    """How much better (+) or worse (-) the candidate performs, in per cent of the baseline."""
+    return f"{100 * (_ratio(one) - 1):+.1f} %"
+
+
+def size(in_bytes: int | None) -> str:
+    """A size as people of the field write it."""
+    if in_bytes is None:
+        return ""
+    value, unit = in_bytes, 0
+    while value >= _STEP and value % _STEP == 0 and unit + 1 < len(_UNITS):
+        value, unit = value // _STEP, unit + 1
+    return f"{value} {_UNITS[unit]}"
+
+
+def _ratio(one: Compared) -> float:
+    return one.decided_by.ratio
+
+
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.2g} %"

@@ -1,0 +1,90 @@
+"""May two sets of imported results be compared at all?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from stackwright.importers.table import Measurement, Table
+from stackwright.validation.judgement import Verdict
+from stackwright.validation.records import Arm
+
+Key = tuple[str, str, int | None]
+"""What was measured: name, metric, size in bytes."""
+
+Arms = Mapping[Arm, Mapping[str, Table]]
+"""Each arm's tables, by the names of their files."""
+
+
+def key(m: Measurement) -> Key:
+    """What a measurement is of."""
+    return m.name, m.metric, m.size
+
+
+def findings(arms: Arms) -> list[tuple[Verdict, str]]:
+    """Why the files can't be compared; the problems of each before those between them.
+
+    Only a candidate is HUNG: a baseline that hung is none, so the comparison is INVALID.
+    """
+    return list(_problems(arms)) or list(_mismatches(arms))
+
+
+def _problems(arms: Arms) -> Iterator[tuple[Verdict, str]]:
+    for arm, files in arms.items():
+        for file, table in files.items():
+            for problem in table.problems:
+                verdict: Verdict = problem.verdict if arm == "candidate" else "INVALID"
+                yield verdict, f"{arm} {file}: {problem.what}"
+
+
+def _mismatches(arms: Arms) -> Iterator[tuple[Verdict, str]]:
+    tables = [
+        (f"{arm} {file}", table) for arm, files in arms.items() for file, table in files.items()
+    ]
+    for why in (*_unlike_setups(tables), *_unlike_things(tables), *_unlike_pairs(arms)):
+        yield "INVALID", why
+
+
+def _unlike_setups(tables: Sequence[tuple[str, Table]]) -> Iterator[str]:
+    (first_file, first), *others = tables
+    for file, table in others:
+        for what in sorted({*first.setup} & {*table.setup}):
+            if first.setup[what] != table.setup[what]:
+                yield (
+                    f"not the same {what}: {first.setup[what] or 'none'} in {first_file},"
+                    f" {table.setup[what] or 'none'} in {file}"
+                )
+
+
+def _unlike_things(tables: Sequence[tuple[str, Table]]) -> Iterator[str]:
+    things = [{(key(m), m.timing) for m in table.measurements} for _, table in tables]
+    every = set().union(*things)
+    if not every:
+        yield "nothing was measured"
+    for (file, _), measured in zip(tables, things, strict=True):
+        if missing := sorted(every - measured, key=str):
+            yield f"{file} lacks {_listed([_named(*thing) for thing in missing])}"
+
+
+def _unlike_pairs(arms: Arms) -> Iterator[str]:
+    """Has each pair one run of each arm, for all things alike?"""
+    pairs: dict[tuple[str, Key, str], list[str | None]] = {}
+    for arm, files in arms.items():
+        for table in files.values():
+            for m in table.measurements:
+                pairs.setdefault((arm, key(m), m.timing), []).append(m.pair)
+    named = [sorted(map(str, runs)) for runs in pairs.values() if set(runs) != {None}]
+    if any(len(set(runs)) != len(runs) for runs in named):
+        yield "a pair has more than one run of an arm"
+    elif any(runs != named[0] for runs in named):
+        yield "the arms, or the metrics, do not have the same pairs"
+
+
+def _named(thing: Key, timing: str) -> str:
+    name, metric, size = thing
+    at = "" if size is None else f"at {size} B"
+    return " ".join(part for part in (name, metric, at, timing) if part)
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown, more = ", ".join(names[:3]), len(names[3:])
+    return f"{shown} and {more} more" if more else shown

@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from imported_samples import fixture, judged, version
+
+from stackwright.errors import StackwrightError
+from stackwright.importers.csvtable import Columns
+from stackwright.importers.formats import read
+from stackwright.validation.comparison import Comparison, Terms, compare
+
+MODELS, JOBS = fixture("models.csv"), fixture("jobs.csv")
+PAIRED = Columns(metrics={"samples_per_s": "higher"}, selecting=frozenset({"stack"}), pair="job")
+
+
+def versions(text: str, old: str, new: str) -> Comparison:
+    before, after = read(text, version(old)), read(text, version(new))
+    return compare({"table": before}, {"table": after}, Terms())
+
+
+def stacks(old: str, new: str, columns: Columns, text: str = JOBS) -> Comparison:
+    before, after = (read(text, replace(columns, where={"stack": stack})) for stack in (old, new))
+    return compare({"table": before}, {"table": after}, Terms())
+
+
+def test_rows_are_selected_and_the_other_columns_tell_them_apart() -> None:
+    comparison = versions(MODELS, "1.0", "1.1")
+
+    assert comparison.verdict == "FAIL"
+    assert [one.name for one in comparison.compared] == [
+        "gpu=V100 model=alexnet",
+        "gpu=V100 model=lstm",
+        "gpu=V100 model=resnet50",
+    ]
+    assert {one.verdict for one in comparison.compared} == {"FAIL"}
+
+
+def test_no_loss_in_single_rows_is_inconclusive() -> None:
+    assert versions(MODELS, "1.0", "1.2").verdict == "INCONCLUSIVE"
+
+
+def test_pairs_are_judged_by_the_rule_of_the_gate() -> None:
+    assert stacks("old", "same", PAIRED).verdict == "PASS"
+    slow = stacks("old", "slow", PAIRED)
+
+    assert slow.verdict == "FAIL"
+    assert {one.test for one in slow.compared} == {"pairs"}
+
+
+def test_the_same_runs_unpaired_never_pass() -> None:
+    unpaired = replace(PAIRED, pair=None, ignored=frozenset({"job"}))
+
+    assert stacks("old", "same", unpaired).verdict == "INCONCLUSIVE"
+    slow = stacks("old", "slow", unpaired)
+    assert slow.verdict == "FAIL"
+    assert {one.test for one in slow.compared} == {"rank sum"}
+
+
+def test_pairs_are_found_by_their_names_in_any_order() -> None:
+    header, *rows = JOBS.splitlines(keepends=True)
+    slow = [row for row in rows if row.startswith("slow")]
+    others = [row for row in rows if not row.startswith("slow")]
+
+    turned = stacks("old", "slow", PAIRED, header + "".join(others + slow[::-1]))
+
+    by_name = {one.name: one.decided_by for one in stacks("old", "slow", PAIRED).compared}
+    assert {one.name: one.decided_by for one in turned.compared} == by_name
+
+
+def test_four_pairs_decide_nothing() -> None:
+    few = "".join(
+        line for line in JOBS.splitlines(keepends=True) if line.split(",")[2] in "job1234"
+    )
+
+    assert stacks("old", "same", PAIRED, few).verdict == "INCONCLUSIVE"
+    assert stacks("old", "slow", PAIRED, few).verdict == "INCONCLUSIVE"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("slow,cnn,8,", "slow,cnn,9,", "do not have the same pairs"),
+        ("slow,cnn,8,", "slow,cnn,7,", "a pair has more than one run of an arm"),
+        ("slow,cnn,8,", "slow,cnn,,", "its pair is missing"),
+    ],
+)
+def test_broken_pairs_are_invalid(old: str, new: str, said: str) -> None:
+    comparison = stacks("old", "slow", PAIRED, JOBS.replace(old, new))
+
+    assert comparison.verdict == "INVALID"
+    assert any(said in reason for reason in comparison.reasons), comparison.reasons
+
+
+def test_a_stated_deviation_counts_if_it_is_larger_than_the_spread_assumed() -> None:
+    text = "version,model,train_rate,train_rate_std\n1.0,cnn,100.0,0.1\n1.1,cnn,80.0,{}\n"
+
+    assert versions(text.format("0.2"), "1.0", "1.1").verdict == "FAIL"
+    assert versions(text.format("20.0"), "1.0", "1.1").verdict == "INCONCLUSIVE"
+    assert versions(text.format("x"), "1.0", "1.1").verdict == "INVALID"
+
+
+@given(cut=st.integers(0, len(MODELS) - 1))
+def test_a_cut_table_gets_no_verdict_but_invalid(cut: int) -> None:
+    try:
+        comparison = compare(
+            {"whole": read(MODELS, version("1.0"))},
+            {"cut": read(MODELS[:cut], version("1.2"))},
+            Terms(),
+        )
+    except StackwrightError:
+        return  # a header that was cut lacks a column: an error in what was asked
+    assert comparison.verdict == "INVALID"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("1672.00", "", "train_rate is missing"),
+        ("1672.00", "nan", "train_rate is missing"),
+        ("1672.00", "-3", "train_rate is -3"),
+        ("1672.00", "inf", "train_rate is inf"),
+        ("1672.00", "16,72", "row 5 has 5 of 4 columns"),
+        ("1.1,V100,lstm", "1.1,V100,lstn", "lacks gpu=V100 model=lstm train_rate"),
+        ("1.1,", "1.3,", "it has no row with version=1.1"),
+    ],
+)
+def test_what_is_wrong_in_a_table_makes_it_invalid(old: str, new: str, said: str) -> None:
+    comparison = versions(MODELS.replace(old, new), "1.0", "1.1")
+
+    assert comparison.verdict == "INVALID"
+    assert any(said in reason for reason in comparison.reasons), comparison.reasons
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        (Columns(), "which columns are metrics"),
+        (Columns(metrics={"train_rat": "higher"}), "did you mean 'train_rate'"),
+        (Columns(metrics={"version": "higher"}), "is 'train_rate' a metric?"),
+    ],
+)
+def test_columns_that_do_not_fit_are_an_error(columns: Columns, said: str) -> None:
+    with pytest.raises(StackwrightError, match=said) as caught:
+        read(MODELS, columns)
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "text", ["", " \n", "Segmentation fault\n", "\x00\x01", "a,b\n" + "x" * 200_000 + ",1\n"]
+)
+def test_what_is_no_result_is_invalid(text: str) -> None:
+    columns = Columns(metrics={"b": "higher"}) if text.startswith("a,b") else Columns()
+
+    assert judged(text, text, columns=columns).verdict == "INVALID"
+
+
+def test_columns_are_for_csv_only() -> None:
+    with pytest.raises(StackwrightError, match="only a CSV has columns"):
+        read(fixture("osu-before.txt"), version("1.0"))
