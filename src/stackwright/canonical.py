@@ -9,6 +9,8 @@ import stat
 from pathlib import Path
 from typing import Any
 
+from stackwright.errors import Location, StackwrightError
+
 _CHUNK = 1 << 20
 _NOT_CONTENT = frozenset({"__pycache__"})
 
@@ -50,9 +52,14 @@ def hash_folder(root: Path) -> str:
 
     Other permission bits, owners and times are left out: they differ between a checkout, a
     wheel and a copy of the same content. A folder that doesn't exist hashes like an empty one.
+
+    Raises:
+        StackwrightError: a link leads out of the folder, to content that no hash would cover.
     """
     entries = sorted(_entries(root), key=lambda path: os.fsencode(path.relative_to(root)))
-    return hash_value([[path.relative_to(root).as_posix(), *_content(path)] for path in entries])
+    return hash_value(
+        [[path.relative_to(root).as_posix(), *_content(path, root)] for path in entries]
+    )
 
 
 def _entries(root: Path) -> list[Path]:
@@ -64,8 +71,14 @@ def _entries(root: Path) -> list[Path]:
     return found
 
 
-def _content(path: Path) -> tuple[str, str]:
+def _content(path: Path, root: Path) -> tuple[str, str]:
     if path.is_symlink():
+        if root.resolve() not in path.resolve().parents:
+            raise StackwrightError(
+                f"the link leads out of {root}, where its content is not part of any hash",
+                where=Location(path),
+                hint="put a copy in its place",
+            )
         return "link", str(path.readlink())
     kind = "executable" if path.stat().st_mode & stat.S_IXUSR else "file"
     return kind, hash_file(path)

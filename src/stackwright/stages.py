@@ -14,7 +14,7 @@ from stackwright.building.templates import Templates
 from stackwright.canonical import hash_file, hash_value
 from stackwright.certify import dsse
 from stackwright.certify.acceptance import Waiver
-from stackwright.certify.attest import verify_results
+from stackwright.certify.attest import check_interruptions, verify_results
 from stackwright.certify.evidence import Evidence, agree
 from stackwright.certify.keys import PrivateKey, TrustedKeys
 from stackwright.certify.statement import PlanFacts, make_statement
@@ -23,9 +23,9 @@ from stackwright.errors import ExitCode, Location, StackwrightError
 from stackwright.inputs.fields import Line, Model
 from stackwright.inputs.yamlfile import load
 from stackwright.locking.lockinputs import locked
-from stackwright.release.generations import save_certificate
+from stackwright.release.generations import read_file, read_history, save_certificate
 from stackwright.release.measure import check_bytes
-from stackwright.release.rule import Outcome, Request, release
+from stackwright.release.rule import Outcome, Request, certified_artefact, damaged, release
 from stackwright.tools.account import account
 from stackwright.validation.gate import judge
 from stackwright.validation.prepare import other_than_asked
@@ -67,14 +67,16 @@ def certify(
         StackwrightError: it wasn't validated by this suite as the site has it now, its results
             were changed, a case neither passed nor is waived, or the artefact's bytes changed.
     """
+    trusted = shop.trusted()
+    if key.public.id not in {known.id for known in trusted.release}:
+        raise StackwrightError(
+            f"key {key.public.id[:16]} is no release key here: no release would believe it",
+            hint="stackwright keys list shows those that count",
+        )
     folder = latest_run(shop, suite)
-    job, results, recorded = (
-        _read(folder, name) for name in ("job.json", "results.jsonl", "judgement.json")
-    )
-    verify_results(_read(folder, "results.dsse.json"), job, results, shop.trusted())
+    job, recorded, interrupted = checked_run(shop, folder, trusted)
+    check_interruptions(interrupted)
     asked = json.loads(job)
-    if not agree(rejudge(job, results), json.loads(recorded)):
-        raise _refused(f"{folder.name}: judgement.json is not what its results say", shop)
     now = {
         "suite": {"name": suite, "digest": _suite_digest(shop, suite)},
         "payload": _payload(shop),
@@ -91,11 +93,31 @@ def certify(
         system_fingerprint=hash_value(asked["host"]),
         payload=asked["payload"],
         earlier=_earlier(shop, folder, asked),
+        interrupted=interrupted,
     )
     statement = make_statement(
         shop.artefact, recorded, waivers_of(shop), facts, issued=issued, expires=expires
     )
     return save_certificate(shop.store, dsse.sign(statement.to_json(), key))
+
+
+def checked_run(
+    shop: Workshop, folder: Path, keys: TrustedKeys
+) -> tuple[bytes, bytes, dict[str, int]]:
+    """The job and the judgement of a run, once its results were verified and judged again.
+
+    Also how often its runs were interrupted.
+
+    Raises:
+        StackwrightError: a file is missing, no builder signed the results, or they say otherwise.
+    """
+    job, results, recorded = (
+        _read(folder, name) for name in ("job.json", "results.jsonl", "judgement.json")
+    )
+    begun = verify_results(_read(folder, "results.dsse.json"), job, results, keys)
+    if not agree(rejudge(job, results), json.loads(recorded)):
+        raise _refused(f"{folder.name}: judgement.json is not what its results say", shop)
+    return job, recorded, begun.in_vain
 
 
 def release_label(
@@ -138,14 +160,19 @@ def release_label(
 
 def release_files(shop: Workshop, default: str) -> Mapping[str, bytes]:
     """What a release puts before users, by its path in the generation."""
+    stack = shop.label.stack
+    modulerc = Templates(shop.site.root / "modules").render(
+        "modulerc.lua.j2", {"default": f"{stack}/{default}"}
+    )
+    return {**_own_files(shop), f"modules/{stack}/.modulerc.lua": modulerc}
+
+
+def _own_files(shop: Workshop) -> dict[str, bytes]:
+    """The label's modulefile and kernel, which are among the certified bytes of its prefix."""
     label = shop.label
     built = installed_modules(shop.store.path(shop.artefact.prefix.path))
-    modulerc = Templates(shop.site.root / "modules").render(
-        "modulerc.lua.j2", {"default": f"{label.stack}/{default}"}
-    )
     return {
         f"modules/{label.stack}/{label.release}.lua": built["module.lua"],
-        f"modules/{label.stack}/.modulerc.lua": modulerc,
         f"jupyter/kernels/{label.stack}-{label.release}/kernel.json": built["kernel.json"],
     }
 
@@ -168,6 +195,32 @@ def verify_label(
     )
     evidence = _evidence(shop, open_certificate(envelope, keys))
     return verify_certificate(envelope, keys, expected, now=now, evidence=evidence)
+
+
+def check_live(shop: Workshop, keys: TrustedKeys) -> int | None:
+    """The number of the live generation, if users load the label's artefact by it.
+
+    Raises:
+        StackwrightError: users find something else there than was released.
+    """
+    history = read_history(shop.store)
+    live = history[-1] if history else None
+    pointer = live.pointers.get(shop.label.module) if live else None
+    if live is None or pointer is None or pointer.plan_hash != shop.plan_hash:
+        return None
+    certified_artefact(shop.store, live, shop.label.module, keys)
+    wrong = [*damaged(shop.store, live)]
+    for path, data in _own_files(shop).items():
+        if read_file(shop.store, live, path) != data:
+            wrong.append(shop.store.path(f"generations/{live.number}/{path}"))
+    if wrong:
+        raise StackwrightError(
+            "it was changed after its release",
+            where=Location(wrong[0]),
+            hint=f"to put it right: stackwright release '{shop.label}'",
+            code=ExitCode.INVALID,
+        )
+    return live.number
 
 
 def newest_certificate(shop: Workshop, keys: TrustedKeys) -> bytes:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from stackwright.certify.artefact import Artefact, Digests
 from stackwright.certify.keys import TrustedKeys, load_public, trusted_keys
-from stackwright.errors import StackwrightError
+from stackwright.errors import ExitCode, Location, StackwrightError
 from stackwright.inputs.labels import Label
 from stackwright.inputs.site import Site
 from stackwright.plans.plan import Plan, plan_hash, resolve
@@ -47,13 +47,20 @@ class Workshop:
         """What the plan was built into.
 
         Raises:
-            StackwrightError: it wasn't built as its files say now.
+            StackwrightError: it wasn't built as its files say now, or its record is another's.
         """
         artefact = self.store.read_artefact(self.plan_hash)
         if artefact is None:
             raise StackwrightError(
                 f"{self.label} is not built as its files say now",
                 hint=f"stackwright build '{self.label}'",
+            )
+        if (artefact.label, artefact.plan_hash) != (str(self.label), self.plan_hash):
+            raise StackwrightError(
+                f"the record of {self.label} is one of {artefact.label}",
+                where=Location(self.store.artefact_path(self.plan_hash)),
+                hint="remove it, then: stackwright build LABEL",
+                code=ExitCode.INVALID,
             )
         return artefact
 

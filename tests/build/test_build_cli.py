@@ -24,7 +24,7 @@ from stackwright.inputs.site import Site
 from stackwright.inputs.systems import System
 from stackwright.locking.locks import Lock
 from stackwright.locking.solve import solve
-from stackwright.plans.plan import resolve
+from stackwright.plans.plan import plan_hash, resolve
 from stackwright.store import Store
 from stackwright.tools import checks
 from stackwright.tools.checks import Program, check_engines, check_glibc, check_program, check_room
@@ -515,3 +515,28 @@ def test_durations_and_sizes() -> None:
         "99 MB",
         "1.3 GB",
     ]
+
+
+def test_a_record_of_another_label_is_not_this_ones(
+    site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Copied there, it would be released by the rules of this label's stack."""
+    write_lock(site)
+    plan = resolve(site, parse(LABEL))
+    store = Store(site.root.parent / "store")
+    (store.root / "steps" / "x").mkdir(parents=True)
+    part = {"digest": "sha256:" + "a" * 64, "path": "steps/x", "bytes": 1}
+    record = {
+        "schema": "stackwright/artefact/1",
+        "label": LABEL.replace("mini/", "other/"),
+        "plan_hash": plan_hash(plan),
+        "image": {"digest": part["digest"], "config": part["digest"], "oci": "steps/x", "bytes": 1},
+        "squashfs": part,
+        "prefix": part,
+    }
+    path = store.artefact_path(plan_hash(plan))
+    path.parent.mkdir()
+    path.write_text(json.dumps(record))
+
+    assert run(site, "validate", LABEL, "--suite", "any") == ExitCode.INVALID
+    assert f"the record of {LABEL} is one of other/" in capsys.readouterr().err

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import py_compile
 import re
 import shutil
 import stat
 import subprocess
 from dataclasses import replace
+from importlib.util import cache_from_source
 from pathlib import Path
 
 import pytest
 from build_samples import HERE, LABEL, fixed_lock, make_site, rendered
 
+from stackwright.building.build import tree_hash_of
 from stackwright.building.providers import wheel
 from stackwright.building.providers.steps import COMMON, Recipe, Step, step_keys
 from stackwright.building.recipe import render, render_modules, write_recipe
@@ -291,3 +294,20 @@ def test_a_base_image_is_pulled_instead_of_made(site: Site) -> None:
     assert recipe.steps[0].script == "base-pull.sh"
     assert recipe.settings["BASE_SOURCE"] == image
     assert "step base base-pull.sh" in recipe.files["build.sh"].decode()
+
+
+def test_bytecode_in_the_site_does_not_decide_the_tree_hash(site: Site, tmp_path: Path) -> None:
+    """git ignores it and no digest covers it, but an import would prefer it."""
+    folder = tmp_path / "tree"
+    folder.mkdir()
+    honest = tree_hash_of(site)(folder)
+    lie = tmp_path / "tree_hash.py"
+    lie.write_text("def tree_hash(root):\n    return 'sha256:whatever'\n")
+    cases = site.root / "validation" / "cases"
+    py_compile.compile(
+        str(lie),
+        cfile=str(Path(cache_from_source(str(cases / "tree_hash.py")))),
+        invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
+    )
+
+    assert tree_hash_of(site)(folder) == honest

@@ -10,8 +10,15 @@ from google.protobuf.json_format import ParseDict
 from in_toto_attestation.v1.statement import Statement as OfficialStatement
 from in_toto_attestation.v1.statement_pb2 import Statement as OfficialMessage
 
+from stackwright.canonical import hash_bytes
 from stackwright.certify import dsse
-from stackwright.certify.attest import attest_results, verify_results
+from stackwright.certify.attest import (
+    Begun,
+    attest_digest,
+    attest_results,
+    check_interruptions,
+    verify_results,
+)
 from stackwright.certify.keys import PrivateKey
 from stackwright.errors import StackwrightError
 
@@ -44,5 +51,21 @@ def test_the_release_key_cannot_vouch_for_results() -> None:
 
 
 def test_a_certificate_is_no_attestation() -> None:
-    with pytest.raises(StackwrightError, match=r"for another job.json"):
+    with pytest.raises(StackwrightError, match="does not say what was begun"):
         verify_results(certificate(key=BUILDER), JOB, RESULTS, TRUSTED)
+
+
+def test_what_was_begun_in_vain_is_signed_with_the_results() -> None:
+    begun = Begun(running="speed candidate #3", interrupted={"speed candidate #3": 1, "sums": 1})
+    envelope = attest_digest(JOB, hash_bytes(RESULTS), BUILDER, begun)
+
+    found = verify_results(envelope, JOB, RESULTS, TRUSTED)
+
+    assert found == begun
+    assert found.in_vain == {"speed candidate #3": 2, "sums": 1}
+
+
+def test_a_reboot_is_forgiven_and_a_choice_is_not() -> None:
+    check_interruptions({"sums": 1, "speed candidate #3": 1})
+    with pytest.raises(StackwrightError, match="speed candidate #3 was interrupted 2 times"):
+        check_interruptions({"sums": 1, "speed candidate #3": 2})

@@ -161,3 +161,20 @@ def test_a_private_key_does_not_show_in_a_log(tmp_path: Path) -> None:
     pair = create_pair(tmp_path, "release")
     secret = (tmp_path / "release.key").read_text().splitlines()[1]
     assert secret not in repr(pair)
+
+
+def test_a_pinning_folder_that_pins_nothing_is_refused(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    create_pair(store, "release")
+    (tmp_path / "site").symlink_to("not-fetched")
+    with pytest.raises(StackwrightError, match="not a folder, so it pins no key"):
+        trusted_keys(tmp_path / "site", store)
+
+
+def test_a_key_under_another_name_is_not_overlooked(tmp_path: Path) -> None:
+    site, store = tmp_path / "site", tmp_path / "store"
+    create_pair(store, "release")
+    public_half(site, RELEASE, "release")
+    (site / "release.pub").rename(site / "release.pem")
+    with pytest.raises(StackwrightError, match=r"release\.pem: not a name of a key"):
+        trusted_keys(site, store)

@@ -61,6 +61,7 @@ def test_a_statement_says_what_the_format_promises() -> None:
             "cases": dict.fromkeys(CASES, "PASS"),
             "waivers": [],
             "earlier": {},
+            "interrupted": {},
             "evidence": {
                 "job": json.loads(judged)["job"],
                 "results": json.loads(judged)["results"],

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from stackwright.canonical import canonical_json, hash_file, hash_folder, hash_value
+from stackwright.errors import StackwrightError
 
 # printf '{"a":[1,"\\u00e9"],"b":null}' | sha256sum
 HAND = "sha256:e6ad993c7a569e941cdd65aa57c817cb74d20d9877b15dfc8cc0ac151c74785d"
@@ -52,3 +53,14 @@ def test_a_folder_hashes_names_bytes_links_and_the_executable_bit(tmp_path: Path
     assert changes()
     (tmp_path / "b").chmod(0o700)
     assert not changes()
+
+
+@pytest.mark.parametrize("target", ["../outside", "/etc/hostname"])
+def test_a_link_out_of_the_folder_is_refused(tmp_path: Path, target: str) -> None:
+    (tmp_path / "outside").write_text("changes without a trace")
+    folder = tmp_path / "content"
+    folder.mkdir()
+    (folder / "link").symlink_to(target)
+
+    with pytest.raises(StackwrightError, match="the link leads out of"):
+        hash_folder(folder)

@@ -36,15 +36,17 @@ from release_samples import (
     tree_hash,
 )
 
-from stackwright.canonical import hash_bytes
+from stackwright.canonical import canonical_json, hash_bytes
 from stackwright.certify.acceptance import Waiver
 from stackwright.certify.evidence import Evidence
 from stackwright.certify.keys import TrustedKeys
 from stackwright.errors import StackwrightError
+from stackwright.inputs.labels import parse
 from stackwright.release.generations import certificate_path, read_history
 from stackwright.release.measure import measurer
 from stackwright.release.rule import release, released_artefact
 from stackwright.store import Store
+from stackwright.validation.session import baseline_of
 
 
 @pytest.fixture
@@ -420,6 +422,34 @@ def test_a_rollback_to_links_that_were_edited_is_refused(store: Store, default: 
     path.write_text(path.read_text().replace(old.squashfs.path, evil.squashfs.path))
     with pytest.raises(StackwrightError, match=f"generation {number} has links to something else"):
         do_rollback(store)
+
+
+def test_what_is_compared_with_is_believed_only_with_its_certificate(store: Store) -> None:
+    """Else a candidate could stand in the place of what it has to be compared with."""
+    old, slow = build(store, NEW, "fast"), build(store, NEW, "slow")
+    do_release(store, old)
+    record = store.path("generations/1/images/pytorch/2.13.0-cpu/artefact.json")
+    before = hash_bytes(record.read_bytes())
+    record.write_bytes(canonical_json(slow.model_dump(mode="json", by_alias=True)))
+    edit_first_generation(store, before, hash_bytes(record.read_bytes()))
+    edit_first_generation(store, old.image.digest, slow.image.digest)
+
+    with pytest.raises(StackwrightError, match=r"generation 1 released .* with another"):
+        do_release(store, slow, certificate(slow))
+    with pytest.raises(StackwrightError, match=r"generation 1 released .* with another"):
+        baseline_of(store, parse(NEW), slow, TRUSTED)
+
+
+def test_releasing_the_same_again_mends_a_link(store: Store) -> None:
+    built = build(store, NEW)
+    do_release(store, built)
+    link = store.path("generations/1/images/pytorch/2.13.0-cpu/oci")
+    link.unlink()
+    link.symlink_to("/tmp")
+
+    assert do_release(store, built).changed
+    live = store.path("live/images/pytorch/2.13.0-cpu/oci")
+    assert live.resolve() == store.path(built.image.oci).resolve()
 
 
 def test_a_rollback_of_another_system_is_refused(store: Store) -> None:

@@ -168,3 +168,18 @@ def test_cases_that_the_certificate_waives_are_shown_as_waived() -> None:
     (waived,) = (case for case in shown["cases"] if case["verdict"] == "WAIVED")
     assert waived["reasons"][0] == "FAIL, waived through 2027-01-31: ticket 4711"
     assert failed["verdict"] == "FAIL"
+
+
+def test_a_pass_by_another_suite_is_no_way_to_a_release() -> None:
+    data = replace(fixtures.pass_compared(), certificate=None, required_suite="certify-all")
+    told = headline(data)
+    suite = data.judgement["suite"]["name"]
+    assert f"passes suite '{suite}'; a release on local needs 'certify-all'" in told.sentence
+    assert told.next_step == f"stackwright validate {fixtures.LABEL}"
+
+
+def test_interruptions_are_said_beside_the_verdict() -> None:
+    data = fixtures.pass_compared()
+    assert "interrupted" not in headline(data).comparison
+    told = headline(replace(data, interruptions=2))
+    assert told.comparison.endswith("A run was interrupted and begun again 2 times.")

@@ -306,8 +306,10 @@ def test_events_say_how_far_the_job_is(tmp_path: Path) -> None:
         "pair": 0,
         "done": 0,
         "of": 17,
+        "results": sha256(b""),
     }
     assert events[1]["event"] == "run"
+    assert events[-1]["results"] == sha256((tmp_path / "results.jsonl").read_bytes())
     assert [e["done"] for e in events if e["event"] == "run"] == list(range(1, 18))
     assert events[-1]["done"] == events[-1]["of"] == 17
 

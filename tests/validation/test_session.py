@@ -21,7 +21,7 @@ from stackwright.tools.process import Runner
 from stackwright.validation.host import fingerprint
 from stackwright.validation.prepare import make_job
 from stackwright.validation.runs import JUDGEMENT, runs
-from stackwright.validation.session import Session
+from stackwright.validation.session import Session, check_files
 from stackwright.validation.suites import payload_digest, suite_digest
 
 BYTES = artefact("a")
@@ -105,6 +105,24 @@ def test_only_runs_of_the_label_are_resumed(session: Session, tmp_path: Path) ->
         session.resume(tmp_path, parse(BYTES.label))
     with pytest.raises(StackwrightError, match=r"is a run of pytorch/2\.13\.0-cpu@local, not of"):
         session.resume(begin(session), parse("pytorch/2.12.0-cpu@local"))
+
+
+def test_a_run_is_not_continued_on_another_machine(session: Session) -> None:
+    folder = begin(session)
+    edit_host(session, folder)
+    with pytest.raises(StackwrightError, match="was begun on another machine"):
+        session.resume(folder, parse(BYTES.label))
+
+
+def test_compiled_python_beside_the_cases_is_refused(session: Session) -> None:
+    """Python would run it in the case's place, and no digest covers it."""
+    folder = begin(session)
+    planted = folder / "payload/cases/__pycache__/emit.cpython-311.pyc"
+    planted.parent.mkdir(parents=True)
+    planted.write_bytes(b"")
+
+    with pytest.raises(StackwrightError, match="compiled Python among the run's cases"):
+        check_files(folder, (folder / "job.json").read_bytes())
 
 
 def test_bytes_that_were_replaced_meanwhile_are_not_measured_on(session: Session) -> None:

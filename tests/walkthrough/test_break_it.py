@@ -257,3 +257,28 @@ def test_a_manifest_that_was_edited_stops_validation_and_release(
     for command in ("validate", "certify", "release"):
         refusal = walk.run(command, LABEL).refusal
         assert "the prefix's manifest does not describe this prefix" in refusal, command
+
+
+def test_an_edited_live_modulefile_is_found_by_verify(released: Walk, tmp_path: Path) -> None:
+    """The bytes and the certificate still hold; what users load is something else."""
+    walk = released.with_store(tmp_path / "store")
+    assert "users load it: generation 1" in walk.done("verify", LABEL)
+    modulefile = walk.store / "live" / "modules" / "mini" / "1.0-cpu.lua"
+    text = modulefile.read_text()
+    modulefile.unlink()  # a hard link to the original
+    modulefile.write_text(f'{text}prepend_path("PATH", "/somewhere/else")\n')
+
+    assert "it was changed after its release" in walk.run("verify", LABEL).refusal
+
+    walk.done("release", LABEL)  # mends it
+    assert "users load it: generation 2" in walk.done("verify", LABEL)
+
+
+def test_a_file_named_like_a_label_is_not_verified_in_its_place(
+    released: Walk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    walk = released.with_store(tmp_path / "store")
+    shutil.copy(walk.newest_certificate, tmp_path / "mini")
+    monkeypatch.chdir(tmp_path)
+
+    assert "signature, dates, cases, evidence and bytes" in walk.done("verify", "mini")

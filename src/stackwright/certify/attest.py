@@ -1,10 +1,14 @@
 """The builder's signature over one validation: these results answer this job.
 
-`results.dsse.json` holds an in-toto Statement whose subjects are the two files.
+`results.dsse.json` holds an in-toto Statement whose subjects are the two files. It also says how
+often a run was begun and left no result: who stops what goes badly chooses the outcome.
 """
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from stackwright.canonical import canonical_json, hash_bytes
@@ -15,6 +19,29 @@ from stackwright.certify.strictjson import parse
 from stackwright.errors import ExitCode, StackwrightError
 
 PREDICATE_TYPE = "urn:stackwright:results:v1"
+MAX_INTERRUPTIONS = 1
+"""How often one run may be begun in vain: a reboot happens, but seldom twice in the same run."""
+
+
+@dataclass(frozen=True)
+class Begun:
+    """What was begun, by names of runs such as ``gradients.torchrun-2.image candidate #0``.
+
+    Args:
+        running: the run that was begun last and has no result yet; empty if each has one.
+        interrupted: how often runs were begun in vain before.
+    """
+
+    running: str = ""
+    interrupted: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def in_vain(self) -> dict[str, int]:
+        """How often runs were begun in vain, if ``running`` is no longer under way."""
+        counts = Counter(self.interrupted)
+        if self.running:
+            counts[self.running] += 1
+        return dict(counts)
 
 
 def attest_results(job: bytes, results: bytes, key: PrivateKey) -> bytes:
@@ -22,13 +49,28 @@ def attest_results(job: bytes, results: bytes, key: PrivateKey) -> bytes:
     return attest_digest(job, hash_bytes(results), key)
 
 
-def attest_digest(job: bytes, results: str, key: PrivateKey) -> bytes:
+def attest_digest(job: bytes, results: str, key: PrivateKey, begun: Begun | None = None) -> bytes:
     """As :func:`attest_results`, of results by their hash."""
-    return dsse.sign(canonical_json(_statement(job, results)), key)
+    return dsse.sign(canonical_json(_statement(job, results, begun or Begun())), key)
 
 
-def verify_results(envelope: bytes, job: bytes, results: bytes, keys: TrustedKeys) -> None:
-    """Check that a builder's key signed exactly these two files.
+def check_interruptions(in_vain: Mapping[str, int]) -> None:
+    """Refuse results of which somebody may have taken what he liked.
+
+    Raises:
+        StackwrightError: one run was begun in vain more often than chance explains.
+    """
+    for name, count in in_vain.items():
+        if count > MAX_INTERRUPTIONS:
+            raise StackwrightError(
+                f"{name} was interrupted {count} times before it had a result",
+                hint="measure anew, without interruptions: stackwright validate LABEL --fresh",
+                code=ExitCode.FAIL,
+            )
+
+
+def verify_results(envelope: bytes, job: bytes, results: bytes, keys: TrustedKeys) -> Begun:
+    """Check that a builder's key signed exactly these two files, and say what was begun.
 
     Raises:
         StackwrightError: signed by no builder's key, or about other bytes.
@@ -36,11 +78,17 @@ def verify_results(envelope: bytes, job: bytes, results: bytes, keys: TrustedKey
     parsed = dsse.read(envelope, "results.dsse.json")
     if dsse.signer_of(parsed, keys.builder) is None:
         raise _invalid("results.dsse.json is not signed by a trusted builder's key")
-    if parse(parsed.payload, "the results' statement") != _statement(job, hash_bytes(results)):
+    found = parse(parsed.payload, "the results' statement")
+    try:
+        begun = Begun(**found["predicate"]["begun"])
+    except (KeyError, TypeError) as error:
+        raise _invalid("results.dsse.json does not say what was begun") from error
+    if found != _statement(job, hash_bytes(results), begun):
         raise _invalid("results.dsse.json was signed for another job.json or results.jsonl")
+    return begun
 
 
-def _statement(job: bytes, results: str) -> dict[str, Any]:
+def _statement(job: bytes, results: str, begun: Begun) -> dict[str, Any]:
     files = {"job.json": hash_bytes(job), "results.jsonl": results}
     return {
         "_type": STATEMENT_TYPE,
@@ -49,7 +97,7 @@ def _statement(job: bytes, results: str) -> dict[str, Any]:
             for name, digest in files.items()
         ],
         "predicateType": PREDICATE_TYPE,
-        "predicate": {"job": hash_bytes(job), "results": results},
+        "predicate": {"job": hash_bytes(job), "results": results, "begun": asdict(begun)},
     }
 
 

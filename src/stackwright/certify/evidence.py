@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from stackwright.canonical import hash_bytes, hash_value
-from stackwright.certify.attest import verify_results
+from stackwright.certify.attest import check_interruptions, verify_results
 from stackwright.certify.keys import TrustedKeys
 from stackwright.certify.statement import PlanFacts, Statement, make_statement, moment
 from stackwright.certify.strictjson import parse
@@ -39,10 +39,11 @@ def check_evidence(statement: Statement, evidence: Evidence, keys: TrustedKeys) 
     job = _read(evidence.folder / "job.json", digests.job)
     results = _read(evidence.folder / "results.jsonl", digests.results)
     judgement = _read(evidence.folder / "judgement.json", digests.judgement)
-    verify_results(_read(evidence.folder / "results.dsse.json"), job, results, keys)
+    begun = verify_results(_read(evidence.folder / "results.dsse.json"), job, results, keys)
+    check_interruptions(begun.in_vain)
     if not agree(evidence.rejudge(job, results), parse(judgement, "judgement.json")):
         raise _invalid("the results, judged again, give another judgement", evidence.folder)
-    if _restate(statement, judgement, parse(job, "job.json")) != statement:
+    if _restate(statement, judgement, parse(job, "job.json"), begun.in_vain) != statement:
         raise _invalid("the certificate says other than its evidence", evidence.folder)
 
 
@@ -57,14 +58,22 @@ def agree(left: object, right: object) -> bool:
     return type(left) is type(right) and left == right
 
 
-def _restate(statement: Statement, judgement: bytes, job: Mapping[str, Any]) -> Statement:
+def _restate(
+    statement: Statement, judgement: bytes, job: Mapping[str, Any], interrupted: Mapping[str, int]
+) -> Statement:
     """Make the statement that this judgement supports, for the artefact that the old one names."""
     predicate = statement.predicate
     return make_statement(
         statement,
         judgement,
         predicate.waivers,
-        PlanFacts(predicate.lock, hash_value(job["host"]), job["payload"], predicate.earlier),
+        PlanFacts(
+            lock=predicate.lock,
+            system_fingerprint=hash_value(job["host"]),
+            payload=job["payload"],
+            earlier=predicate.earlier,
+            interrupted=interrupted,
+        ),
         issued=moment(predicate.issued),
         expires=moment(predicate.expires),
     )

@@ -100,6 +100,8 @@ def trusted_keys(site_keys: Path, store_keys: Path) -> TrustedKeys:
         StackwrightError: a private key lies in the site, a file is no public key, or one key plays
             both parts.
     """
+    if os.path.lexists(site_keys):
+        _check_pinned(site_keys)
     if private := sorted(site_keys.glob("*.key")):
         raise StackwrightError(
             "a private key lies in the site",
@@ -110,6 +112,24 @@ def trusted_keys(site_keys: Path, store_keys: Path) -> TrustedKeys:
         release=_load_all(site_keys, RELEASE) or _load_all(store_keys, RELEASE),
         builder=_load_all(site_keys, BUILDER) or _load_all(store_keys, BUILDER),
     )
+
+
+def _check_pinned(folder: Path) -> None:
+    """Refuse a folder of pinned keys that would quietly pin nothing, or less than it seems to."""
+    if not folder.is_dir():
+        raise StackwrightError(
+            "not a folder, so it pins no key",
+            where=Location(folder),
+            hint="put release*.pub and builder*.pub there, or remove it",
+        )
+    for path in sorted(folder.iterdir()):
+        known = path.name.startswith((RELEASE, BUILDER)) and path.suffix in (".pub", ".key")
+        if not known and not path.name.startswith(("README", ".")):
+            raise StackwrightError(
+                "not a name of a key, so it would be overlooked",
+                where=Location(path),
+                hint="public keys are named release*.pub and builder*.pub",
+            )
 
 
 def create_pair(folder: Path, name: str) -> PrivateKey:

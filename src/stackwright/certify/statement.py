@@ -95,6 +95,7 @@ class Predicate(Frozen):
     cases: Mapping[str, str]
     waivers: tuple[Waiver, ...]
     earlier: Mapping[str, str]
+    interrupted: Mapping[str, int]
     evidence: EvidenceDigests
 
 
@@ -136,12 +137,14 @@ class PlanFacts:
         payload: digest of the cases and probes.
         earlier: the verdicts of earlier validations of the same bytes by the same cases, by job:
             trying again until it passes is allowed, but seen.
+        interrupted: how often runs of this validation were begun in vain.
     """
 
     lock: str
     system_fingerprint: str
     payload: str
     earlier: Mapping[str, str] = field(default_factory=dict)
+    interrupted: Mapping[str, int] = field(default_factory=dict)
 
 
 def make_statement(
@@ -191,6 +194,7 @@ def make_statement(
                     "cases": cases,
                     "waivers": [w.model_dump() for w in waivers if cases.get(w.case) == "WAIVED"],
                     "earlier": dict(facts.earlier),
+                    "interrupted": dict(facts.interrupted),
                     "evidence": {
                         "job": judged.job,
                         "results": judged.results,

@@ -30,6 +30,8 @@ def print_judgement(context: Context, judgement: Judgement) -> None:
     """A row per case, the figures below it, and the verdict last."""
     from rich.table import Table
 
+    from stackwright.report.text import printable
+
     table = Table(box=None, pad_edge=False)
     for column in ("case", "verdict", "runs", "seconds", "what was found"):
         table.add_column(column, overflow="fold")
@@ -44,7 +46,7 @@ def print_judgement(context: Context, judgement: Judgement) -> None:
         )
     context.show(table)
     for reason in judgement.reasons:
-        click.echo(f"reason: {reason}")
+        click.echo(f"reason: {printable(reason)}")
     kind = "first release: nothing to compare with" if judgement.kind == "BASELINE" else "compared"
     click.echo(f"\n{judgement.verdict} {judgement.label} ({kind})")
 
@@ -52,8 +54,10 @@ def print_judgement(context: Context, judgement: Judgement) -> None:
 def _found(case: CaseJudgement) -> str:
     from rich.markup import escape
 
-    if case.reasons:
-        return escape("; ".join(case.reasons[:3]))
+    from stackwright.report.text import printable
+
+    if case.reasons:  # what the stack under test wrote must not steer the terminal
+        return escape(printable("; ".join(case.reasons[:3])))
     if not case.metrics:
         return "1 check holds" if len(case.checks) == 1 else f"{len(case.checks)} checks hold"
     parts = []

@@ -29,8 +29,8 @@ def command(context: Context, what: str, keys: tuple[Path, ...], as_json: bool) 
     """Check a certificate.
 
     A LABEL is checked as a release would check it: signature, dates, every case of the suite,
-    the evidence judged again, and the very bytes in the store. A FILE is checked by itself, with
-    nothing but the public key: signature, form and dates.
+    the evidence judged again, the very bytes in the store, and what users load. A FILE is checked
+    by itself, with nothing but the public key: signature, form and dates.
 
     \b
     Examples:
@@ -40,9 +40,11 @@ def command(context: Context, what: str, keys: tuple[Path, ...], as_json: bool) 
     now = datetime.now(timezone.utc)
     if _names_a_file(what):
         certificate, checked = _verify_file(context, Path(what), keys, now), "signature and dates"
+        live = ""
     else:
-        certificate = _verify_label(context, what, keys, now)
+        certificate, number = _verify_label(context, what, keys, now)
         checked = "signature, dates, cases, evidence and bytes"
+        live = f"users load it: generation {number}" if number else "users do not load it"
     predicate = certificate.statement.predicate
     if as_json:
         import json
@@ -53,15 +55,22 @@ def command(context: Context, what: str, keys: tuple[Path, ...], as_json: bool) 
     for subject in certificate.statement.subject:
         click.echo(f"  {subject.name.rpartition(' ')[2]:<9} sha256:{subject.digest.sha256}")
     click.echo(f"  signed by {certificate.key_id[:16]}, valid until {predicate.expires}")
+    if live:
+        click.echo(f"  {live}")
     for job, verdict in sorted(predicate.earlier.items()):
         click.echo(f"  validated before: {job}: {verdict}")
+    for run, count in sorted(predicate.interrupted.items()):
+        click.echo(f"  interrupted: {run}, {count} x")
     for waiver in predicate.waivers:
         click.echo(f"  waived: {waiver.case} until {waiver.expires}: {waiver.reason}")
 
 
 def _names_a_file(what: str) -> bool:
-    """Whether a file is meant, there or not: no label ends or begins so."""
-    return Path(what).is_file() or what.endswith(".json") or what.startswith((".", "/"))
+    """Whether a file is meant, there or not: no label ends or begins so.
+
+    A file that is named like a label doesn't count: it would be checked for less than the label.
+    """
+    return what.endswith(".json") or what.startswith((".", "/"))
 
 
 def _verify_file(
@@ -100,12 +109,13 @@ def _read_envelope(path: Path) -> bytes:
 
 def _verify_label(
     context: Context, label: str, keys: tuple[Path, ...], now: datetime
-) -> Certificate:
+) -> tuple[Certificate, int | None]:
     from stackwright.cli.progress import Progress
     from stackwright.cli.workshop import open_workshop
-    from stackwright.stages import newest_certificate, verify_label
+    from stackwright.stages import check_live, newest_certificate, verify_label
 
     with Progress(color=context.color) as progress:
         shop = open_workshop(context, label, progress.start)
         trusted = shop.trusted(keys)
-        return verify_label(shop, newest_certificate(shop, trusted), keys=trusted, now=now)
+        envelope = newest_certificate(shop, trusted)
+        return verify_label(shop, envelope, keys=trusted, now=now), check_live(shop, trusted)

@@ -7,23 +7,10 @@ from datetime import datetime
 from stackwright.certify.acceptance import check_cases
 from stackwright.certify.keys import TrustedKeys
 from stackwright.certify.statement import moment, timestamp
-from stackwright.certify.verify import (
-    Certificate,
-    Expected,
-    check_subject,
-    open_certificate,
-    read_certificate,
-)
-from stackwright.errors import ExitCode, Location, StackwrightError
-from stackwright.release.generations import (
-    certificate_path,
-    live_number,
-    publish,
-    read_history,
-    releasing,
-)
+from stackwright.certify.verify import Certificate
+from stackwright.release.generations import live_number, publish, read_history, releasing
 from stackwright.release.measure import Measure, check_bytes
-from stackwright.release.rule import Outcome, links_to, pointer_to, released_artefact
+from stackwright.release.rule import Outcome, certified_artefact
 from stackwright.release.state import Generation, check_system, next_rollback, restore_point
 from stackwright.store import Store
 
@@ -84,35 +71,8 @@ def _check_restorable(
     measure: Measure,
     now: datetime,
 ) -> list[str]:
-    pointer = source.pointers[module]
-    path = certificate_path(store, pointer.certificate)
-    certificate = open_certificate(read_certificate(path), keys)
-    artefact = released_artefact(store, source, module)
-    if pointer_to(artefact, certificate) != pointer:
-        raise StackwrightError(
-            f"generation {source.number} released {module} with another certificate",
-            where=Location(path),
-            hint="restore STORE/certificates from a backup",
-            code=ExitCode.INVALID,
-        )
+    artefact, certificate = certified_artefact(store, source, module, keys)
     predicate = certificate.statement.predicate
-    check_subject(
-        certificate,
-        Expected.of(
-            artefact,
-            system=source.system,
-            suite=predicate.suite.digest,
-            payload=predicate.payload,
-            required_cases=frozenset(predicate.cases),
-        ),
-    )
-    if source.content[module].links != links_to(artefact):
-        raise StackwrightError(
-            f"generation {source.number} has links to something else than {module}",
-            where=Location(store.path(f"generations/{source.number}/release.json")),
-            hint="restore the generation from a backup",
-            code=ExitCode.INVALID,
-        )
     # Waivers have to have counted when the release was made, not tonight.
     issued = moment(predicate.issued).date()
     check_cases(predicate.cases, predicate.waivers, predicate.cases, issued=issued, day=issued)

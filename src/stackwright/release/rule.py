@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from pathlib import Path
 
 from stackwright.canonical import canonical_json, hash_bytes, hash_file
 from stackwright.certify.artefact import Artefact
 from stackwright.certify.evidence import Evidence
 from stackwright.certify.keys import TrustedKeys
 from stackwright.certify.statement import timestamp
-from stackwright.certify.verify import Certificate, Expected, verify_certificate
+from stackwright.certify.verify import (
+    Certificate,
+    Expected,
+    check_subject,
+    open_certificate,
+    read_certificate,
+    verify_certificate,
+)
+from stackwright.errors import ExitCode, Location, StackwrightError
 from stackwright.inputs import labels
 from stackwright.release.generations import (
+    certificate_path,
     publish,
     read_file,
     read_history,
@@ -25,6 +35,7 @@ from stackwright.release.state import (
     Content,
     Generation,
     Pointer,
+    baseline_module,
     check_baseline,
     check_system,
     default_after,
@@ -98,6 +109,8 @@ def release(
         history = read_history(store)
         current = history[-1] if history else None
         check_system(current, label.system)
+        if current and (module := baseline_module(current, label)):
+            certified_artefact(store, current, module, keys)
         compared = certificate.statement.predicate.baseline
         check_baseline(current, label, compared, artefact.image.digest)
         check_bytes(artefact, measure)
@@ -143,6 +156,54 @@ def released_artefact(store: Store, generation: Generation, module: str) -> Arte
     return Artefact.model_validate_json(read_file(store, generation, _record_path(module)))
 
 
+def certified_artefact(
+    store: Store, generation: Generation, module: str, keys: TrustedKeys
+) -> tuple[Artefact, Certificate]:
+    """Return what a generation released as ``module``, held against the certificate it names.
+
+    A generation is not signed; its certificates are.
+
+    Raises:
+        StackwrightError: record, pointer, links and certificate do not belong together.
+    """
+    artefact = released_artefact(store, generation, module)
+    pointer = generation.pointers[module]
+    path = certificate_path(store, pointer.certificate)
+    certificate = open_certificate(read_certificate(path), keys)
+    if pointer_to(artefact, certificate) != pointer:
+        raise _forged(
+            path, f"generation {generation.number} released {module} with another certificate"
+        )
+    predicate = certificate.statement.predicate
+    check_subject(
+        certificate,
+        Expected.of(
+            artefact,
+            system=generation.system,
+            suite=predicate.suite.digest,
+            payload=predicate.payload,
+            required_cases=frozenset(predicate.cases),
+        ),
+    )
+    if labels.parse(artefact.label).module != module:
+        raise _forged(path, f"generation {generation.number} has {artefact.label} as {module}")
+    if generation.content[module].links != links_to(artefact):
+        where = store.path(f"generations/{generation.number}/release.json")
+        raise _forged(
+            where, f"generation {generation.number} has links to something else than {module}"
+        )
+    return artefact, certificate
+
+
+def _forged(where: Path, what: str) -> StackwrightError:
+    return StackwrightError(
+        what,
+        where=Location(where),
+        hint="restore generations and certificates from a backup",
+        code=ExitCode.INVALID,
+    )
+
+
 def _record_path(module: str) -> str:
     return f"images/{module}/artefact.json"
 
@@ -174,8 +235,17 @@ def _same_view(store: Store, current: Generation, following: Generation) -> bool
     names = ("pointers", "defaults", "content")
     if any(getattr(current, name) != getattr(following, name) for name in names):
         return False
-    folder = store.path(f"generations/{current.number}")
-    live = {path: folder / path for path in current.files}
-    return all(
-        file.is_file() and hash_file(file) == current.files[path] for path, file in live.items()
-    )
+    return not any(damaged(store, current))
+
+
+def damaged(store: Store, generation: Generation) -> Iterator[Path]:
+    """Every file and link of a generation that is not what was released."""
+    folder = store.path(f"generations/{generation.number}")
+    for path, digest in generation.files.items():
+        file = folder / path
+        if not file.is_file() or hash_file(file) != digest:
+            yield file
+    for content in generation.content.values():
+        for path, target in content.links.items():
+            if (folder / path).resolve() != store.path(target).resolve():
+                yield folder / path

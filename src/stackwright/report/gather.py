@@ -17,7 +17,7 @@ from stackwright.errors import StackwrightError
 from stackwright.release.generations import certificate_path, read_history
 from stackwright.release.rule import released_artefact
 from stackwright.report.model import Certificate, Plan, Previous, Provenance, ReportData
-from stackwright.stages import evidence_folder, newest_certificate, verify_label
+from stackwright.stages import checked_run, evidence_folder, newest_certificate, verify_label
 from stackwright.store import Store
 from stackwright.workshop import Workshop
 
@@ -35,10 +35,11 @@ def gather(shop: Workshop, folder: Path, now: datetime) -> ReportData:
     Raises:
         StackwrightError: the run is not one of the label's, or its files can't be read.
     """
-    job, judgement = _json(folder / "job.json"), _json(folder / "judgement.json")
+    keys = shop.trusted()
+    *files, interrupted = checked_run(shop, folder, keys)
+    job, judgement = map(json.loads, files)
     if job["label"] != str(shop.label):
         raise StackwrightError(f"{folder.name} validated {job['label']}, not {shop.label}")
-    keys = shop.trusted()
     runs = _runs(folder / "results.jsonl")
     lock = _installed(shop.store, shop.artefact, "lock.json")
     certificate = _certificate(shop, folder, keys, now)
@@ -60,6 +61,8 @@ def gather(shop: Workshop, folder: Path, now: datetime) -> ReportData:
         certificate=certificate,
         previous=_previous(shop, job, keys),
         logs=_logs(folder, runs, judgement),
+        required_suite=shop.suite,
+        interruptions=sum(interrupted.values()),
         released=released_since(shop, judgement["arms"]["candidate"]),
     )
 

@@ -44,11 +44,16 @@ def headline(data: ReportData) -> Headline:
         word="REFUSED" if refused else result.word,
         tone="bad" if refused else result.tone,
         sentence=_sentence(data, refused),
-        comparison=_COMPARISON[judged["kind"]],
+        comparison=_COMPARISON[judged["kind"]] + _interruptions(data.interruptions),
         certificate=said,
         certificate_tone=tone,
-        next_step=None if data.released else _next_step(label, result.passes, data.certificate),
+        next_step=_next_step(data, label, result.passes),
     )
+
+
+def _interruptions(count: int) -> str:
+    times = "once" if count == 1 else f"{count} times"
+    return f" A run was interrupted and begun again {times}." if count else ""
 
 
 def tally(judgement: JsonObject) -> list[tuple[str, int]]:
@@ -69,6 +74,8 @@ def _sentence(data: ReportData, refused: bool) -> str:
     of = f", {waived} of {_cases(len(data.judgement['cases']))} waived" if waived else ""
     if data.released:
         return f"{name} is released on {system} ({data.released}){of}"
+    if other := _other_suite(data):
+        return f"{name} passes suite '{other}'; a release on {system} needs '{data.required_suite}'"
     may = "may be released" if data.certificate else "may be certified for release"
     return f"{name} {may} on {system}{of}"
 
@@ -98,9 +105,17 @@ def _certificate(certificate: Certificate | None) -> tuple[str, Tone]:
     return f"NOT verified ({certificate.message}), {signed}, valid until {until}", "bad"
 
 
-def _next_step(label: str, passes: bool, certificate: Certificate | None) -> str | None:
-    if not passes:
+def _other_suite(data: ReportData) -> str | None:
+    """The suite that was passed, if it is not the one that a release needs."""
+    suite = str(data.judgement["suite"]["name"])
+    return suite if data.required_suite not in (None, suite) else None
+
+
+def _next_step(data: ReportData, label: str, passes: bool) -> str | None:
+    if data.released or not passes:
         return None
-    if certificate is None or not certificate.verified:
+    if _other_suite(data):
+        return f"stackwright validate {label}"
+    if data.certificate is None or not data.certificate.verified:
         return f"stackwright certify {label}"
     return f"stackwright release {label}"

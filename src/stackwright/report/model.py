@@ -75,6 +75,8 @@ class ReportData:
         logs: the tail of each log's text, by its path in the run's folder.
         released: where users have these very bytes from now, such as ``generation 3``; None if
             they don't.
+        required_suite: the suite that a release has to pass; None if that isn't known.
+        interruptions: how often a run was begun and left no result.
 
     Raises:
         StackwrightError: the judgement is of another job, or leaves out a case that it asked for:
@@ -91,6 +93,8 @@ class ReportData:
     previous: Previous | None = None
     logs: Mapping[str, str] = field(default_factory=dict)
     released: str | None = None
+    required_suite: str | None = None
+    interruptions: int = 0
 
     def __post_init__(self) -> None:
         """Refuse parts that do not belong together."""

@@ -95,8 +95,8 @@ def run_job(rundir: Path, on_event: OnEvent) -> None:
     Args:
         rundir: the folder of the run.
         on_event: called with `{"event": "begin" | "run", "case": ..., "arm": ..., "pair": ...,
-            "done": ..., "of": ...}`; "of" grows when a case needs another look. A "run" also has
-            "results", the hash of all that is recorded.
+            "done": ..., "of": ..., "results": ...}`; "of" grows when a case needs another look,
+            "results" is the hash of all that is recorded.
 
     Raises:
         JobError: job.json is no job, results.jsonl is not its results, or another driver runs it.
@@ -114,7 +114,8 @@ def run_job(rundir: Path, on_event: OnEvent) -> None:
         Family.left_by(job.prefix).end()
         while run := next_run(job, ledger.records):
             wake.check()
-            on_event({"event": "begin", **_progress(job, ledger.records, run)})
+            begun = _progress(job, ledger.records, run)
+            on_event({"event": "begin", **begun, "results": ledger.digest})
             ledger.append(_measure(job, run, rundir, wake))
             done = _progress(job, ledger.records, run)
             on_event({"event": "run", **done, "results": ledger.digest})

@@ -236,7 +236,8 @@ def command(program: Program, payload: str) -> tuple[str, ...]:
         "none": ("python", *script),
         "torchrun": (
             *("python", "-m", "torch.distributed.run", "--nnodes=1", f"--nproc-per-node={ranks}"),
-            *("--rdzv-backend=c10d", "--rdzv-endpoint=127.0.0.1:0", *script),
+            *("--rdzv-backend=c10d", "--rdzv-endpoint=127.0.0.1:0"),
+            *("--local-addr=127.0.0.1", *script),  # the host's name may mean nothing in an image
         ),
         "mpirun": ("mpiexec", "-n", ranks, "python", *script),
     }[program.launcher]

@@ -12,10 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from stackwright.building.recipe import installed_modules
-from stackwright.canonical import hash_file, hash_folder, hash_value
+from stackwright.canonical import hash_folder, hash_value
 from stackwright.certify.artefact import Artefact
-from stackwright.certify.attest import attest_digest, attest_results, verify_results
-from stackwright.certify.keys import BUILDER, PrivateKey, TrustedKeys, create_pair, load_private
+from stackwright.certify.attest import Begun, attest_digest, attest_results, verify_results
+from stackwright.certify.keys import (
+    BUILDER,
+    PrivateKey,
+    TrustedKeys,
+    create_pair,
+    load_private,
+    trusted_keys,
+)
 from stackwright.errors import ExitCode, Location, StackwrightError
 from stackwright.inputs.labels import Label, parse
 from stackwright.inputs.site import Site
@@ -23,7 +30,7 @@ from stackwright.locking.locks import Lock
 from stackwright.plans.plan import Plan
 from stackwright.release.generations import read_history
 from stackwright.release.measure import Measure, check_bytes
-from stackwright.release.rule import released_artefact
+from stackwright.release.rule import certified_artefact
 from stackwright.release.state import baseline_module
 from stackwright.store import Store, write_atomic
 from stackwright.tools import engines, lmod
@@ -79,7 +86,7 @@ class Session:
         payload = folder / "payload"
         self._copy_payload(draft / "payload")
         candidate = self._arm(artefact, draft, folder, "candidate")
-        released = baseline_of(self.store, plan.label, artefact)
+        released = self._baseline(artefact)
         if released:
             check_bytes(released, self.measure)
         baseline = self._arm(released, draft, folder, "baseline") if released else None
@@ -117,7 +124,7 @@ class Session:
         mine = [run for run in runs(self.store) if run.job["label"] == artefact.label]
         if not mine or mine[-1].judgement is not None:
             return None
-        released = baseline_of(self.store, parse(artefact.label), artefact)
+        released = self._baseline(artefact)
         asked = {
             "suite": {"name": suite, "digest": suite_digest(self.site.suite_file(suite))},
             "payload": payload_digest(self.site.root / "validation"),
@@ -142,11 +149,16 @@ class Session:
                 hint="runs are in STORE/runs; without --resume the newest that fits is continued",
             )
         job = path.read_bytes()
-        found = json.loads(job)["label"]
-        if found != str(label):
+        found = json.loads(job)
+        if found["label"] != str(label):
             raise StackwrightError(
-                f"{folder} is a run of {found}, not of {label}",
-                hint=f"stackwright validate '{found}' --resume {folder}",
+                f"{folder} is a run of {found['label']}, not of {label}",
+                hint=f"stackwright validate '{found['label']}' --resume {folder}",
+            )
+        if found["host"] != fingerprint():
+            raise StackwrightError(
+                f"{folder.name} was begun on another machine, or on this one before it changed",
+                hint=f"go on there, or measure anew: stackwright validate '{label}' --fresh",
             )
         self._check_arms(job)
         return folder.resolve()
@@ -162,13 +174,15 @@ class Session:
             jobrun.Interrupted: Ctrl-C; running the same folder again continues.
         """
         key = builder_key(self.store)
-        job, _ = check_untouched(folder, TrustedKeys((), (key.public,)))
+        trusted = TrustedKeys((), (key.public,))
+        job, _, before = check_untouched(folder, trusted)
 
         def sign_and_tell(event: Mapping[str, Any]) -> None:
             check_files(folder, job)
-            if event["event"] == "run":
-                # What the driver wrote is signed; another file under that name is found out.
-                write_atomic(folder / ATTESTATION, attest_digest(job, event["results"], key))
+            running = "{case} {arm} #{pair}".format_map(event) if event["event"] == "begin" else ""
+            # What the driver wrote is signed; another file under that name is found out.
+            begun = Begun(running, before.in_vain)
+            write_atomic(folder / ATTESTATION, attest_digest(job, event["results"], key, begun))
             on_event(event)
 
         try:
@@ -176,15 +190,20 @@ class Session:
         except JobError as error:
             raise StackwrightError(error.what, hint=error.hint, code=ExitCode.INVALID) from error
         self._check_arms(job)
-        judgement = judge(*check_untouched(folder, TrustedKeys((), (key.public,))))
+        job, results, _ = check_untouched(folder, trusted)
+        judgement = judge(job, results)
         write_atomic(folder / JUDGEMENT, judgement.to_json().encode())
         return judgement
+
+    def _baseline(self, candidate: Artefact) -> Artefact | None:
+        keys = trusted_keys(self.site.root / "keys", self.store.root / "keys")
+        return baseline_of(self.store, parse(candidate.label), candidate, keys)
 
     def _check_arms(self, job: bytes) -> None:
         """Check that what ran is at the end what it was at the beginning."""
         asked = json.loads(job)["arms"]
         candidate = self.store.read_artefact(asked["candidate"]["plan_hash"])
-        baseline = baseline_of(self.store, parse(candidate.label), candidate) if candidate else None
+        baseline = self._baseline(candidate) if candidate else None
         for name, artefact in (("candidate", candidate), ("baseline", baseline)):
             if (digests_of(artefact) if artefact else None) != asked[name]:
                 raise StackwrightError(
@@ -207,23 +226,18 @@ class Session:
             )
         probe = to / launch.PROBE
         probe.parent.mkdir()
-        shutil.copyfile(self._roofline(), probe)
-        probe.chmod(0o755)
+        self._compile_probe(to, probe)
 
-    def _roofline(self) -> Path:
-        """The probe of the machine's ceilings, compiled for this very processor, once."""
-        source = self.site.root / "validation" / "probes" / "roofline.c"
-        host = {name: fingerprint()[name] for name in ("cpu", "cpu_flags")}
-        key = {"source": hash_file(source), "host": host}
+    def _compile_probe(self, payload: Path, probe: Path) -> None:
+        """Compile the probe of the machine's ceilings for this very processor.
 
-        def compile_probe(out: Path) -> None:
-            flags = ("-O3", "-march=native", "-static", "-pthread")
-            self.runner.run(
-                ["cc", *flags, "-o", str(out / "roofline"), str(source), "-lm"],
-                hint="install a C compiler (Debian: apt-get install gcc libc6-dev)",
-            )
-
-        return self.store.step("roofline", hash_value(key), compile_probe) / "roofline"
+        Never taken from an earlier run: whoever replaced it there would lower every floor.
+        """
+        flags = ("-O3", "-march=native", "-static", "-pthread")
+        self.runner.run(
+            ["cc", *flags, "-o", str(probe), str(payload / "probes" / "roofline.c"), "-lm"],
+            hint="install a C compiler (Debian: apt-get install gcc libc6-dev)",
+        )
 
     def _arm(self, artefact: Artefact, draft: Path, folder: Path, name: str) -> Arm:
         """Make both ways of running an artefact ready: its image and its module."""
@@ -284,8 +298,10 @@ class Session:
         raise StackwrightError(f"validation does not run images with {name}")
 
 
-def check_untouched(folder: Path, keys: TrustedKeys) -> tuple[bytes, bytes]:
+def check_untouched(folder: Path, keys: TrustedKeys) -> tuple[bytes, bytes, Begun]:
     """The job and the results, if they are those signed last, and the cases those of the job.
+
+    Also what was begun so far.
 
     Raises:
         StackwrightError: someone changed them; a result that was just being written when the
@@ -293,7 +309,7 @@ def check_untouched(folder: Path, keys: TrustedKeys) -> tuple[bytes, bytes]:
     """
     job, results, envelope = (_bytes(folder / name) for name in (JOB, RESULTS, ATTESTATION))
     whole = results[: results.rfind(b"\n") + 1]  # the driver takes back what a crash has torn
-    verify_results(envelope, job, whole, keys)
+    begun = verify_results(envelope, job, whole, keys)
     check_files(folder, job)
     if payload_digest(folder / "payload") != json.loads(job)["payload"]:
         raise StackwrightError(
@@ -302,7 +318,7 @@ def check_untouched(folder: Path, keys: TrustedKeys) -> tuple[bytes, bytes]:
             hint="measure again: stackwright validate LABEL",
             code=ExitCode.INVALID,
         )
-    return job, whole
+    return job, whole, begun
 
 
 def _bytes(path: Path) -> bytes:
@@ -318,8 +334,16 @@ def check_files(folder: Path, job: bytes) -> None:
     """Check that a run's modulefiles and probe are those that the job was written with.
 
     Raises:
-        StackwrightError: someone changed them.
+        StackwrightError: someone changed them, or put compiled Python beside the cases: runs write
+            none, and it would run in their place.
     """
+    if compiled := [*(folder / "payload").rglob("*.pyc")]:
+        raise StackwrightError(
+            "there is compiled Python among the run's cases, which no run puts there",
+            where=Location(compiled[0]),
+            hint="measure again: stackwright validate LABEL",
+            code=ExitCode.INVALID,
+        )
     if files_digest(folder) != json.loads(job).get("files"):
         raise StackwrightError(
             "the run's modulefiles or its probe were changed since the job was written",
@@ -329,14 +353,20 @@ def check_files(folder: Path, job: bytes) -> None:
         )
 
 
-def baseline_of(store: Store, label: Label, candidate: Artefact) -> Artefact | None:
-    """The released artefact to compare with; None for a first release, or the candidate itself."""
+def baseline_of(
+    store: Store, label: Label, candidate: Artefact, keys: TrustedKeys
+) -> Artefact | None:
+    """The released artefact to compare with; None for a first release, or the candidate itself.
+
+    Raises:
+        StackwrightError: what is released is not what its certificate says.
+    """
     history = read_history(store)
     current = history[-1] if history else None
     module = baseline_module(current, label)
     if current is None or module is None:
         return None
-    released = released_artefact(store, current, module)
+    released, _ = certified_artefact(store, current, module, keys)
     return None if released.digests == candidate.digests else released
 
 
