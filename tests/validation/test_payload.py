@@ -19,7 +19,7 @@ pytestmark = needs_stack
 
 VERSIONS = "import importlib.metadata as m; print(f\"torch={m.version('torch')}\")"
 # Need minutes, and have tests of their own: test_science.py.
-SLOW_SCRIPTS = {"cosmoflow", "hepcnn", "icecube_gnn", "tracking_gnn"}
+SLOW_SCRIPTS = {"cosmoflow", "etalumis", "hepcnn", "icecube_gnn", "tracking_gnn"}
 
 
 def concrete_cases() -> list[ConcreteCase]:

@@ -87,6 +87,11 @@ class Science(ABC):
     def fit(self, summaries: np.ndarray, labels: np.ndarray) -> Predictor:
         """Fit the classical baseline."""
 
+    def guess(self, labels: np.ndarray) -> np.ndarray:
+        """Give what is predicted for anything if nothing is seen: the mean of training labels."""
+        mean: np.ndarray = labels.mean(axis=0)
+        return mean
+
     @abstractmethod
     def score(self, predictions: np.ndarray, labels: np.ndarray) -> Scores:
         """Compare any predictor's predictions with the truth."""

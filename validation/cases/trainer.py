@@ -106,10 +106,10 @@ class Examination:
         return self._science.score(np.concatenate(from_all(mine, self._world)), self._labels)
 
     def trivial(self, labels: np.ndarray) -> Scores:
-        """Score the mean of the training labels."""
-        return self._science.score(
-            np.broadcast_to(labels.mean(axis=0), self._labels.shape), self._labels
-        )
+        """Score a guess that sees nothing."""
+        guess = self._science.guess(labels)
+        everywhere = np.broadcast_to(guess, (len(self._labels), *guess.shape))
+        return self._science.score(everywhere, self._labels)
 
     def classical(self, summaries: np.ndarray, labels: np.ndarray) -> Scores:
         """Score the baseline, fitted to the training samples."""
