@@ -6,7 +6,6 @@ under test is the very one that certifies.
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -19,8 +18,8 @@ from stackwright.validation.suites import ConcreteCase, expand, load_suite
 pytestmark = needs_stack
 
 VERSIONS = "import importlib.metadata as m; print(f\"torch={m.version('torch')}\")"
-# Need minutes, and have tests of their own below.
-SLOW_SCRIPTS = {"cosmoflow"}
+# Need minutes, and have tests of their own: test_science.py.
+SLOW_SCRIPTS = {"cosmoflow", "etalumis", "hepcnn", "icecube_gnn", "tracking_gnn"}
 
 
 def concrete_cases() -> list[ConcreteCase]:
@@ -329,139 +328,3 @@ def test_missing_probe_binary_says_how_to_build_it(tmp_path: Path) -> None:
 
     assert not run.finished()
     assert "STACKWRIGHT_ROOFLINE is not set: build it with 'cc" in run.output
-
-
-# --- cosmoflow ----------------------------------------------------------------------------------
-
-SPECTRUM = """
-import json
-import numpy as np
-from cosmoflow_data import density_cube, physical, pivot, power_spectrum
-rng = np.random.default_rng(5)
-gaussian = np.array([0.4, -0.6, 0.0])
-cells = 16
-cubes = [density_cube(gaussian, cells, rng) for _ in range(200)]
-# The mean ln k of each shell; the first is too wide, against its k, for a power law's mean.
-axis = np.fft.fftfreq(cells, 1 / cells)
-modes = np.sqrt(axis[:, None, None] ** 2 + axis[:, None] ** 2 + axis**2).ravel()
-shells = [modes[np.rint(modes) == shell] for shell in range(1, cells // 2 + 1)]
-log_k = np.array([np.log(shell / pivot(cells)).mean() for shell in shells])
-spectrum = np.mean([power_spectrum(cube) for cube in cubes], axis=0)
-tilt, log_amplitude = np.polyfit(log_k[1:], np.log(spectrum[1:]), 1)
-def skewness(f):
-    x = np.concatenate([density_cube(np.array([0, 0, f]), cells, rng).ravel() for _ in range(50)])
-    return float(np.mean(x**3) / np.mean(x**2) ** 1.5)
-print(json.dumps({
-    "true": physical(gaussian)[:2].tolist(),
-    "found": [log_amplitude, tilt],
-    "white": power_spectrum(rng.standard_normal((cells,) * 3)).mean(),
-    "skewness": [skewness(f) for f in (-1.0, 0.0, 1.0)],
-}))
-"""
-
-
-def test_cubes_have_the_spectrum_and_skewness_of_their_labels(tmp_path: Path) -> None:
-    run = run_python([str(STACK_PYTHON), "-c", SPECTRUM], tmp_path / "out")
-
-    found = json.loads(run.output)
-    assert found["found"] == pytest.approx(found["true"], abs=0.03)
-    assert found["white"] == pytest.approx(1, abs=0.1)
-    negative, zero, positive = found["skewness"]
-    assert negative < -0.5
-    assert abs(zero) < 0.1
-    assert positive > 0.5
-
-
-SHARDS = """
-import numpy as np
-from cosmoflow_data import samples
-whole, labels = samples(3, range(4), 8, channels=2)
-odd, odd_labels = samples(3, range(1, 4, 2), 8, channels=2)
-assert whole.shape == (4, 2, 8, 8, 8) and labels.shape == (4, 3)
-assert np.array_equal(whole[1::2], odd) and np.array_equal(labels[1::2], odd_labels)
-assert not np.array_equal(whole[0], whole[1])
-assert not np.array_equal(whole[0, 0], whole[0, 1])
-assert not np.array_equal(whole, samples(4, range(4), 8, channels=2)[0])
-"""
-
-
-def test_samples_depend_on_seed_and_index_only(tmp_path: Path) -> None:
-    run = run_python([str(STACK_PYTHON), "-c", SHARDS], tmp_path / "out")
-
-    assert run.exit == 0, run.output
-
-
-FULL_SIZE = """
-import torch
-from cosmoflow import SCALES
-from cosmoflow_model import CosmoFlow
-shape = SCALES["full"].shape
-with torch.device("meta"):
-    cubes = torch.empty(1, shape.channels, shape.cells, shape.cells, shape.cells)
-    model = CosmoFlow(shape)
-    print(shape.blocks, tuple(model(cubes).shape), model.dense[1].in_features)
-"""
-
-
-def test_full_size_network_is_that_of_the_benchmark(tmp_path: Path) -> None:
-    run = run_python([str(STACK_PYTHON), "-c", FULL_SIZE], tmp_path / "out")
-
-    assert run.output.split("\n")[0] == "5 (1, 3) 16384"
-
-
-TRAIN = """
-from dataclasses import replace
-import numpy as np
-import cosmoflow
-from emit import Emitter
-config = cosmoflow.SCALES["small"]
-{change}
-with Emitter() as out:
-    cosmoflow.run(out, config, [1])
-"""
-SHUFFLED_LABELS = """
-true_samples = cosmoflow.samples
-def samples(seed, indices, *shape):
-    cubes, labels = true_samples(seed, indices, *shape)
-    if len(labels) <= config.batch:
-        labels = np.random.default_rng([seed, *indices]).uniform(-1, 1, labels.shape)
-    return cubes, labels.astype(np.float32)
-cosmoflow.samples = samples
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("change", "holds"),
-    [
-        pytest.param("", True, id="healthy"),
-        pytest.param("config = replace(config, learning_rate=0.0)", False, id="learns nothing"),
-        pytest.param("config = replace(config, learning_rate=50.0)", False, id="diverges"),
-        pytest.param(SHUFFLED_LABELS, False, id="shuffled labels"),
-    ],
-)
-def test_only_a_model_that_learns_meets_the_criterion(
-    change: str, holds: bool, tmp_path: Path
-) -> None:
-    program = TRAIN.format(change=change)
-
-    run = run_python([str(STACK_PYTHON), "-c", program], tmp_path / "out")
-
-    assert run.finished(), run.output
-    # A regression on the same wrong labels may be worse still, so the other check need not fail.
-    assert run.checks()["half_of_trivial"] is holds
-    assert all(run.checks().values()) is holds
-    curve = run.values("series")["learning curve"]
-    assert set(curve["y"]) == {"cosmoflow", "trivial", "power spectrum"}
-
-
-BATCH_THAT_DOES_NOT_DIVIDE = """
-import cosmoflow
-cosmoflow.train(cosmoflow.SCALES["small"], 1, 0, 3)
-"""
-
-
-def test_batch_that_does_not_divide_is_refused(tmp_path: Path) -> None:
-    run = run_python([str(STACK_PYTHON), "-c", BATCH_THAT_DOES_NOT_DIVIDE], tmp_path / "out")
-
-    assert "a batch of 16 does not divide by 3 ranks" in run.output

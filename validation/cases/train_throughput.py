@@ -1,23 +1,26 @@
-"""Steady-state speed of CosmoFlow's training step, against the machine's peak."""
+"""Steady-state speed of a science model's training step, against the machine's peak."""
 
 from __future__ import annotations
 
 import argparse
 
 import torch
-from cosmoflow_model import CosmoFlow, Shape
+from cosmoflow import Cosmology
 from emit import Emitter
+from hepcnn import Jets
 from timing import median_seconds
-from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.flop_counter import FlopCounterMode
 from world import gloo
 
 from probes import emit_ceilings
 
-# CosmoFlow's network on a 64th of its volume: the same kernels, in steps of a tenth of a second.
-SHAPE = Shape(cells=32, channels=4, features=16, dropout=0.5)
-SAMPLES_PER_RANK = 8
+# Of each model: its size, and the samples of a rank in each step, of a tenth of a second or less.
+MODELS = {
+    # CosmoFlow's network on a 64th of its volume: the same kernels.
+    "cosmoflow": (Cosmology(cells=32, channels=4, features=16, dropout=0.5), 8),
+    "hepcnn": (Jets(pixels=64, widths=(16, 32, 64), dense=128), 32),
+}
 WARM_UP_STEPS = 3
 STEPS = 12
 
@@ -25,21 +28,22 @@ STEPS = 12
 def main() -> None:
     """Run the case."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", choices=MODELS, required=True)
     parser.add_argument("--threads", type=int, required=True, help="granted to each rank")
-    threads: int = parser.parse_args().threads
+    options = parser.parse_args()
+    science, samples = MODELS[options.model]
     with Emitter() as out:
-        emit_ceilings(out, out.world * threads, "peak_fp32")
+        emit_ceilings(out, out.world * options.threads, "peak_fp32")
         with gloo(out):
             torch.manual_seed(1)
-            model = CosmoFlow(SHAPE)
+            model = science.network()
             ddp = DistributedDataParallel(model)
             optimizer = torch.optim.SGD(model.parameters(), lr=0.001, momentum=0.9)
-            cubes = torch.randn(SAMPLES_PER_RANK, SHAPE.channels, *[SHAPE.cells] * 3)
-            labels = torch.zeros(SAMPLES_PER_RANK, SHAPE.outputs)
+            batch = science.samples(1, range(samples))
 
             def step() -> float:
                 optimizer.zero_grad()
-                loss = nn.functional.mse_loss(ddp(cubes), labels)
+                loss = science.loss(ddp(*batch.inputs), batch.labels)
                 loss.backward()
                 optimizer.step()
                 return loss.item()
@@ -51,8 +55,8 @@ def main() -> None:
         out.check("loss_falls", last < first, f"loss {first:.4f} at first, {last:.4f} at last")
         if out.rank == 0:
             flops = counter.get_total_flops() * out.world
-            out.metric("cosmoflow_train", flops / seconds / 1e9, "GFLOP/s")
-            out.info("samples/s", SAMPLES_PER_RANK * out.world / seconds)
+            out.metric(f"{options.model}_train", flops / seconds / 1e9, "GFLOP/s")
+            out.info("samples/s", samples * out.world / seconds)
 
 
 if __name__ == "__main__":

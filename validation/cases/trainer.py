@@ -1,0 +1,255 @@
+"""One small trainer for every science model: ranks, schedule, learning curve, speed, verdict."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import inspect
+import json
+import resource
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from convergence import crossing, geometric_mean, usual
+from emit import Emitter, finite_or_text
+from science import Reader, Science, Scores, Training, load, name_of
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+from world import gloo
+
+# The first steps fill caches and pools: they count as time, not as speed.
+WARM_UP_STEPS = 3
+PART = 64
+SCALES = ("small", "full")
+
+
+@dataclass(frozen=True)
+class Result:
+    """One seed's training; all but the times are the same on every rank.
+
+    Args:
+        samples: trained on until each evaluation, the first before training.
+        seconds: in training steps until each evaluation.
+        curve: the scores at each evaluation.
+    """
+
+    samples: list[int]
+    seconds: list[float]
+    curve: list[Scores]
+    trivial: Scores
+    classical: Scores
+    shards: bool
+    equal_parameters: bool
+    samples_per_second: float
+    pictures: dict[str, Any]
+
+    def to_target(self, training: Training, metric: str) -> tuple[float, float]:
+        """Give the samples and the seconds at which the target was reached."""
+        scores = [score[metric] for score in self.curve]
+        return (
+            crossing(self.samples, scores, training.target),
+            crossing(self.seconds, scores, training.target),
+        )
+
+
+def mllog(out: Emitter, key: str, value: Any, event: str = "POINT_IN_TIME", **facts: Any) -> None:
+    """Print one event as MLPerf's logs have it (https://github.com/mlcommons/logging); rank 0."""
+    if out.rank == 0:
+        line = {
+            "namespace": "",
+            "time_ms": round(1000 * time.time()),
+            "event_type": event,
+            "key": key,
+            "value": value,
+            "metadata": {"file": Path(__file__).name, **facts},
+        }
+        print(f":::MLLOG {json.dumps(finite_or_text(line))}", flush=True)
+
+
+def from_all(value: Any, world: int) -> list[Any]:
+    """Give every rank's value, in the order of ranks, on every rank."""
+    values: list[Any] = [None] * world
+    dist.all_gather_object(values, value)
+    return values
+
+
+def digest(model: nn.Module) -> str:
+    """Hash all parameters, bit by bit."""
+    found = hashlib.sha256()
+    for parameter in model.parameters():
+        found.update(parameter.detach().numpy().tobytes())
+    return found.hexdigest()
+
+
+class Examination:
+    """The held-out samples, shared between the ranks."""
+
+    def __init__(self, science: Science, read: Reader, indices: Sequence[int], world: int) -> None:
+        """Read this rank's share."""
+        self._science, self._world = science, world
+        self.batches = [read(indices[at : at + PART]) for at in range(0, len(indices), PART)]
+        mine = np.concatenate([batch.labels.numpy() for batch in self.batches])
+        self._labels = np.concatenate(from_all(mine, world))
+
+    def network(self, model: nn.Module) -> Scores:
+        """Score a network."""
+        model.eval()
+        with torch.no_grad():
+            mine = torch.cat([model(*batch.inputs) for batch in self.batches]).numpy()
+        model.train()
+        return self._science.score(np.concatenate(from_all(mine, self._world)), self._labels)
+
+    def trivial(self, labels: np.ndarray) -> Scores:
+        """Score a guess that sees nothing."""
+        guess = self._science.guess(labels)
+        everywhere = np.broadcast_to(guess, (len(self._labels), *guess.shape))
+        return self._science.score(everywhere, self._labels)
+
+    def classical(self, summaries: np.ndarray, labels: np.ndarray) -> Scores:
+        """Score the baseline, fitted to the training samples."""
+        mine = np.concatenate([self._science.summary(batch) for batch in self.batches])
+        predict = self._science.fit(summaries, labels)
+        return self._science.score(
+            predict(np.concatenate(from_all(mine, self._world))), self._labels
+        )
+
+
+def train(science: Science, training: Training, seed: int, out: Emitter) -> Result:
+    """Train on this rank's share of every batch, from the same parameters on all ranks.
+
+    Raises:
+        ValueError: if the ranks cannot share a batch evenly.
+    """
+    count = training.train_samples + training.test_samples
+    with science.data(seed, count, out.rank, out.world) as read:
+        return _train(science, training, seed, out, read)
+
+
+def _train(science: Science, training: Training, seed: int, out: Emitter, read: Reader) -> Result:
+    torch.manual_seed(seed)
+    model = science.network()
+    ddp = DistributedDataParallel(model)
+    optimizer, schedule = training.start(model)
+    examination = Examination(science, read, training.held_out(out.rank, out.world), out.world)
+    examined = training.examined()
+    curve = {0: examination.network(model)}
+    seconds = [0.0]
+    times_seen = torch.zeros(training.train_samples, dtype=torch.int64)
+    first_epoch = []
+
+    mllog(out, "run_start", None, "INTERVAL_START", seed=seed)
+    for step, share in enumerate(training.shares(seed, out.rank, out.world), 1):
+        begun = time.perf_counter()
+        batch = read(share)
+        optimizer.zero_grad()
+        science.loss(ddp(*batch.inputs), batch.labels).backward()
+        optimizer.step()
+        schedule.step()
+        seconds.append(time.perf_counter() - begun)
+        times_seen[share] += 1
+        if step <= training.steps_per_epoch:
+            first_epoch.append((science.summary(batch), batch.labels.numpy()))
+        if step in examined:
+            curve[step] = examination.network(model)
+            mllog(out, "eval_score", curve[step], samples_count=step * training.batch)
+    mllog(out, "run_stop", None, "INTERVAL_END", status="success")
+
+    summaries, labels = (
+        np.concatenate(from_all(np.concatenate(part), out.world))
+        for part in zip(*first_epoch, strict=True)
+    )
+    dist.all_reduce(times_seen)
+    steady = seconds[1 + WARM_UP_STEPS :]
+    return Result(
+        samples=[step * training.batch for step in curve],
+        seconds=np.cumsum(seconds)[list(curve)].tolist(),
+        curve=list(curve.values()),
+        trivial=examination.trivial(labels),
+        classical=examination.classical(summaries, labels),
+        shards=bool((times_seen == training.epochs).all()),
+        equal_parameters=len(set(from_all(digest(model), out.world))) == 1,
+        samples_per_second=len(steady) * training.batch / sum(steady),
+        pictures=science.pictures(model.eval(), examination.batches[0]),
+    )
+
+
+def judge(out: Emitter, science: Science, training: Training, results: dict[int, Result]) -> None:
+    """Hold every seed against the criterion, and all together against the usual pace."""
+    bounds = {
+        seed: science.criterion(result.curve[-1], result.trivial, result.classical)
+        for seed, result in results.items()
+    }
+    for name in next(iter(bounds.values())):
+        found = {seed: bound[name] for seed, bound in bounds.items()}
+        detail = "; ".join(f"seed {seed}: {bound}" for seed, bound in found.items())
+        out.check(name, all(bound.holds() for bound in found.values()), detail)
+    for name in ("shards", "equal_parameters"):
+        bad = [seed for seed, result in results.items() if not getattr(result, name)]
+        out.check(name, not bad, f"{out.world} rank(s); wrong for seeds: {bad or 'none'}")
+    pace = {seed: r.to_target(training, science.metric) for seed, r in results.items()}
+    mean = geometric_mean([samples for samples, _ in pace.values()])
+    low, high = usual(training.reference, len(pace))
+    reached = f"{science.metric} {training.target:g} after {mean:.0f} samples"
+    usually = f"usually {low:.0f} to {high:.0f}"
+    out.check("samples_to_target", low <= mean <= high, f"{reached}, {usually}")
+    out.info("samples to target", [samples for samples, _ in pace.values()])
+    out.info("seconds to target", [seconds for _, seconds in pace.values()])
+
+
+def show(out: Emitter, science: Science, results: dict[int, Result]) -> None:
+    """Draw the mean learning curve beside the baselines, and what the last seed learnt."""
+    last = list(results.values())[-1]
+    curve = np.mean([[s[science.metric] for s in r.curve] for r in results.values()], axis=0)
+    lines = {
+        "trivial": np.mean([r.trivial[science.metric] for r in results.values()]),
+        science.classical: np.mean([r.classical[science.metric] for r in results.values()]),
+    }
+    out.series(
+        "learning curve",
+        xlabel="samples",
+        ylabel=science.metric,
+        x=last.samples,
+        y={name_of(type(science)): curve}
+        | {name: np.full(len(curve), level) for name, level in lines.items()},
+    )
+    for seed, result in results.items():
+        scores = {"network": result.curve[-1], "trivial": result.trivial}
+        scores[science.classical] = result.classical
+        flat = {f"{who}: {name}": v for who, of in scores.items() for name, v in of.items()}
+        out.info(f"scores of seed {seed}", flat)
+    for name, picture in last.pictures.items():
+        out.info(name, picture)
+
+
+def run(out: Emitter, science: Science, training: Training, seeds: Sequence[int]) -> None:
+    """Train once per seed, then judge.
+
+    Raises:
+        ValueError: if the ranks cannot share a batch evenly.
+    """
+    name = name_of(type(science))
+    mllog(out, "submission_benchmark", name, ranks=out.world, **vars(training))
+    with gloo(out):
+        results = {seed: train(science, training, seed, out) for seed in seeds}
+        peak = from_all(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, out.world)
+    if out.rank == 0:
+        judge(out, science, training, results)
+        show(out, science, results)
+        out.info("samples/s", float(np.mean([r.samples_per_second for r in results.values()])))
+        out.info("peak memory of a rank in MiB", max(peak))
+
+
+def main(kind: type[Science]) -> None:
+    """Run a model's case."""
+    parser = argparse.ArgumentParser(description=inspect.getdoc(inspect.getmodule(kind)))
+    parser.add_argument("--scale", choices=SCALES, default="small")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    options = parser.parse_args()
+    with Emitter() as out:
+        run(out, *load(kind, options.scale), options.seeds)
