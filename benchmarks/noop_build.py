@@ -37,6 +37,7 @@ def main() -> None:
     parser.add_argument("--store", type=Path, default=measure.default_store())
     chosen = parser.parse_args()
     store = Store(chosen.store.absolute())
+    store.root.mkdir(parents=True, exist_ok=True)
     with measure.copied_site() as site, tempfile.TemporaryDirectory(dir=store.root) as folder:
         ours = [measure.STACKWRIGHT, "--site", str(site), "--store", str(store.root), "build"]
         measure.seconds([*ours, measure.LABEL])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -25,18 +26,18 @@ def measurer(store: Store, tree_hash: Callable[[Path], str]) -> Measure:
     """
 
     def measure(artefact: Artefact) -> Digests:
-        prefix = store.path(artefact.prefix.path)
-        tree = tree_hash(prefix)
-        _check_manifest(prefix / MANIFEST, artefact, tree)
-        layout = store.path(artefact.image.oci)
-        image = image_digest(layout)
-        if image == artefact.image.digest:
+        prefix, layout = store.path(artefact.prefix.path), store.path(artefact.image.oci)
+        with ThreadPoolExecutor() as pool:  # hashlib lets other threads run
+            hashing = (
+                pool.submit(image_digest, layout),
+                pool.submit(hash_file, store.path(artefact.squashfs.path)),
+                pool.submit(tree_hash, prefix),
+            )
+            found = Digests(*(part.result() for part in hashing))
+        _check_manifest(prefix / MANIFEST, artefact, found.prefix)
+        if found.image == artefact.image.digest:
             _check_config(layout, artefact)
-        return Digests(
-            image=image,
-            squashfs=hash_file(store.path(artefact.squashfs.path)),
-            prefix=tree,
-        )
+        return found
 
     return measure
 
