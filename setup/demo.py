@@ -83,9 +83,11 @@ def use(label: str) -> None:
         "env",
         "USER=demo",
         "ch-run",
+        "--unset-env=*",
+        f"--set-env={found['environment']}",
         found["squashfs"],
         "--",
-        "/opt/stackwright/bin/python",
+        "python",
         "-c",
         program,
     )

@@ -168,10 +168,17 @@ def release_files(shop: Workshop, default: str) -> Mapping[str, bytes]:
 
 
 def _own_files(shop: Workshop) -> dict[str, bytes]:
-    """The label's modulefile and kernel, which are among the certified bytes of its prefix."""
-    label = shop.label
+    """The label's own files, all of them made from certified bytes.
+
+    Its modulefile and kernel are in the prefix; the environment, for run times that ignore what an
+    image sets, is in the image.
+    """
+    label, image = shop.label, shop.artefact.image
     built = installed_modules(shop.store.path(shop.artefact.prefix.path))
+    config = shop.store.path(image.oci) / "blobs" / "sha256" / image.config.removeprefix("sha256:")
+    variables = json.loads(config.read_bytes())["config"]["Env"]
     return {
+        f"images/{label.module}/environment": "".join(f"{v}\n" for v in variables).encode(),
         f"modules/{label.stack}/{label.release}.lua": built["module.lua"],
         f"jupyter/kernels/{label.stack}-{label.release}/kernel.json": built["kernel.json"],
     }

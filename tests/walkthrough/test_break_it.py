@@ -6,7 +6,9 @@ docs/walkthrough.md does the same with PyTorch.
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -284,3 +286,26 @@ def test_a_file_named_like_a_label_is_not_verified_in_its_place(
     monkeypatch.chdir(tmp_path)
 
     assert "signature, dates, cases, evidence and bytes" in walk.done("verify", "mini")
+
+
+@pytest.mark.skipif(shutil.which("ch-run") is None, reason="needs: apt-get install charliecloud")
+def test_the_line_for_charliecloud_gives_users_the_certified_environment(
+    released: Walk, tmp_path: Path
+) -> None:
+    """ch-run takes nothing of what the image sets, and a package in ~/.local would be seen."""
+    decoy = tmp_path / ".local/lib/python3.11/site-packages/numpy"
+    decoy.mkdir(parents=True)
+    (decoy / "__init__.py").write_text("raise ImportError('the decoy was imported')\n")
+    found = json.loads(released.done("release", LABEL, "--json"))
+    program = "import numpy, sys; print(sys.prefix)"
+    argv = ["ch-run", "--unset-env=*", f"--set-env={found['environment']}"]
+
+    done = subprocess.run(
+        [*argv, found["squashfs"], "--", "python", "-c", program],
+        env={**os.environ, "HOME": str(tmp_path), "USER": "someone"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.stdout == "/opt/stackwright\n", done.stderr

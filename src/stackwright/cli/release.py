@@ -45,7 +45,6 @@ def command(
       stackwright release pytorch
       stackwright release pytorch -m "new oneDNN" --no-default
     """
-    from stackwright.building.recipe import IMAGE_PREFIX
     from stackwright.certify.verify import read_certificate
     from stackwright.cli.progress import Progress
     from stackwright.cli.workshop import open_workshop
@@ -82,6 +81,7 @@ def command(
                 "modules": str(live / "modules"),
                 "image": str(live / "images" / module / "oci"),
                 "squashfs": str(live / "images" / module / "image.squashfs"),
+                "environment": str(live / "images" / module / "environment"),
                 "tag": tags.names.get(module),
                 "engine": tags.engine,
                 "engine_env": dict(tags.env),
@@ -102,7 +102,9 @@ def command(
         click.echo(
             f"image:     {env}{tags.engine} run --rm -it --network=host {tags.names[module]}"
         )
+    image = live / "images" / module
     click.echo(
-        f"squashfs:  ch-run {live}/images/{module}/image.squashfs -- {IMAGE_PREFIX}/bin/python"
+        f"squashfs:  ch-run --unset-env='*' --set-env={image}/environment"
+        f" {image}/image.squashfs -- python"
     )
     click.echo(f"kernel:    export JUPYTER_PATH={live}/jupyter")

@@ -47,8 +47,15 @@ def print_judgement(context: Context, judgement: Judgement) -> None:
     context.show(table)
     for reason in judgement.reasons:
         click.echo(f"reason: {printable(reason)}")
-    kind = "first release: nothing to compare with" if judgement.kind == "BASELINE" else "compared"
-    click.echo(f"\n{judgement.verdict} {judgement.label} ({kind})")
+    click.echo(f"\n{judgement.verdict} {judgement.label} ({_comparison(judgement)})")
+
+
+def _comparison(judgement: Judgement) -> str:
+    if not any(case.metrics for case in judgement.cases):
+        return "no performance was measured"
+    if judgement.kind == "BASELINE":
+        return "nothing to compare with: nothing is released, or these very bytes"
+    return "compared"
 
 
 def _found(case: CaseJudgement) -> str:

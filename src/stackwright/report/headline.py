@@ -44,11 +44,17 @@ def headline(data: ReportData) -> Headline:
         word="REFUSED" if refused else result.word,
         tone="bad" if refused else result.tone,
         sentence=_sentence(data, refused),
-        comparison=_COMPARISON[judged["kind"]] + _interruptions(data.interruptions),
+        comparison=_comparison(judged) + _interruptions(data.interruptions),
         certificate=said,
         certificate_tone=tone,
         next_step=_next_step(data, label, result.passes),
     )
+
+
+def _comparison(judged: JsonObject) -> str:
+    if not any(case["metrics"] for case in judged["cases"]):
+        return "No performance was measured: the suite has no metrics."
+    return _COMPARISON[judged["kind"]]
 
 
 def _interruptions(count: int) -> str:
