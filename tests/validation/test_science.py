@@ -37,7 +37,7 @@ def run_text(text: str, out: Path, ranks: int = 0) -> Run:
     """Run a program in the stack: by itself, or on some ranks started by torchrun."""
     program = out.with_suffix(".py")
     program.write_text(LOAD + text)
-    torchrun = [a.replace("per-node=2", f"per-node={ranks}") for a in TORCHRUN] if ranks else []
+    torchrun = [*TORCHRUN, f"--nproc-per-node={ranks}"] if ranks else []
     return run_python([str(STACK_PYTHON), *torchrun, str(program)], out)
 
 
