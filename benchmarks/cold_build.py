@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -107,8 +108,10 @@ def cold_build(site: Path, folder: Path, steps: Parts) -> float:
 
 def step_times(log: str) -> dict[str, float]:
     """Seconds of each step's script, as the store's log of commands has them."""
-    found = (STEP.search(line) for line in log.splitlines())
-    return {f"{m[2]} {m[3]}".strip(): float(m[1]) for m in found if m}
+    times: Counter[str] = Counter()
+    for match in filter(None, map(STEP.search, log.splitlines())):
+        times[f"{match[2]} {match[3]}".strip()] += float(match[1])  # layers share a script
+    return dict(times)
 
 
 def bare(recipe: Recipe, folder: Path, wheels: Path, floor: Parts) -> float:
