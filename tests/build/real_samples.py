@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -59,14 +60,19 @@ def patched_environment(values: dict[str, str]) -> Iterator[None]:
 
 @contextmanager
 def container_storage(folder: Path) -> Iterator[dict[str, str]]:
-    """Storage that no earlier build has filled: what is built there is built from scratch."""
+    """Storage that no earlier build has filled: what is built there is built from scratch.
+
+    podman can't clean up after a container, and waits for that, where the run root's path is
+    longer than 50 characters: so that lies in a folder of its own.
+    """
     folder.mkdir(parents=True)
     conf = folder / "storage.conf"
-    root, run = folder / "root", folder / "run"
+    root, run = folder / "root", Path(tempfile.mkdtemp(prefix="run-"))
     conf.write_text(f'[storage]\ndriver = "overlay"\ngraphroot = "{root}"\nrunroot = "{run}"\n')
     yield {"CONTAINERS_STORAGE_CONF": str(conf)}
     subprocess.run(["umount", root / "overlay"], capture_output=True, check=False)
     remove_tree(folder)
+    remove_tree(run)
 
 
 def build_mini(folder: Path) -> Iterator[Mini]:
