@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from stackwright.certify.attest import attest_results
 from stackwright.certify.keys import PrivateKey
 from stackwright.validation.gate import judge
 
-FASTER = 1.5
+FASTER = 1.01
 Record = dict[str, Any]
 
 
@@ -37,20 +37,35 @@ def _write(run: Path, records: list[Record]) -> None:
 
 
 def values(run: Path) -> None:
-    """Multiply the candidate's metrics, and let every check of its ranks be true."""
-    records = _lines(run)
-    for line in (
-        line
-        for record in records
-        if record["arm"] == "candidate"
-        for rank in record["ranks"]
-        for line in rank
-    ):
-        if line["t"] == "metric":
-            line["value"] *= FASTER
-        if line["t"] == "check":
-            line["ok"] = True
+    """Make the candidate a trifle faster than the baseline in every pair, and every check true.
+
+    Pairs beyond the first look go: the rule would not have asked for them.
+    """
+    job = json.loads((run / "job.json").read_bytes())
+    first_look = {case["id"]: min(case["looks"], default=1) for case in job["cases"]}
+    records = [record for record in _lines(run) if record["pair"] < first_look[record["case"]]]
+    before = {key: value for r in records if r["arm"] == "baseline" for key, value in _figures(r)}
+    for record in (r for r in records if r["arm"] == "candidate"):
+        for rank, line in _ranked(record):
+            if line["t"] == "metric":
+                line["value"] = FASTER * before[_key(record, rank, line)]
+            if line["t"] == "check":
+                line["ok"] = True
     _write(run, records)
+
+
+def _ranked(record: Record) -> Iterator[tuple[int, Record]]:
+    return ((rank, line) for rank, lines in enumerate(record["ranks"]) for line in lines)
+
+
+def _key(record: Record, rank: int, line: Record) -> tuple[str, int, int, str]:
+    return record["case"], record["pair"], rank, line["name"]
+
+
+def _figures(record: Record) -> Iterator[tuple[tuple[str, int, int, str], float]]:
+    for rank, line in _ranked(record):
+        if line["t"] == "metric":
+            yield _key(record, rank, line), line["value"]
 
 
 def chain(run: Path) -> None:
