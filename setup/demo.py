@@ -14,6 +14,7 @@ from pathlib import Path
 
 STACKWRIGHT = str(Path(sys.executable).with_name("stackwright"))
 MOVED_ON = 5
+TRAIN = Path(__file__).parents[1] / "examples" / "train.py"
 KERNEL_CHECK = Path(__file__).with_name("kernel_check.py")
 STARTED = time.monotonic()
 
@@ -74,7 +75,13 @@ def use(label: str) -> None:
     lmod = "/usr/share/lmod/lmod/init/bash"
     load = f"source {lmod}; module use {found['modules']}; module load pytorch"
     clean = ("env", "-i", f"HOME={Path.home()}", f"JUPYTER_PATH={found['jupyter']}")
-    run(*clean, "bash", "--norc", "-c", f"{load}; python -c '{program}'")
+    run(
+        *clean,
+        "bash",
+        "--norc",
+        "-c",
+        f"{load}; python -c '{program}' && mpiexec -n 2 python {TRAIN}",
+    )
     if found["tag"]:
         env = [f"{name}={value}" for name, value in found["engine_env"].items()]
         container = [found["engine"], "run", "--rm", "--network=host", found["tag"]]
