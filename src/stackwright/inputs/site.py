@@ -38,7 +38,7 @@ class Site:
         """Look at a folder; ``shipped`` says that it is Stackwright's own, to be read only."""
         self.root = root
         self.shipped = shipped
-        self._stacks: dict[str, Stack] = {}
+        self._stacks: dict[str, Document[Stack]] = {}
         self._systems: dict[str, System] = {}
         self._hashes: dict[str, str] = {}
 
@@ -64,12 +64,11 @@ class Site:
             StackwrightError: there is no such stack.
             ManyErrors: its file has mistakes, or a name that doesn't end in ``.yaml``.
         """
-        if name not in self._stacks:
-            document = load_stack(self._file("stacks", name))
-            if errors := [*self._stack_errors(document)]:
-                raise many_errors(errors)
-            self._stacks[name] = document.value
-        return self._stacks[name]
+        return self._stack(name).value
+
+    def place_in_stack(self, name: str, *path: str | int) -> Location:
+        """Where a stack's file says something, or the nearest thing around it that it says."""
+        return self._stack(name).where(*path)
 
     def system(self, name: str) -> System:
         """A system by its name; raises as :meth:`stack` does."""
@@ -137,6 +136,14 @@ class Site:
             path = self.root / name
             self._hashes[name] = hash_file(path) if path.is_file() else hash_folder(path)
         return self._hashes[name]
+
+    def _stack(self, name: str) -> Document[Stack]:
+        if name not in self._stacks:
+            document = load_stack(self._file("stacks", name))
+            if errors := [*self._stack_errors(document)]:
+                raise many_errors(errors)
+            self._stacks[name] = document
+        return self._stacks[name]
 
     def _stack_errors(self, document: Document[Stack]) -> Iterator[StackwrightError]:
         """What is wrong with a stack in the light of the site's other files."""
