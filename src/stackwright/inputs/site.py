@@ -26,6 +26,7 @@ from stackwright.inputs.systems import System, load_system
 from stackwright.inputs.yamlfile import Document, many_errors, shown_path
 
 _MARKS = ("stacks", "systems")
+_TRACES = (*_MARKS, "validation/suites")
 _SUFFIX = ".yaml"
 
 T = TypeVar("T")
@@ -185,7 +186,8 @@ def find_site(option: Path | None, environ: Mapping[str, str], cwd: Path) -> Sit
     """The site that a command works on.
 
     Raises:
-        StackwrightError: the folder that was named is not a site.
+        StackwrightError: the folder that was named is not a site, or one around the current
+            directory is the rest of one.
     """
     variable = environ.get("STACKWRIGHT_SITE")
     if named := option or (Path(variable) if variable else None):
@@ -194,14 +196,19 @@ def find_site(option: Path | None, environ: Mapping[str, str], cwd: Path) -> Sit
             source = "" if option else " (from STACKWRIGHT_SITE)"
             around = next((folder for folder in named.parents if is_site(cwd / folder)), None)
             raise StackwrightError(
-                f"{named}{source} is not a site: it has no folders {' and '.join(_MARKS)}",
+                f"{named}{source} is not a site: it has no {_lost(root)}",
                 hint=f"it is in one: --site {quote(str(around))}"
                 if around
                 else f"make one with: stackwright init {quote(str(new_folder(named)))}",
             )
         return Site(root)
     shipped = shipped_content()
-    root = next((folder for folder in (cwd, *cwd.parents) if is_site(folder)), shipped)
+    root = next((folder for folder in (cwd, *cwd.parents) if was_site(folder)), shipped)
+    if not is_site(root):
+        raise StackwrightError(
+            f"the site {root} has lost its {_lost(root)}",
+            hint="restore what is missing, or name another site with --site",
+        )
     return Site(root, shipped=root == shipped and root.name == "content")
 
 
@@ -215,6 +222,20 @@ def shipped_content() -> Path:
 def is_site(folder: Path) -> bool:
     """Whether a folder has what makes it a site."""
     return all((folder / mark).is_dir() for mark in _MARKS)
+
+
+def was_site(folder: Path) -> bool:
+    """Whether a folder is a site, or so much of one that a site above it isn't what is meant.
+
+    One trace alone could be anybody's: many a folder is called systems.
+    """
+    return sum((folder / trace).is_dir() for trace in _TRACES) > 1
+
+
+def _lost(folder: Path) -> str:
+    """What keeps a folder from being a site, in words."""
+    absent = [mark for mark in _MARKS if not (folder / mark).is_dir()]
+    return f"{'folder' if len(absent) == 1 else 'folders'} {' and '.join(absent)}"
 
 
 def takes_a_site(folder: Path) -> bool:
