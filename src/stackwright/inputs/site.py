@@ -19,7 +19,12 @@ from stackwright.canonical import hash_file, hash_folder
 from stackwright.errors import Location, ManyErrors, StackwrightError
 from stackwright.inputs.environment import Table, load_table, problem
 from stackwright.inputs.labels import Label, parts
-from stackwright.inputs.stackfile import load_stack, placed_overlays, placed_settings
+from stackwright.inputs.stackfile import (
+    load_stack,
+    place_of_requirement,
+    placed_overlays,
+    placed_settings,
+)
 from stackwright.inputs.stacks import Stack
 from stackwright.inputs.suggest import did_you_mean
 from stackwright.inputs.systems import System, load_system
@@ -137,6 +142,12 @@ class Site:
             path = self.root / name
             self._hashes[name] = hash_file(path) if path.is_file() else hash_folder(path)
         return self._hashes[name]
+
+    def place_of_requirement(self, label: Label, package: str) -> Location:
+        """Where a label's stack asks for a package; the label itself if only others need it."""
+        stack = self.stack(label.stack)
+        path = place_of_requirement(stack, label.version, label.variant, package)
+        return self.place_in_stack(label.stack, *path)
 
     def _stack(self, name: str) -> Document[Stack]:
         if name not in self._stacks:

@@ -41,6 +41,25 @@ def placed_overlays(stack: Stack) -> Iterator[tuple[Place, str]]:
             yield (*place, "overlay"), holder.overlay
 
 
+def place_of_requirement(stack: Stack, version: str, variant: str, name: str) -> Place:
+    """The path to a release's requirement of a package; to the release if none is of it."""
+    read = PROVIDERS[stack.variants[variant].provider].read
+    release: Place = ("versions", version, "variants", variant)
+    holders = (
+        (release, stack.versions[version].variants[variant]),
+        (
+            ("variants", variant),
+            stack.variants[variant],
+        ),
+    )
+    for place, holder in holders:
+        for kind in ("frameworks", "packages"):
+            for index, text in enumerate(getattr(holder, kind)):
+                if read(text).name == name:
+                    return (*place, kind, index)
+    return release
+
+
 def _setting_lists(stack: Stack) -> Iterator[tuple[Place, tuple[Setting, ...]]]:
     for place, holder in (*_profile_places(stack), *_variant_places(stack)):
         yield (*place, "environment"), holder.environment
