@@ -89,10 +89,18 @@ def test_the_cpu_index_is_named_only_where_it_would_help(
     site: Site, wheels: Path, version: str
 ) -> None:
     put_wheel(wheels, "frame", "1.0")
+    put_wheel(wheels, "torch", "2.0")
 
     error = refused(site, f"torch=={version}")
 
     assert ("PIP_EXTRA_INDEX_URL" in str(error.hint)) == version.endswith("+cpu")
+
+
+def test_the_cpu_index_is_not_named_where_it_is_known(site: Site, wheels: Path) -> None:
+    put_wheel(wheels, "frame", "1.0")
+    put_wheel(wheels, "torch", "2.0+cpu")
+
+    assert refused(site, "torch==1.0+cpu").hint == f"ask for one of these, or: {ELSEWHERE}"
 
 
 def test_packages_that_do_not_go_together_are_named_with_the_reason(

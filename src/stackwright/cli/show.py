@@ -41,6 +41,7 @@ def command(context: Context, label: str, as_json: bool) -> None:
                 "plan_hash": row.plan_hash,
                 "store": str(context.store(chosen.system)),
                 "warnings": list(found),
+                "waived": dict(row.waived),
                 "plan": row.plan.to_json(),
             }
         )
@@ -53,11 +54,15 @@ def command(context: Context, label: str, as_json: bool) -> None:
 
 
 def _facts(row: Row, store: str, suite: str) -> Iterator[tuple[str, str]]:
+    from stackwright.report.text import printable
+
     plan = row.plan
     end = f", end of life {row.entry.end_of_life}" if row.entry.end_of_life else ""
     yield "label", str(row.label)
     now = f" (what its files say now is {row.progress})" if row.state == "stale" else ""
     yield "state", f"{row.state}{now}"
+    waived = tuple(printable(f"{case} until {day}") for case, day in row.waived.items())
+    yield from _column("waived", waived)
     yield "status", f"{row.entry.status}{end}"
     yield "summary", plan.summary
     yield "homepage", plan.homepage

@@ -44,12 +44,12 @@ def _no_wheel(need: str, by: str | None, versions: str, plan: Plan, site: Site) 
         f"pip finds no wheel of {need}{needed} for Python {plan.python} and glibc"
         f" {plan.machine.os.glibc}{newest}",
         where=site.place_of_requirement(plan.label, _name(by or need)),
-        hint=_hint(need, bool(there)),
+        hint=_hint(need, there),
     )
 
 
-def _hint(need: str, there: bool) -> str:
-    if "+cpu" in need:
+def _hint(need: str, there: Sequence[str]) -> str:
+    if "+cpu" in need and not any("+cpu" in version for version in there):
         return (
             "PyTorch's +cpu wheels are on the CPU index that pytorch.org names:"
             " set PIP_EXTRA_INDEX_URL to it"
