@@ -59,7 +59,7 @@ class Workshop:
             raise StackwrightError(
                 f"the record of {self.label} is one of {artefact.label}",
                 where=Location(self.store.artefact_path(self.plan_hash)),
-                hint="remove it, then: stackwright build LABEL",
+                hint=f"remove it, then: stackwright build '{self.label}'",
                 code=ExitCode.INVALID,
             )
         return artefact

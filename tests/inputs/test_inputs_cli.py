@@ -59,6 +59,16 @@ def test_list_shows_every_label(capsys: pytest.CaptureFixture[str]) -> None:
     ]
 
 
+def test_list_says_that_there_is_no_store(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, err = run(capsys, "list", "demo/2.10-cpu@laptop", "--json")
+
+    assert err == f"there is no store at {store}: nothing was built there yet\n"
+    assert json.loads(out)
+
+    store.mkdir()
+    assert run(capsys, "list", "demo/2.10-cpu@laptop")[2] == ""
+
+
 def test_list_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     _, out, _ = run(capsys, "list", "demo/2.10-cpu@laptop", "--json")
 

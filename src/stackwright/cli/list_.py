@@ -44,6 +44,9 @@ def command(context: Context, pattern: str, as_json: bool) -> None:
     from stackwright.cli.overview import overview
 
     rows = [*overview(context, context.select(pattern))]
+    for store in context.stores:
+        if not store.exists():
+            click.echo(f"there is no store at {store}: nothing was built there yet", err=True)
     if as_json:
         echo_json([_plain(row) for row in rows])
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -71,7 +72,7 @@ def _facts(row: Row, store: str, suite: str) -> Iterator[tuple[str, str]]:
         yield "lock", f"{row.lock.what}; next: {row.lock.hint}"
     else:
         yield "lock", plan.lock_digest or ""
-    yield "store", store
+    yield "store", store if Path(store).exists() else f"{store} (not there yet)"
     yield "provider", f"{plan.provider}, Python {plan.python}"
     yield from _column("frameworks", plan.frameworks)
     yield from _column("packages", plan.packages)
