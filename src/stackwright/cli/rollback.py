@@ -71,5 +71,5 @@ def command(context: Context, pattern: str, message: str, as_json: bool) -> None
     )
     for warning in (*outcome.warnings, *filter(None, [tags.warning])):
         click.echo(f"warning: {warning}", err=True)
-    click.echo(f"module:    {module}, the default again")
+    click.echo(f"module:    {module} (default)")
     click.echo(f"image:     {image}")
