@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +13,13 @@ from stackwright.building.samebytes import check_one_image
 from stackwright.building.templates import Templates
 from stackwright.canonical import hash_file, hash_value
 from stackwright.certify import dsse
-from stackwright.certify.acceptance import Waiver
+from stackwright.certify.acceptance import Judged, accepted_cases
 from stackwright.certify.attest import check_interruptions, verify_results
 from stackwright.certify.evidence import Evidence, agree
 from stackwright.certify.keys import PrivateKey, TrustedKeys
 from stackwright.certify.statement import PlanFacts, make_statement
 from stackwright.certify.verify import Certificate, Expected, open_certificate, verify_certificate
 from stackwright.errors import ExitCode, Location, StackwrightError
-from stackwright.inputs.fields import Line, Model
-from stackwright.inputs.yamlfile import load
 from stackwright.locking.lockinputs import locked
 from stackwright.release.generations import read_file, read_history, save_certificate
 from stackwright.release.measure import check_bytes
@@ -37,25 +35,10 @@ from stackwright.validation.suites import (
     payload_digest,
     suite_digest,
 )
+from stackwright.waivers import waivers_of
 from stackwright.workshop import Workshop
 
-WAIVERS = "validation/waivers.yaml"
 UNFINISHED = "UNFINISHED"
-
-
-class WaiverEntry(Model):
-    """One accepted shortcoming of one label."""
-
-    label: Line
-    case: Line
-    reason: Line
-    expires: date
-
-
-class Waivers(Model):
-    """``validation/waivers.yaml``: waivers by name, with a reason and a date each."""
-
-    waivers: tuple[WaiverEntry, ...] = ()
 
 
 def certify(
@@ -73,6 +56,7 @@ def certify(
             f"key {key.public.id[:16]} is no release key here: no release would believe it",
             hint="stackwright keys list shows those that count",
         )
+    waivers = waivers_of(shop.site, shop.label, required_cases(shop, suite))
     folder = latest_run(shop, suite)
     job, recorded, interrupted = checked_run(shop, folder, trusted)
     check_interruptions(interrupted)
@@ -84,6 +68,7 @@ def certify(
     if stale := [name for name, value in now.items() if asked[name] != value]:
         raise _refused(f"the {' and the '.join(stale)} changed since {folder.name}", shop)
     check_asked(shop, suite, asked)
+    accepted_cases(Judged.read(recorded), waivers, issued.date())  # before half a minute of hashing
     check_bytes(shop.artefact, shop.measure)
     lock = locked(shop.plan, shop.site)
     shop.tell("comparing the image with its squashfs and prefix")
@@ -96,7 +81,7 @@ def certify(
         interrupted=interrupted,
     )
     statement = make_statement(
-        shop.artefact, recorded, waivers_of(shop), facts, issued=issued, expires=expires
+        shop.artefact, recorded, waivers, facts, issued=issued, expires=expires
     )
     return save_certificate(shop.store, dsse.sign(statement.to_json(), key))
 
@@ -319,22 +304,6 @@ def check_asked(shop: Workshop, suite: str, job: Mapping[str, Any]) -> None:
     """
     if changed := other_than_asked(job, _cases(shop, suite)):
         raise _refused(f"job.json is not what suite '{suite}' asks: {'; '.join(changed)}", shop)
-
-
-def waivers_of(shop: Workshop) -> list[Waiver]:
-    """The site's waivers for a label.
-
-    Raises:
-        ManyErrors: the mistakes of the waivers' file.
-    """
-    path = shop.site.root / WAIVERS
-    if not path.is_file():
-        return []
-    return [
-        Waiver(case=entry.case, reason=entry.reason, expires=entry.expires.isoformat())
-        for entry in load(path, Waivers).waivers
-        if entry.label == str(shop.label)
-    ]
 
 
 def rejudge(job: bytes, results: bytes) -> Mapping[str, Any]:

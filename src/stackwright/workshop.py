@@ -10,13 +10,13 @@ from pathlib import Path
 from stackwright.certify.artefact import Artefact, Digests
 from stackwright.certify.keys import TrustedKeys, load_public, trusted_keys
 from stackwright.errors import ExitCode, Location, StackwrightError
+from stackwright.fit import required_suite
 from stackwright.inputs.labels import Label
 from stackwright.inputs.site import Site
 from stackwright.plans.plan import Plan, plan_hash, resolve
 from stackwright.release.measure import Measure, measurer
 from stackwright.store import Store
 from stackwright.tools.process import Runner
-from stackwright.validation.suites import check_includes, load_suite
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Workshop:
             raise StackwrightError(
                 f"the record of {self.label} is one of {artefact.label}",
                 where=Location(self.store.artefact_path(self.plan_hash)),
-                hint="remove it, then: stackwright build LABEL",
+                hint=f"remove it, then: stackwright build '{self.label}'",
                 code=ExitCode.INVALID,
             )
         return artefact
@@ -82,13 +82,9 @@ class Workshop:
         """The suite that a release of the label has to pass: the stack's own.
 
         Raises:
-            StackwrightError: it asks less than the least that the system asks of every stack.
+            ManyErrors: it has mistakes, or asks less than the system asks of every stack.
         """
-        suite = self.site.stack(self.label.stack).suite
-        least = self.site.system(self.label.system).minimum_suite
-        if least is not None:
-            check_includes(*(load_suite(self.site.suite_file(name)) for name in (suite, least)))
-        return suite
+        return required_suite(self.site, self.label)
 
     def runner(self, on_line: Callable[[str], None] = lambda _line: None) -> Runner:
         """Runs external programs and logs them in the store."""

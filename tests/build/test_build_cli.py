@@ -231,7 +231,7 @@ def test_an_old_lock_with_another_python_is_neither_fresh_nor_built(
     assert run(site, "lock", LABEL, "--check") == ExitCode.FAIL
     assert capsys.readouterr().out.startswith(f"{LABEL}: unusable: {what}; next: in the stack file")
     assert run(site, "build", LABEL) == ExitCode.USAGE
-    assert f"error: {what}\nhint: in the stack file say python" in capsys.readouterr().err
+    assert f": {what}\nhint: in the stack file say python" in capsys.readouterr().err
 
 
 # render

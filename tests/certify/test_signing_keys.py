@@ -47,6 +47,18 @@ def test_a_private_key_that_others_can_read_is_refused(tmp_path: Path, mode: int
     assert f"chmod 600 {tmp_path}/release.key" in (caught.value.hint or "")
 
 
+def test_the_wrong_half_of_a_key_leads_to_the_right_one(tmp_path: Path) -> None:
+    create_pair(tmp_path, "release")
+
+    with pytest.raises(StackwrightError, match="this is a public key") as signing:
+        load_private(tmp_path / "release.pub")
+    with pytest.raises(StackwrightError, match="this is a private key") as verifying:
+        load_public(tmp_path / "release.key")
+
+    assert f"{tmp_path}/release.key" in (signing.value.hint or "")
+    assert f"{tmp_path}/release.pub" in (verifying.value.hint or "")
+
+
 @pytest.mark.parametrize("left", ["release.key", "release.pub"])
 def test_a_key_is_never_overwritten(tmp_path: Path, left: str) -> None:
     create_pair(tmp_path, "release")

@@ -120,6 +120,12 @@ def test_a_waiver_names_one_case_in_full(name: str) -> None:
         make(judgement(artefact(), SLOW), waiver)
 
 
+def test_a_misspelt_waiver_leads_to_the_case() -> None:
+    waiver = WAIVER.model_copy(update={"case": WAIVER.case[:-1]})
+    with pytest.raises(StackwrightError, match=rf"\(did you mean '{WAIVER.case}'\?\)$"):
+        make(judgement(artefact(), SLOW), waiver)
+
+
 def test_a_judgement_waives_nothing_itself() -> None:
     judged = judgement(artefact(), {CASES[0]: "PASS", CASES[1]: "WAIVED"}, verdict="WAIVED")
     with pytest.raises(StackwrightError, match="did not pass: WAIVED"):

@@ -40,3 +40,20 @@ def test_a_rollback_is_the_account_s(tmp_path: Path, monkeypatch: pytest.MonkeyP
     main(["--site", str(SITE), "--store", str(tmp_path / "store"), "rollback", "pytorch@local"])
 
     assert asked["who"] == account()
+
+
+@pytest.mark.parametrize("typed", ["pytorch", "pytorch@local", "pytorch/2.13.0-cpu@local"])
+def test_a_rollback_of_a_label_is_one_of_its_stack(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: str
+) -> None:
+    asked: list[object] = []
+
+    def refuse(*what: object, **_: object) -> NoReturn:
+        asked.extend(what[1:])
+        raise StackwrightError("enough")
+
+    monkeypatch.setattr("stackwright.release.rollback.rollback", refuse)
+
+    main(["--site", str(SITE), "--store", str(tmp_path / "store"), "rollback", typed])
+
+    assert asked == ["pytorch", "local"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import subprocess
@@ -58,12 +59,44 @@ def test_list_shows_every_label(capsys: pytest.CaptureFixture[str]) -> None:
     ]
 
 
+def test_list_says_that_there_is_no_store(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, err = run(capsys, "list", "demo/2.10-cpu@laptop", "--json")
+
+    assert err == f"there is no store at {store}: nothing was built there yet\n"
+    assert json.loads(out)
+
+    store.mkdir()
+    assert run(capsys, "list", "demo/2.10-cpu@laptop")[2] == ""
+
+
 def test_list_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     _, out, _ = run(capsys, "list", "demo/2.10-cpu@laptop", "--json")
 
     (entry,) = json.loads(out)
     assert entry["state"] == "planned"
     assert entry["plan_hash"].startswith("sha256:")
+
+
+def test_list_and_show_tell_of_waivers(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    build(store, capsys)
+    built = json.loads((store / "artefacts" / "1.json").read_text())
+    predicate = {
+        "planHash": built["plan_hash"],
+        "issued": "2026-01-01T00:00:00Z",
+        "expires": "2999-01-01T00:00:00Z",
+        "waivers": [{"case": "speed.none-1.image", "reason": "known", "expires": "2998-12-31"}],
+    }
+    payload = base64.b64encode(json.dumps({"predicate": predicate}).encode()).decode()
+    (store / "certificates").mkdir()
+    (store / "certificates" / "1.json").write_text(json.dumps({"payload": payload}))
+
+    listed = run(capsys, "list", "demo/2.10-cpu@laptop")[1]
+    (entry,) = json.loads(run(capsys, "list", "demo/2.10-cpu@laptop", "--json")[1])
+    shown = run(capsys, "show", "demo/2.10-cpu@laptop")[1]
+
+    assert "certified, 1 waived" in listed
+    assert entry["waived"] == {"speed.none-1.image": "2998-12-31"}
+    assert "waived       speed.none-1.image until 2998-12-31\n" in shown
 
 
 def test_show_says_what_is_in_a_label(capsys: pytest.CaptureFixture[str]) -> None:
@@ -117,7 +150,8 @@ def test_a_suite_is_chosen_without_a_new_build(
 ) -> None:
     build(store, capsys)
     suites = site_folder / "validation" / "suites"
-    (suites / "short.yaml").write_text("name: short\n")
+    text = (suites / "certify.yaml").read_text()
+    (suites / "short.yaml").write_text(text.replace("name: certify", "name: short"))
     stack = site_folder / "stacks" / "demo.yaml"
     stack.write_text(stack.read_text().replace("suite: certify", "suite: short"))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from stackwright.fit import misfits
 from stackwright.inputs.labels import parse
 from stackwright.inputs.site import Site
 from stackwright.plans.plan import resolve
@@ -18,9 +19,9 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
     """The shipped stacks and systems, and the two of the documentation."""
-    for folder in ("stacks", "systems", "validation"):
+    for folder in ("stacks", "systems", "validation", "images", "modules"):
         shutil.copytree(ROOT / folder, tmp_path / folder)
-    for kind, name in (("stack", "jax"), ("system", "aurora-test")):
+    for kind, name in (("stack", "lightning"), ("system", "aurora-test")):
         text = (ROOT / "docs" / f"adding-a-{kind}.md").read_text()
         (example,) = re.findall(r"```yaml\n(# yaml-language-server.*?)```", text, re.DOTALL)
         (tmp_path / f"{kind}s" / f"{name}.yaml").write_text(example)
@@ -28,10 +29,15 @@ def site(tmp_path: Path) -> Site:
 
 
 def test_the_examples_resolve(site: Site) -> None:
-    plan = resolve(site, parse("jax/0.10.2-cpu@aurora-test"))
+    plan = resolve(site, parse("lightning/2.6.6-cpu@aurora-test"))
 
-    assert plan.frameworks == ("jax==0.10.2", "jaxlib==0.10.2")
+    assert plan.frameworks == ("lightning==2.6.6", "torch==2.13.0+cpu")
     assert plan.machine.target == "zen3"
+
+
+@pytest.mark.parametrize("system", ["local", "aurora-test"])
+def test_the_examples_could_be_released(site: Site, system: str) -> None:
+    assert misfits(site, parse(f"lightning/2.6.6-cpu@{system}")) == []
 
 
 def test_the_example_of_a_variable_is_the_shipped_one() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from stackwright.errors import ManyErrors
 from stackwright.inputs.environment import Setting, Table, cautions, load_table, problem
 
 
@@ -60,6 +61,19 @@ def test_a_stack_may_declare_a_variable_of_its_own_but_not_redefine_one(table: T
 
     assert problem(own, table) is None
     assert "remove 'own'" in str(problem(redefined, table))
+
+
+def test_the_table_cannot_set_a_reserved_variable_either(tmp_path: Path) -> None:
+    path = tmp_path / "environment.yaml"
+    row = "{type: path, why: mine, source: 'https://example.org'}"
+    path.write_text(f"variables:\n  LD_AUDIT: {row}\n  PATH: {row}\n")
+
+    with pytest.raises(ManyErrors) as caught:
+        load_table(path)
+
+    assert [str(error) for error in caught.value.errors] == [
+        f"{path}:3:3: 'PATH' is reserved: module and image put the prefix's programs first in it"
+    ]
 
 
 @pytest.mark.parametrize(("version", "flagged"), [("2.22.3", 0), ("2.23.4", 1), ("2.27.3", 1)])

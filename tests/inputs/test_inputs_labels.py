@@ -117,3 +117,36 @@ def test_an_unknown_label_suggests_and_lists() -> None:
     assert "did you mean 'pytorch/2.13.0-cpu@local'?" in caught.value.what
     assert caught.value.hint is not None
     assert "jax/0.10.2-cpu@local" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("pattern", "what", "hint"),
+    [
+        (
+            "pytorch/9.9-cpu@local",
+            "pytorch has no version '9.9-cpu'",
+            "it has: 2.13.0-cpu, 2.13.0-cuda, 2.14.0-rc1-cpu",
+        ),
+        (
+            "jax/0.10.1",
+            "jax has no version '0.10.1' (did you mean '0.10.2'?)",
+            "it has: 0.10.2-cpu",
+        ),
+        (
+            "jax/0.10.2@locl",
+            "no system 'locl' (did you mean 'local'?) has jax",
+            "there is: jax/0.10.2-cpu@local",
+        ),
+        (
+            "jax@perlmutter-gpu",
+            "no label matches 'jax@perlmutter-gpu'",
+            f"there is: {', '.join(sorted(map(str, KNOWN)))}",
+        ),
+    ],
+)
+def test_the_part_that_is_wrong_is_named(pattern: str, what: str, hint: str) -> None:
+    with pytest.raises(StackwrightError) as caught:
+        select(pattern, KNOWN)
+
+    assert caught.value.what.startswith(what)
+    assert caught.value.hint == hint

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,27 @@ def test_a_folder_with_other_things_is_not_offered_to_init(tmp_path: Path, optio
         f"{tmp_path}{source} is not a site: it has no folders stacks and systems"
     )
     assert caught.value.hint == f"make one with: stackwright init {tmp_path}/mysite-2"
+
+
+@pytest.mark.parametrize("mark", ["stacks", "systems"])
+def test_a_site_that_lost_a_folder_is_not_passed_over_for_one_above(
+    site_folder: Path, mark: str
+) -> None:
+    inner = site_folder / "inner"
+    shutil.copytree(site_folder, inner, ignore=shutil.ignore_patterns("inner", mark))
+
+    for cwd in (inner, inner / "validation"):
+        with pytest.raises(StackwrightError) as caught:
+            find_site(None, {}, cwd)
+        assert caught.value.what == f"the site {inner} has lost its folder {mark}"
+    with pytest.raises(StackwrightError, match=f"is not a site: it has no folder {mark}$"):
+        find_site(inner, {}, site_folder)
+
+
+def test_one_folder_alone_does_not_make_a_site(site_folder: Path) -> None:
+    (site_folder / "inner/systems").mkdir(parents=True)
+
+    assert find_site(None, {}, site_folder / "inner").root == site_folder
 
 
 def test_a_folder_of_a_site_leads_to_the_site(site_folder: Path) -> None:
@@ -183,6 +205,26 @@ def test_where_the_store_is(site_folder: Path) -> None:
     assert store_path(laptop, Path("t"), {"STACKWRIGHT_STORE": "s"}, cwd) == Path("/here/t")
     with pytest.raises(StackwrightError, match=r"but \$DEMO_ROOT is not set"):
         store_path(laptop, None, {}, cwd)
+    with pytest.raises(
+        StackwrightError, match=r"is \$\{DEMO_ROOT\}/store, here data/store: not an"
+    ):
+        store_path(laptop, None, {"DEMO_ROOT": "data"}, cwd)
+
+
+@pytest.mark.parametrize("store", ["stores/demo", "./store", "../store", "~someone/store"])
+def test_a_store_in_a_file_does_not_depend_on_where_the_command_runs(
+    site_folder: Path, store: str
+) -> None:
+    file = site_folder / "systems" / "laptop.yaml"
+    file.write_text(file.read_text().replace("${DEMO_ROOT}/store", store))
+
+    with pytest.raises(ManyErrors) as caught:
+        Site(site_folder).system("laptop")
+
+    assert str(caught.value) == (
+        f"systems/laptop.yaml:6:8: '{store}' is not an absolute path; it may begin with ~/ and hold"
+        " ${VARIABLES}"
+    )
 
 
 def test_locks_lie_beside_the_stacks(site_folder: Path) -> None:

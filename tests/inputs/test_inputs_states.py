@@ -62,8 +62,8 @@ def put(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value))
 
 
-def certificate(plan: str, expires: str) -> dict[str, Any]:
-    statement = {"predicate": {"planHash": plan, "expires": expires}}
+def certificate(plan: str, expires: str, **more: Any) -> dict[str, Any]:
+    statement = {"predicate": {"planHash": plan, "expires": expires, **more}}
     return {"payload": base64.b64encode(json.dumps(statement).encode()).decode()}
 
 
@@ -85,7 +85,40 @@ def test_facts_are_read_from_the_files_of_the_formats(tmp_path: Path) -> None:
     built = Built(str(LABEL), NEW, "steps/prefix/1/prefix")
     expected = StoreFacts((built,), frozenset({NEW}), frozenset({NEW}), {LABEL.module: NEW})
     assert facts == expected
+    assert facts.waived == {}
     assert read_plan(tmp_path, built) == {"stack": "demo"}
+
+
+def waived(*cases: str, until: str = "2026-11-20") -> list[dict[str, str]]:
+    return [{"case": case, "reason": "known", "expires": until} for case in cases]
+
+
+def test_waivers_are_those_of_the_newest_certificate_that_count_today(tmp_path: Path) -> None:
+    expires = "2026-12-01T00:00:00Z"
+    old = certificate(NEW, expires, issued="2026-11-01T00:00:00Z", waivers=waived("a"))
+    new = certificate(
+        NEW,
+        expires,
+        issued="2026-11-02T00:00:00Z",
+        waivers=[*waived("b"), *waived("c", until="2026-11-19")],
+    )
+    put(tmp_path / "certificates" / "1.json", new)
+    put(tmp_path / "certificates" / "2.json", old)
+
+    assert read_facts(tmp_path, NOW).waivers(LABEL, NEW) == {"b": "2026-11-20"}
+    assert read_facts(tmp_path, NOW).waivers(LABEL, OLD) == {}
+
+
+def test_the_waivers_of_what_users_have_come_first(tmp_path: Path) -> None:
+    expires = "2026-12-01T00:00:00Z"
+    released = certificate(OLD, expires, issued="2026-11-01T00:00:00Z", waivers=waived("a"))
+    later = certificate(OLD, expires, issued="2026-11-02T00:00:00Z", waivers=[])
+    put(tmp_path / "certificates" / f"{'1' * 64}.json", released)
+    put(tmp_path / "certificates" / f"{'2' * 64}.json", later)
+    pointer = {"plan_hash": OLD, "certificate": f"sha256:{'1' * 64}"}
+    put(tmp_path / "live" / "release.json", {"pointers": {LABEL.module: pointer}})
+
+    assert read_facts(tmp_path, NOW).waivers(LABEL, NEW) == {"a": "2026-11-20"}
 
 
 def test_a_failed_judgement_and_an_expired_certificate_prove_nothing(tmp_path: Path) -> None:

@@ -273,16 +273,16 @@ BROKEN_CORRECTNESS_RUN: dict[str, tuple[Break, str]] = {
     "killed": (lambda r: r["exit"].update(code=None, signal=9), "ended by signal 9"),
     "no exit code": (lambda r: r["exit"].update(code=None), "no exit code"),
     "damaged evidence": (lambda r: r.update(problems=["rank 0 is over 4 MiB"]), "over 4 MiB"),
-    "a rank is missing": (lambda r: r["ranks"].pop(), "1 ranks reported, 2 were asked for"),
-    "no rank at all": (lambda r: r["ranks"].clear(), "0 ranks reported, 2 were asked for"),
+    "a rank is missing": (lambda r: r["ranks"].pop(), "ranks that reported: 1, ranks asked for: 2"),
+    "no rank at all": (lambda r: r["ranks"].clear(), "ranks that reported: 0, ranks asked for: 2"),
     "a rank too many": (
         lambda r: r["ranks"].append(a_rank(a_job(), "candidate", 2, 2, [])),
-        "rank 2 is beyond the 2 ranks asked for",
+        "rank 2 is beyond the last one asked for, 1",
     ),
     "a rank twice": (lambda r: emitted(r, "begin", 1).update(rank=0), "rank 0 reported 2 times"),
     "two singletons": (
         lambda r: emitted(r, "begin", 1).update(world=1),
-        "rank 1 saw a world of 1, 2 were asked for",
+        "rank 1 saw a world of 1, not of 2",
     ),
     "no begin": (lambda r: drop(r, "begin", 1), "rank file 1 does not start with its one 'begin'"),
     "two begins": (

@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import subprocess
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,32 @@ def test_a_candidate_that_is_a_fifth_slower_cannot_be_certified(slow: Walk) -> N
     assert verdicts(slow)[SPEED][0] == "FAIL"
     assert f"the case '{SPEED}' did not pass: FAIL" in slow.run("certify", LABEL).refusal
     assert "has no certificate for what its files say now" in slow.run("release", LABEL).refusal
+
+
+def test_a_waiver_is_read_before_anything_is_hashed_and_named_wherever_it_counts(
+    slow_copy: Walk,
+) -> None:
+    tomorrow = date.today() + timedelta(days=1)
+    waiver = f"{{label: {LABEL}, case: {SPEED}, reason: ticket 4711, expires: {tomorrow}}}"
+    file = slow_copy.site / "validation/waivers.yaml"
+    line = f"  waived: {SPEED} until {tomorrow}: ticket 4711\n"
+
+    file.write_text(f"waivers: [{waiver.replace('speed.none', 'sped.none')}]\n")
+    refused = slow_copy.run("certify", LABEL)
+    assert f"(did you mean '{SPEED}'?)" in refused.refusal
+    assert "hashing" not in refused.err
+
+    file.write_text(f"waivers: [{waiver}]\n")
+    assert line in slow_copy.done("certify", LABEL)
+    assert line in slow_copy.done("release", LABEL)
+    assert "released, 1 waived" in slow_copy.done("list")
+
+
+def test_a_case_that_did_not_pass_is_told_before_anything_is_hashed(slow: Walk) -> None:
+    refused = slow.run("certify", LABEL)
+
+    assert f"the case '{SPEED}' did not pass" in refused.refusal
+    assert "hashing" not in refused.err
 
 
 def test_a_candidate_whose_allreduce_skips_a_rank_cannot_be_certified(

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from stackwright.certify.artefact import Digest, Frozen, LabelText
 from stackwright.certify.strictjson import parse
 from stackwright.errors import ExitCode, StackwrightError
+from stackwright.inputs.suggest import did_you_mean
 
 # A measurement that cannot be trusted, or never ended, proves nothing that one could waive.
 UNWAIVABLE = frozenset({"INVALID", "HUNG"})
@@ -133,7 +134,8 @@ def accepted_cases(judged: Judged, waivers: Sequence[Waiver], day: date) -> dict
     for waiver in waivers:
         if waiver.case not in ids:
             raise _refused(
-                f"the waiver for {waiver.case!r} names no case of this judgement",
+                f"the waiver for {waiver.case!r} names no case of this judgement"
+                f"{did_you_mean(waiver.case, ids)}",
                 hint=f"the cases are: {', '.join(sorted(ids))}",
             )
     if judged.verdict in UNWAIVABLE:

@@ -22,6 +22,7 @@ BUILDER = "builder"
 RELEASE = "release"
 
 _MAX_PEM = 16 * 1024
+_PUBLIC, _PRIVATE = b" PUBLIC KEY-----", b" PRIVATE KEY-----"
 _ALGORITHM = ec.ECDSA(hashes.SHA256())
 
 
@@ -163,6 +164,12 @@ def load_private(path: Path) -> PrivateKey:
         StackwrightError: missing, readable by others, or not an unencrypted P-256 key.
     """
     data = _read(path, private=True)
+    if _PUBLIC in data:
+        raise StackwrightError(
+            "this is a public key: only its private half signs",
+            where=Location(path),
+            hint=f"name the private half: {path.with_suffix('.key')}",
+        )
     try:
         key = serialization.load_pem_private_key(data, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
@@ -179,6 +186,12 @@ def load_public(path: Path) -> PublicKey:
         StackwrightError: missing, or not a P-256 public key.
     """
     data = _read(path, private=False)
+    if _PRIVATE in data:
+        raise StackwrightError(
+            "this is a private key: what verifies is its public half",
+            where=Location(path),
+            hint=f"name {path.with_suffix('.pub')}, and keep the private half to yourself",
+        )
     try:
         key = serialization.load_pem_public_key(data)
     except (ValueError, UnsupportedAlgorithm):
@@ -200,9 +213,10 @@ def _read(path: Path, *, private: bool) -> bytes:
     try:
         # The checks look at the open file, so that nobody can swap it in between.
         with path.open("rb") as file:
-            if private:
+            data = file.read(_MAX_PEM)
+            if private and _PUBLIC not in data:  # a public one is for all to read
                 _check_private(path, os.fstat(file.fileno()))
-            return file.read(_MAX_PEM)
+            return data
     except OSError as error:
         raise StackwrightError(
             f"cannot read the key: {error.strerror}",

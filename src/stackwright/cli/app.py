@@ -13,6 +13,7 @@ import click
 
 from stackwright import __version__
 from stackwright.cli.context import Context
+from stackwright.cli.wording import name_the_label, of_the_store
 from stackwright.errors import ExitCode, ManyErrors, StackwrightError
 from stackwright.inputs.suggest import did_you_mean
 
@@ -53,6 +54,18 @@ class LazyGroup(click.Group):
             return None
         command: click.Command = import_module(f"stackwright.cli.{module}").command
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the subcommand; its errors name the label and the store that it is about."""
+        try:
+            return super().invoke(ctx)
+        except StackwrightError as error:
+            if isinstance(ctx.obj, Context):
+                name_the_label(error, ctx.obj.about)
+            raise
+        except OSError as error:
+            known = of_the_store(error, ctx.obj.stores) if isinstance(ctx.obj, Context) else None
+            raise (known or error) from error
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

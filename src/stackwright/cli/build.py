@@ -39,10 +39,13 @@ def command(context: Context, label: str, engine: str | None, as_json: bool) -> 
       stackwright build pytorch/2.13.0-cpu@local
       stackwright build pytorch@local --engine buildah --json
     """
+    from stackwright.fit import check_fit
     from stackwright.plans.plan import plan_hash, resolve
     from stackwright.store import Store
 
-    plan = resolve(context.site, context.pick(label))
+    chosen = context.pick(label)
+    check_fit(context.site, [chosen])
+    plan = resolve(context.site, chosen)
     store = Store(context.store(plan.system))
     artefact = store.read_artefact(plan_hash(plan))
     reused = artefact is not None

@@ -39,7 +39,9 @@ def command(
       stackwright certify pytorch --days 30 --key /secure/release.key
     """
     from stackwright.certify.keys import RELEASE, load_private
+    from stackwright.certify.verify import open_certificate, read_certificate
     from stackwright.cli.progress import Progress
+    from stackwright.cli.verdicts import print_waivers
     from stackwright.cli.workshop import open_workshop
     from stackwright.stages import certify
 
@@ -53,8 +55,18 @@ def command(
             issued=now,
             expires=now + timedelta(days=days),
         )
+    certificate = open_certificate(read_certificate(path), shop.trusted())
+    waivers = certificate.statement.predicate.waivers
     if as_json:
-        echo_json({"label": str(shop.label), "certificate": str(path), "days": days})
+        echo_json(
+            {
+                "label": str(shop.label),
+                "certificate": str(path),
+                "days": days,
+                "waivers": [waiver.model_dump() for waiver in waivers],
+            }
+        )
         return
     click.echo(f"certified {shop.label} until {now + timedelta(days=days):%Y-%m-%d}: {path}")
+    print_waivers(waivers)
     click.echo(f"next: stackwright release '{shop.label}'")

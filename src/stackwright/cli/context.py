@@ -36,17 +36,36 @@ class Context:
 
         return find_site(self.site_option, os.environ, Path.cwd())
 
+    @cached_property
+    def about(self) -> list[Label]:
+        """The labels that the command turned out to be about."""
+        return []
+
+    @cached_property
+    def stores(self) -> list[Path]:
+        """The stores that the command has asked for."""
+        return []
+
     def store(self, system: str) -> Path:
         """The store of a system, as an absolute path; it need not exist.
 
         Raises:
-            StackwrightError: the path is one that no store can have.
+            StackwrightError: the path is one that no store can have, or a file is in its way.
         """
+        from stackwright.errors import StackwrightError
         from stackwright.inputs.systems import store_path
         from stackwright.store import Store
 
         found = store_path(self.site.system(system), self.store_option, os.environ, Path.cwd())
-        return Store(found).root  # a store refuses a path that modulefiles can't carry
+        store = Store(found).root  # a store refuses a path that modulefiles can't carry
+        for path in (store, *store.parents):
+            if os.path.lexists(path) and not path.is_dir():
+                raise StackwrightError(
+                    f"the store {store} can't be used: {path} is not a folder",
+                    hint="choose another with --store or STACKWRIGHT_STORE",
+                )
+        self.stores.append(store)
+        return store
 
     def trusted_keys(self, system: str) -> TrustedKeys:
         """The public keys that count on a system: the site's, else its store's."""
@@ -74,13 +93,15 @@ class Context:
         """The one label that the user means."""
         from stackwright.inputs.labels import pick
 
-        return pick(pattern, self.site.labels_like(pattern))
+        self.about.append(pick(pattern, self.site.labels_like(pattern)))
+        return self.about[-1]
 
     def select(self, pattern: str) -> tuple[Label, ...]:
         """The labels that the user means."""
         from stackwright.inputs.labels import select
 
-        return select(pattern, self.site.labels_like(pattern))
+        self.about.extend(select(pattern, self.site.labels_like(pattern)))
+        return tuple(self.about)
 
     @cached_property
     def console(self) -> Console:

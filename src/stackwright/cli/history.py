@@ -32,7 +32,7 @@ def command(context: Context, stack: str, as_json: bool) -> None:
         return
     if not found:
         what = f"{name} was never released here" if name else "nothing was released here yet"
-        click.echo(f"{what}; next: stackwright release LABEL", err=True)
+        click.echo(f"{what}; next: stackwright release {stack if name else 'LABEL'}", err=True)
         return
     live = live_number(store)
     table = Table(box=None, pad_edge=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -33,6 +33,7 @@ def command(context: Context, pattern: str, as_json: bool) -> None:
     released   users load it
     stale      users load it, and the files of the site have changed since; beside it stands how
                far what they say now has come
+    waived     so many cases did not pass and are let through; `show` and `verify` name them
     retired    no longer shipped
 
     \b
@@ -43,13 +44,16 @@ def command(context: Context, pattern: str, as_json: bool) -> None:
     from stackwright.cli.overview import overview
 
     rows = [*overview(context, context.select(pattern))]
+    for store in context.stores:
+        if not store.exists():
+            click.echo(f"there is no store at {store}: nothing was built there yet", err=True)
     if as_json:
         echo_json([_plain(row) for row in rows])
     else:
         context.show(_table(rows))
 
 
-def _plain(row: Row) -> dict[str, str | None]:
+def _plain(row: Row) -> dict[str, Any]:
     return {
         "label": str(row.label),
         "status": row.entry.status,
@@ -57,6 +61,7 @@ def _plain(row: Row) -> dict[str, str | None]:
         "state": row.state,
         "progress": row.progress,
         "plan_hash": row.plan_hash,
+        "waived": dict(row.waived),
     }
 
 
@@ -67,7 +72,13 @@ def _table(rows: Iterable[Row]) -> Table:
     table = Table("LABEL", "STATUS", "STATE", "END OF LIFE", box=box.SIMPLE_HEAD, pad_edge=False)
     for row in rows:
         end = row.entry.end_of_life.isoformat() if row.entry.end_of_life else ""
-        state = f"{row.state}, {row.progress}" if row.state == "stale" else row.state
+        parts = [row.state, *([row.progress] if row.state == "stale" else []), *_waived(row)]
         style = STYLES.get(row.state, "none")
-        table.add_row(str(row.label), row.entry.status, f"[{style}]{state}[/]", end)
+        table.add_row(str(row.label), row.entry.status, f"[{style}]{', '.join(parts)}[/]", end)
     return table
+
+
+def _waived(row: Row) -> list[str]:
+    """How many cases were let through although they did not pass; ``show`` names them."""
+    count = len(row.waived)
+    return [f"{count} waived"] if count else []

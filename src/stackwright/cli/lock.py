@@ -44,6 +44,8 @@ def command(
       stackwright lock 'pytorch/*@*' --check
       stackwright lock pytorch@local --base-only
     """
+    from stackwright.fit import check_fit
+
     if base_only and wheels_only:
         raise click.UsageError("--base-only and --wheels-only exclude each other")
     labels = context.select(pattern)
@@ -54,6 +56,7 @@ def command(
             "the content that ships with Stackwright is read-only",
             hint="make a site of your own: stackwright init mysite && cd mysite",
         )
+    check_fit(context.site, labels)
     results = [_lock(context, label, base_only, wheels_only) for label in labels]
     if as_json:
         echo_json(results)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -28,6 +28,7 @@ class Row:
         progress: how far what the files say now has come, whatever users have.
         changes: None when nothing was built before, or its plan is lost.
         lock: the lock, if it fits the plan; else why there is none to build with.
+        waived: the cases that a certificate waives today, each with the last day.
     """
 
     label: Label
@@ -40,6 +41,7 @@ class Row:
     before: str | None
     changes: tuple[Change, ...] | None
     lock: Lock | StackwrightError
+    waived: Mapping[str, str]
 
 
 def overview(context: Context, labels: Iterable[Label]) -> Iterator[Row]:
@@ -72,6 +74,7 @@ def _row(context: Context, label: Label, store: Path, facts: StoreFacts) -> Row:
         before=latest.plan_hash if latest else None,
         changes=compare(old, plan.to_json(), label) if old else None,
         lock=lock,
+        waived=facts.waivers(label, digest),
     )
 
 

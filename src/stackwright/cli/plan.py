@@ -24,7 +24,8 @@ def command(context: Context, pattern: str, as_json: bool) -> None:
     """Resolve labels and say what a build would do.
 
     PATTERN is a label in which each part may hold *, ? and [...]; without one, every label is
-    planned. Nothing is written.
+    planned. Nothing is written. A label that could never be released, for its suite or the Python
+    of its system's base, is an error; the others are planned all the same.
 
     \b
     Examples:
@@ -33,13 +34,16 @@ def command(context: Context, pattern: str, as_json: bool) -> None:
       stackwright plan pytorch@local --json
     """
     from stackwright.cli.overview import overview
+    from stackwright.fit import check_fit, misfits
 
-    rows = [*overview(context, context.select(pattern))]
+    labels = context.select(pattern)
+    fit = [label for label in labels if not misfits(context.site, label)]
+    rows = [*overview(context, fit)]
     if as_json:
         echo_json([_plain(context, row) for row in rows])
-        return
-    for row in rows:
+    for row in [] if as_json else rows:
         click.echo("\n".join(_lines(context, row)))
+    check_fit(context.site, labels)
 
 
 def _steps(context: Context, row: Row) -> tuple[Step, ...] | None:

@@ -45,8 +45,9 @@ def command(
       stackwright release pytorch
       stackwright release pytorch -m "new oneDNN" --no-default
     """
-    from stackwright.certify.verify import read_certificate
+    from stackwright.certify.verify import open_certificate, read_certificate
     from stackwright.cli.progress import Progress
+    from stackwright.cli.verdicts import print_waivers
     from stackwright.cli.workshop import open_workshop
     from stackwright.release.tags import tag_images
     from stackwright.stages import newest_certificate, release_label
@@ -70,6 +71,7 @@ def command(
             shop.site.system(shop.label.system).runtimes,
             shop.runner(),
         )
+    waivers = open_certificate(envelope, keys).statement.predicate.waivers
     live, module = shop.store.root / "live", shop.label.module
     number = outcome.generation.number
     if as_json:
@@ -78,6 +80,7 @@ def command(
                 "label": str(shop.label),
                 "generation": number,
                 "changed": outcome.changed,
+                "waivers": [waiver.model_dump() for waiver in waivers],
                 "modules": str(live / "modules"),
                 "image": str(live / "images" / module / "oci"),
                 "squashfs": str(live / "images" / module / "image.squashfs"),
@@ -94,6 +97,7 @@ def command(
         click.echo(f"released {shop.label} (generation {number})")
     else:
         click.echo(f"{shop.label} is released already (generation {number}); nothing moved")
+    print_waivers(waivers)
     for warning in (*outcome.warnings, *filter(None, [tags.warning])):
         click.echo(f"warning: {warning}", err=True)
     click.echo(f"module:    module use {live}/modules && module load {module}")

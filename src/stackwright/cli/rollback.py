@@ -10,12 +10,14 @@ from stackwright.cli.context import Context, echo_json, pass_context
 
 
 @click.command("rollback")
-@click.argument("stack", metavar="STACK[@SYSTEM]")
+@click.argument("pattern", metavar="STACK[@SYSTEM]")
 @click.option("-m", "--message", default="", help="Why, for the history.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @pass_context
-def command(context: Context, stack: str, message: str, as_json: bool) -> None:
+def command(context: Context, pattern: str, message: str, as_json: bool) -> None:
     """Take a stack back to what it was before its last release.
+
+    A whole label means its stack: all versions of a stack go back together.
 
     The bytes must still be the certified ones; an expired certificate is a warning, not an
     obstacle (docs/decisions/0003-rollback.md). Repeat it to go back further.
@@ -26,6 +28,7 @@ def command(context: Context, stack: str, message: str, as_json: bool) -> None:
       stackwright rollback pytorch@perlmutter-cpu -m "hangs at 64 ranks"
     """
     from stackwright.building.build import tree_hash_of
+    from stackwright.inputs.labels import parts
     from stackwright.release.measure import measurer
     from stackwright.release.rollback import rollback
     from stackwright.release.tags import tag_images
@@ -33,7 +36,7 @@ def command(context: Context, stack: str, message: str, as_json: bool) -> None:
     from stackwright.tools.account import account
     from stackwright.tools.process import Runner
 
-    name, _, system = stack.partition("@")
+    name, _, system = parts(pattern)
     system = system or context.only_system()
     store = Store(context.store(system))
     outcome = rollback(
@@ -48,10 +51,25 @@ def command(context: Context, stack: str, message: str, as_json: bool) -> None:
     )
     generation = outcome.generation
     tags = tag_images(store, generation, context.site.system(system).runtimes, Runner(store.log))
-    default = generation.defaults.get(name)
+    module = f"{name}/{generation.defaults[name]}"
+    image = generation.pointers[module].image
     if as_json:
-        echo_json({"stack": name, "generation": generation.number, "default": default})
+        echo_json(
+            {
+                "stack": name,
+                "generation": generation.number,
+                "restores": generation.restores,
+                "default": generation.defaults[name],
+                "module": module,
+                "image": image,
+            }
+        )
         return
-    click.echo(f"{name}@{system} is as it was: default {default or '(none)'}")
+    click.echo(
+        f"{name}@{system} is as it was in generation {generation.restores}"
+        f" (now generation {generation.number})"
+    )
     for warning in (*outcome.warnings, *filter(None, [tags.warning])):
         click.echo(f"warning: {warning}", err=True)
+    click.echo(f"module:    {module} (default)")
+    click.echo(f"image:     {image}")

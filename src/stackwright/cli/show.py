@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -41,6 +42,7 @@ def command(context: Context, label: str, as_json: bool) -> None:
                 "plan_hash": row.plan_hash,
                 "store": str(context.store(chosen.system)),
                 "warnings": list(found),
+                "waived": dict(row.waived),
                 "plan": row.plan.to_json(),
             }
         )
@@ -53,11 +55,15 @@ def command(context: Context, label: str, as_json: bool) -> None:
 
 
 def _facts(row: Row, store: str, suite: str) -> Iterator[tuple[str, str]]:
+    from stackwright.report.text import printable
+
     plan = row.plan
     end = f", end of life {row.entry.end_of_life}" if row.entry.end_of_life else ""
     yield "label", str(row.label)
     now = f" (what its files say now is {row.progress})" if row.state == "stale" else ""
     yield "state", f"{row.state}{now}"
+    waived = tuple(printable(f"{case} until {day}") for case, day in row.waived.items())
+    yield from _column("waived", waived)
     yield "status", f"{row.entry.status}{end}"
     yield "summary", plan.summary
     yield "homepage", plan.homepage
@@ -66,7 +72,7 @@ def _facts(row: Row, store: str, suite: str) -> Iterator[tuple[str, str]]:
         yield "lock", f"{row.lock.what}; next: {row.lock.hint}"
     else:
         yield "lock", plan.lock_digest or ""
-    yield "store", store
+    yield "store", store if Path(store).exists() else f"{store} (not there yet)"
     yield "provider", f"{plan.provider}, Python {plan.python}"
     yield from _column("frameworks", plan.frameworks)
     yield from _column("packages", plan.packages)

@@ -9,6 +9,9 @@ import click
 from stackwright.errors import ExitCode
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from stackwright.certify.acceptance import Waiver
     from stackwright.cli.context import Context
     from stackwright.validation.judgement import CaseJudgement, Judgement
 
@@ -48,6 +51,12 @@ def print_judgement(context: Context, judgement: Judgement) -> None:
     for reason in judgement.reasons:
         click.echo(f"reason: {printable(reason)}")
     click.echo(f"\n{judgement.verdict} {judgement.label} ({_comparison(judgement)})")
+
+
+def print_waivers(waivers: Iterable[Waiver]) -> None:
+    """What a certificate lets through although it did not pass, a line each."""
+    for waiver in waivers:
+        click.echo(f"  waived: {waiver.case} until {waiver.expires}: {waiver.reason}")
 
 
 def _comparison(judgement: Judgement) -> str:

@@ -37,6 +37,8 @@ def command(context: Context, what: str, keys: tuple[Path, ...], as_json: bool) 
       stackwright verify pytorch
       stackwright verify certificate.json --key release.pub
     """
+    from stackwright.cli.verdicts import print_waivers
+
     now = datetime.now(timezone.utc)
     if _names_a_file(what):
         certificate, checked = _verify_file(context, Path(what), keys, now), "signature and dates"
@@ -61,8 +63,7 @@ def command(context: Context, what: str, keys: tuple[Path, ...], as_json: bool) 
         click.echo(f"  validated before: {job}: {verdict}")
     for run, count in sorted(predicate.interrupted.items()):
         click.echo(f"  interrupted: {run}, {count} x")
-    for waiver in predicate.waivers:
-        click.echo(f"  waived: {waiver.case} until {waiver.expires}: {waiver.reason}")
+    print_waivers(predicate.waivers)
 
 
 def _names_a_file(what: str) -> bool:

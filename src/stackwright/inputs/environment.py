@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import Version
-from pydantic import field_validator, model_validator
+from pydantic import AfterValidator, field_validator, model_validator
 
 from stackwright.inputs.fields import Line, Model, Name, Text, Url, Value, VariableName
 from stackwright.inputs.suggest import did_you_mean
@@ -24,18 +24,69 @@ Kind = Literal["bool", "int", "enum", "pattern", "path", "string"]
 Specifier = Annotated[str, Text(r"[<>=!~0-9.,* ]+", "a range of versions such as '>=2.23'")]
 
 
+_LOADED = "Python would load other files than the prefix's, which are what is certified"
+_USERS = "it is the user's own"
+_START_UP = "every shell would run what it names"
+_ENGINES = "Stackwright sets it itself"
+
+RESERVED: Mapping[str, str] = {
+    "PATH": "module and image put the prefix's programs first in it",
+    "PYTHONPATH": _LOADED,
+    "PYTHONHOME": _LOADED,
+    "PYTHONPLATLIBDIR": _LOADED,
+    "PYTHONUSERBASE": _LOADED,
+    "PYTHONSTARTUP": _LOADED,
+    "PYTHONBREAKPOINT": _LOADED,
+    "HOME": _USERS,
+    "USER": _USERS,
+    "LOGNAME": _USERS,
+    "SHELL": _USERS,
+    "PWD": _USERS,
+    "BASH_ENV": _START_UP,
+    "ENV": _START_UP,
+    "IFS": "shells would split commands at other places",
+    "MODULEPATH": "Lmod finds modules by it",
+    "LMOD_*": "it is Lmod's own",
+    "LOADEDMODULES": "it is Lmod's own",
+    "_LMFILES_": "it is Lmod's own",
+    "STACKWRIGHT_*": _ENGINES,
+}
+"""Variables, by pattern, that neither a stack nor the table may set, and why.
+
+Python's are from https://docs.python.org/3/using/cmdline.html#environment-variables, the shells'
+from https://www.gnu.org/software/bash/manual/html_node/Bash-Startup-Files.html.
+"""
+
+_LINKER = "LD_*"
+"""What the dynamic linker loads for every program: a row of the table, never a stack's own."""
+
+
+def _settable(name: str) -> str:
+    if why := next((why for like, why in RESERVED.items() if fnmatchcase(name, like)), None):
+        raise ValueError(f"'{name}' is reserved: {why}")
+    return name
+
+
+SettableName = Annotated[VariableName, AfterValidator(_settable)]
+
+
 class Setting(Model):
     """A variable that a stack sets; ``own`` says that it is the stack's own, not in the table."""
 
-    name: VariableName
+    name: SettableName
     value: Value
     why: Line | None = None
     own: bool = False
 
     @model_validator(mode="after")
-    def _own_says_why(self) -> Setting:
+    def _own_is_harmless_and_says_why(self) -> Setting:
         if self.own and self.why is None:
             raise ValueError(f"'{self.name}' is the stack's own variable: say why it is set")
+        if self.own and fnmatchcase(self.name, _LINKER):
+            raise ValueError(
+                f"'{self.name}' decides what every program loads: it can't be a stack's own,"
+                " but a row of systems/policy/environment.yaml"
+            )
         return self
 
 
@@ -95,7 +146,7 @@ class Table(Model):
     """The whole policy; ``components`` says which packages carry a component's version."""
 
     components: Mapping[Name, tuple[Name, ...]] = {}
-    variables: Mapping[VariableName, Variable]
+    variables: Mapping[SettableName, Variable]
 
     def versions(self, pins: Mapping[str, str]) -> dict[str, str]:
         """The components whose version follows from the exact pins of packages."""

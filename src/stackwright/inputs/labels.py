@@ -98,8 +98,7 @@ def select(pattern: str, known: Collection[Label]) -> tuple[Label, ...]:
         and _release_matches(label, release or "*")
     )
     if not chosen:
-        guess = did_you_mean(pattern, {str(x) for x in known} | {x.stack for x in known})
-        raise StackwrightError(f"no label matches '{pattern}'{guess}", hint=_known(known))
+        raise _no_match(pattern, known)
     systems = {label.system for label in chosen}
     if system is None and len(systems) > 1:
         raise StackwrightError(
@@ -119,6 +118,23 @@ def pick(pattern: str, known: Collection[Label]) -> Label:
     if len(chosen) > 1:
         raise StackwrightError(f"'{pattern}' is ambiguous", hint=f"choose one of: {_list(chosen)}")
     return chosen[0]
+
+
+def _no_match(pattern: str, known: Collection[Label]) -> StackwrightError:
+    """The part of the pattern that is to blame, if it is one alone; else the whole."""
+    stack, release, system = parts(pattern)
+    of_stack = [label for label in known if fnmatchcase(label.stack, stack)]
+    if of_stack and release and not any(_release_matches(label, release) for label in of_stack):
+        there = {label.release: label.version for label in of_stack}
+        guess = did_you_mean(release, {*there, *there.values()})
+        what = f"{stack} has no version '{release}'{guess}"
+        return StackwrightError(what, hint=f"it has: {', '.join(sorted(there))}")
+    systems = {label.system for label in known}
+    if of_stack and system and not any(fnmatchcase(name, system) for name in systems):
+        what = f"no system '{system}'{did_you_mean(system, systems)}"
+        return StackwrightError(f"{what} has {stack}", hint=_known(of_stack))
+    guess = did_you_mean(pattern, {str(x) for x in known} | {x.stack for x in known})
+    return StackwrightError(f"no label matches '{pattern}'{guess}", hint=_known(known))
 
 
 def _release_matches(label: Label, pattern: str) -> bool:

@@ -19,13 +19,19 @@ from stackwright.canonical import hash_file, hash_folder
 from stackwright.errors import Location, ManyErrors, StackwrightError
 from stackwright.inputs.environment import Table, load_table, problem
 from stackwright.inputs.labels import Label, parts
-from stackwright.inputs.stackfile import load_stack, placed_overlays, placed_settings
+from stackwright.inputs.stackfile import (
+    load_stack,
+    place_of_requirement,
+    placed_overlays,
+    placed_settings,
+)
 from stackwright.inputs.stacks import Stack
 from stackwright.inputs.suggest import did_you_mean
 from stackwright.inputs.systems import System, load_system
 from stackwright.inputs.yamlfile import Document, many_errors, shown_path
 
 _MARKS = ("stacks", "systems")
+_TRACES = (*_MARKS, "validation/suites")
 _SUFFIX = ".yaml"
 
 T = TypeVar("T")
@@ -38,7 +44,7 @@ class Site:
         """Look at a folder; ``shipped`` says that it is Stackwright's own, to be read only."""
         self.root = root
         self.shipped = shipped
-        self._stacks: dict[str, Stack] = {}
+        self._stacks: dict[str, Document[Stack]] = {}
         self._systems: dict[str, System] = {}
         self._hashes: dict[str, str] = {}
 
@@ -64,12 +70,11 @@ class Site:
             StackwrightError: there is no such stack.
             ManyErrors: its file has mistakes, or a name that doesn't end in ``.yaml``.
         """
-        if name not in self._stacks:
-            document = load_stack(self._file("stacks", name))
-            if errors := [*self._stack_errors(document)]:
-                raise many_errors(errors)
-            self._stacks[name] = document.value
-        return self._stacks[name]
+        return self._stack(name).value
+
+    def place_in_stack(self, name: str, *path: str | int) -> Location:
+        """Where a stack's file says something, or the nearest thing around it that it says."""
+        return self._stack(name).where(*path)
 
     def system(self, name: str) -> System:
         """A system by its name; raises as :meth:`stack` does."""
@@ -138,6 +143,20 @@ class Site:
             self._hashes[name] = hash_file(path) if path.is_file() else hash_folder(path)
         return self._hashes[name]
 
+    def place_of_requirement(self, label: Label, package: str) -> Location:
+        """Where a label's stack asks for a package; the label itself if only others need it."""
+        stack = self.stack(label.stack)
+        path = place_of_requirement(stack, label.version, label.variant, package)
+        return self.place_in_stack(label.stack, *path)
+
+    def _stack(self, name: str) -> Document[Stack]:
+        if name not in self._stacks:
+            document = load_stack(self._file("stacks", name))
+            if errors := [*self._stack_errors(document)]:
+                raise many_errors(errors)
+            self._stacks[name] = document
+        return self._stacks[name]
+
     def _stack_errors(self, document: Document[Stack]) -> Iterator[StackwrightError]:
         """What is wrong with a stack in the light of the site's other files."""
         stack = document.value
@@ -178,7 +197,8 @@ def find_site(option: Path | None, environ: Mapping[str, str], cwd: Path) -> Sit
     """The site that a command works on.
 
     Raises:
-        StackwrightError: the folder that was named is not a site.
+        StackwrightError: the folder that was named is not a site, or one around the current
+            directory is the rest of one.
     """
     variable = environ.get("STACKWRIGHT_SITE")
     if named := option or (Path(variable) if variable else None):
@@ -187,14 +207,19 @@ def find_site(option: Path | None, environ: Mapping[str, str], cwd: Path) -> Sit
             source = "" if option else " (from STACKWRIGHT_SITE)"
             around = next((folder for folder in named.parents if is_site(cwd / folder)), None)
             raise StackwrightError(
-                f"{named}{source} is not a site: it has no folders {' and '.join(_MARKS)}",
+                f"{named}{source} is not a site: it has no {_lost(root)}",
                 hint=f"it is in one: --site {quote(str(around))}"
                 if around
                 else f"make one with: stackwright init {quote(str(new_folder(named)))}",
             )
         return Site(root)
     shipped = shipped_content()
-    root = next((folder for folder in (cwd, *cwd.parents) if is_site(folder)), shipped)
+    root = next((folder for folder in (cwd, *cwd.parents) if was_site(folder)), shipped)
+    if not is_site(root):
+        raise StackwrightError(
+            f"the site {root} has lost its {_lost(root)}",
+            hint="restore what is missing, or name another site with --site",
+        )
     return Site(root, shipped=root == shipped and root.name == "content")
 
 
@@ -208,6 +233,20 @@ def shipped_content() -> Path:
 def is_site(folder: Path) -> bool:
     """Whether a folder has what makes it a site."""
     return all((folder / mark).is_dir() for mark in _MARKS)
+
+
+def was_site(folder: Path) -> bool:
+    """Whether a folder is a site, or so much of one that a site above it isn't what is meant.
+
+    One trace alone could be anybody's: many a folder is called systems.
+    """
+    return sum((folder / trace).is_dir() for trace in _TRACES) > 1
+
+
+def _lost(folder: Path) -> str:
+    """What keeps a folder from being a site, in words."""
+    absent = [mark for mark in _MARKS if not (folder / mark).is_dir()]
+    return f"{'folder' if len(absent) == 1 else 'folders'} {' and '.join(absent)}"
 
 
 def takes_a_site(folder: Path) -> bool:

@@ -29,9 +29,9 @@ def load_stack(path: Path) -> Document[Stack]:
 
 def placed_settings(stack: Stack) -> Iterator[tuple[Place, Setting]]:
     """Every setting in a stack file, with the path to it."""
-    for place, holder in (*_profile_places(stack), *_variant_places(stack)):
-        for index, setting in enumerate(holder.environment):
-            yield (*place, "environment", index), setting
+    for place, settings in _setting_lists(stack):
+        for index, setting in enumerate(settings):
+            yield (*place, index), setting
 
 
 def placed_overlays(stack: Stack) -> Iterator[tuple[Place, str]]:
@@ -39,6 +39,30 @@ def placed_overlays(stack: Stack) -> Iterator[tuple[Place, str]]:
     for place, holder in _variant_places(stack):
         if holder.overlay:
             yield (*place, "overlay"), holder.overlay
+
+
+def place_of_requirement(stack: Stack, version: str, variant: str, name: str) -> Place:
+    """The path to a release's requirement of a package; to the release if none is of it."""
+    read = PROVIDERS[stack.variants[variant].provider].read
+    release: Place = ("versions", version, "variants", variant)
+    holders = (
+        (release, stack.versions[version].variants[variant]),
+        (
+            ("variants", variant),
+            stack.variants[variant],
+        ),
+    )
+    for place, holder in holders:
+        for kind in ("frameworks", "packages"):
+            for index, text in enumerate(getattr(holder, kind)):
+                if read(text).name == name:
+                    return (*place, kind, index)
+    return release
+
+
+def _setting_lists(stack: Stack) -> Iterator[tuple[Place, tuple[Setting, ...]]]:
+    for place, holder in (*_profile_places(stack), *_variant_places(stack)):
+        yield (*place, "environment"), holder.environment
 
 
 def _profile_places(stack: Stack) -> Iterator[tuple[Place, Profile]]:
@@ -59,6 +83,8 @@ def _problems(document: Document[Stack], stem: str) -> Iterator[StackwrightError
     if stack.name != stem:
         what = f"the stack is called '{stack.name}' but its file '{stem}.yaml'"
         yield document.error(what, "name", hint=f"rename one of them: name: {stem}")
+    for where, settings in _setting_lists(stack):
+        yield from _repeated_settings(document, settings, where)
     for variant, entry in stack.variants.items():
         yield from _requirements(document, entry, entry.provider, ("variants", variant))
         yield from _profiles(document, entry.tuning, ("variants", variant, "tuning"))
@@ -73,6 +99,17 @@ def _problems(document: Document[Stack], stem: str) -> Iterator[StackwrightError
         yield from _profiles(document, changes.tuning or (), (*place, "tuning"))
         if not (stack.variants[variant].frameworks or changes.frameworks):
             yield document.error("no framework, here or in the variant", *place)
+
+
+def _repeated_settings(
+    document: Document[Stack], settings: tuple[Setting, ...], place: Place
+) -> Iterator[StackwrightError]:
+    """A later setting replaces that of a variant or a profile, never one of its own list."""
+    first: dict[str, int] = {}
+    for index, setting in enumerate(settings):
+        if (before := first.setdefault(setting.name, index)) != index:
+            where = document.where(*place, before)
+            yield document.error(f"'{setting.name}' is set twice (first at {where})", *place, index)
 
 
 def _requirements(

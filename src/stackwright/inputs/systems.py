@@ -137,7 +137,11 @@ class System(Model):
     runtimes: Annotated[tuple[Runtime, ...], Field(min_length=1)]
     module: LmodModules = LmodModules()
     store: Annotated[
-        str, Text(r"[A-Za-z0-9._/+@%=~${}-]+", "a path; it may hold ~ and ${VARIABLES}")
+        str,
+        Text(
+            r"(?:/|~/|\$\{?[A-Za-z_])[A-Za-z0-9._/+@%=~${}-]*",
+            "an absolute path; it may begin with ~/ and hold ${VARIABLES}",
+        ),
     ]
     injections: tuple[Injection, ...] = ()
     rooflines: Mapping[Name, Roofline] = {}
@@ -164,12 +168,14 @@ def store_path(
 ) -> Path:
     """Where a system's store is on this machine, as an absolute path.
 
-    The override (``--store``) wins over STACKWRIGHT_STORE, and that over the system file.
+    The override (``--store``) wins over STACKWRIGHT_STORE, and that over the system file. What is
+    typed may be relative to the current directory; what a file says means the same everywhere.
 
     Raises:
-        StackwrightError: the path names a variable that isn't set.
+        StackwrightError: the path names a variable that isn't set, or isn't an absolute path.
     """
-    text = str(override) if override else environ.get("STACKWRIGHT_STORE") or system.store
+    typed = str(override) if override else environ.get("STACKWRIGHT_STORE")
+    text = typed or system.store
 
     def value(match: re.Match[str]) -> str:
         name = match.group(1) or match.group(2)
@@ -180,8 +186,13 @@ def store_path(
             )
         return environ[name]
 
-    expanded = text if override else _VARIABLE.sub(value, text)
-    return cwd / Path(expanded).expanduser()
+    expanded = Path(text if override else _VARIABLE.sub(value, text)).expanduser()
+    if not typed and not expanded.is_absolute():
+        raise StackwrightError(
+            f"the store of '{system.name}' is {text}, here {expanded}: not an absolute path",
+            hint="set the variable to an absolute path, or say --store DIR",
+        )
+    return cwd / expanded
 
 
 @lru_cache(maxsize=1)

@@ -28,7 +28,7 @@ def explain(
         for detail in details
         if detail["type"] == "extra_forbidden"
     }
-    around = {detail["loc"][:-1] for detail in details}
+    around = {detail["loc"][:end] for detail in details for end in range(len(detail["loc"]))}
     for detail in details:
         loc: Loc = detail["loc"]
         if detail["type"] == "missing" and loc in mistyped:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from stackwright.canonical import hash_file
@@ -26,22 +27,34 @@ def read_base(out: Path, source: str) -> Base:
 
 
 def check_python(base: Base, plan: Plan) -> None:
-    """Check that a Debian base has the Python that the plan's wheels are for.
-
-    What an image brings is not known by its packages.
+    """Check that a base has the Python that the plan's wheels are for.
 
     Raises:
         StackwrightError: it has another one, or none.
     """
-    found = [match[1] for name in base.packages if (match := _PYTHON.fullmatch(name))]
+    if error := other_python(plan, base.packages):
+        raise error
+
+
+def other_python(plan: Plan, packages: Iterable[str]) -> StackwrightError | None:
+    """What to say when a Debian base of these packages lacks the Python that the plan wants.
+
+    What an image brings is not known by its packages.
+    """
+    found = pythons(packages)
     if plan.python in found or plan.base.kind != "debian":
-        return
+        return None
     has = f"has Python {' and '.join(found)}" if found else "has no Python"
     mend = f'in the stack file say python: "{found[0]}", or ' if found else ""
-    raise StackwrightError(
-        f"{plan.label} wants Python {plan.python}, but the base {base.source} {has}",
+    return StackwrightError(
+        f"{plan.label} wants Python {plan.python}, but the base {plan.base.source} {has}",
         hint=f"{mend}name python{plan.python} among the base's packages in the system file",
     )
+
+
+def pythons(packages: Iterable[str]) -> list[str]:
+    """The versions of Python among the names of Debian packages."""
+    return [match[1] for name in packages if (match := _PYTHON.fullmatch(name))]
 
 
 def check_base(lock: Lock, made: Base) -> None:

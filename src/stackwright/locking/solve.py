@@ -7,6 +7,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,10 +24,11 @@ from stackwright.inputs.site import Site
 from stackwright.locking.base import check_python, read_base
 from stackwright.locking.lockinputs import BUILD_TOOLS, lock_inputs, machine_of
 from stackwright.locking.locks import Base, Inputs, Lock, Wheels
+from stackwright.locking.piprefusal import ELSEWHERE, explain
 from stackwright.locking.wheelset import group_wheels, platform_tags
 from stackwright.plans.plan import Plan
 from stackwright.store import Store, move_content
-from stackwright.tools.process import Runner
+from stackwright.tools.process import Runner, ToolError
 
 T = TypeVar("T")
 OnPart = Callable[[str, float | None], None]
@@ -60,7 +62,7 @@ def solve(
     wheels = (
         keep_wheels.wheels
         if keep_wheels
-        else _timed("wheels", on_part, lambda: solve_wheels(plan, runner))
+        else _timed("wheels", on_part, lambda: solve_wheels(plan, site, runner))
     )
     base = (
         keep_base.base
@@ -93,9 +95,23 @@ def _timed(part: str, on_part: OnPart, work: Callable[[], T]) -> T:
     return result
 
 
-def solve_wheels(plan: Plan, runner: Runner) -> Wheels:
-    """Every wheel that the requirements need, transitively, and the build tools."""
-    found = _pip_report(plan, (*plan.frameworks, *plan.packages), runner)
+def solve_wheels(plan: Plan, site: Site, runner: Runner) -> Wheels:
+    """Every wheel that the requirements need, transitively, and the build tools.
+
+    Raises:
+        StackwrightError: pip can't satisfy a requirement, which is named in its place.
+    """
+    lines: list[str] = []
+
+    def keep(line: str) -> None:
+        lines.append(line)
+        runner.on_line(line)
+
+    try:
+        wanted = (*plan.frameworks, *plan.packages)
+        found = _pip_report(plan, wanted, replace(runner, on_line=keep))
+    except ToolError as error:
+        raise (explain(lines, plan, site) or error) from error
     names = [canonicalize_name(_name(text, plan)) for text in plan.frameworks]
     wheels = group_wheels(found, names, plan.python)
     tools = group_wheels(_pip_report(plan, BUILD_TOOLS, runner), (), plan.python)
@@ -110,7 +126,7 @@ def _pip_report(plan: Plan, requirements: Sequence[str], runner: Runner) -> Mapp
         runner.run(
             [
                 *(sys.executable, "-m", "pip", "--disable-pip-version-check"),
-                *("install", "--dry-run", "--ignore-installed", "--quiet"),
+                *("install", "--dry-run", "--ignore-installed"),
                 *("--report", str(report), "--target", str(Path(folder, "target"))),
                 *("--only-binary", ":all:", "--python-version", plan.python),
                 *("--implementation", "cp", "--abi", f"cp{plan.python.replace('.', '')}"),
@@ -118,10 +134,7 @@ def _pip_report(plan: Plan, requirements: Sequence[str], runner: Runner) -> Mapp
                 *(argument for name in platforms for argument in ("--platform", name)),
                 *requirements,
             ],
-            hint=(
-                "pip looks where its own configuration says (`pip config list`); PyTorch's CPU "
-                "wheels (+cpu) are on PyTorch's index: set PIP_EXTRA_INDEX_URL to it"
-            ),
+            hint=ELSEWHERE,
         )
         value: Mapping[str, Any] = json.loads(report.read_text())
         return value

@@ -32,12 +32,18 @@ class Built:
 
 @dataclass(frozen=True)
 class StoreFacts:
-    """What a store says; ``built`` goes from the oldest to the newest, ``released`` by module."""
+    """What a store says; ``built`` goes from the oldest to the newest, ``released`` by module.
+
+    Args:
+        waived: by the hash of a plan, the cases that its certificate waives today, each with the
+            last day; the certificate is the one released, else the newest.
+    """
 
     built: tuple[Built, ...] = ()
     validated: frozenset[str] = frozenset()
     certified: frozenset[str] = frozenset()
     released: Mapping[str, str] = field(default_factory=dict)
+    waived: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def released_plan(self, label: Label) -> str | None:
         """The hash of the plan that is released for a label.
@@ -53,6 +59,10 @@ class StoreFacts:
         released = self.released_plan(label)
         mine = [built for built in self.built if built.label == str(label)]
         return next((b for b in mine if b.plan_hash == released), mine[-1] if mine else None)
+
+    def waivers(self, label: Label, plan_hash: str) -> Mapping[str, str]:
+        """What is waived of what users have of a label; else of its plan."""
+        return self.waived.get(self.released_plan(label) or plan_hash, {})
 
 
 def state_of(
@@ -93,6 +103,7 @@ def read_facts(store: Path, now: datetime) -> StoreFacts:
         validated=frozenset(_validated(store)),
         certified=frozenset(_certified(store, now)),
         released=_released(store),
+        waived=_waived(store, now),
     )
 
 
@@ -128,10 +139,38 @@ def _certified(store: Path, now: datetime) -> Iterator[str]:
 
 
 def _released(store: Path) -> dict[str, str]:
-    pointers = _at(_object(store / "live" / "release.json") or {}, "pointers")
-    items = pointers.items() if isinstance(pointers, dict) else ()
-    hashes = {module: _at(pointer, "plan_hash") for module, pointer in items}
+    hashes = {module: _at(pointer, "plan_hash") for module, pointer in _pointers(store).items()}
     return {module: value for module, value in hashes.items() if isinstance(value, str)}
+
+
+def _pointers(store: Path) -> Mapping[str, Any]:
+    pointers = _at(_object(store / "live" / "release.json") or {}, "pointers")
+    return pointers if isinstance(pointers, dict) else {}
+
+
+def _waived(store: Path, now: datetime) -> dict[str, dict[str, str]]:
+    """By plan: a later certificate counts rather than an earlier one, the released one most."""
+    live = {_at(pointer, "certificate") for pointer in _pointers(store).values()}
+
+    def rank(path: Path) -> tuple[bool, str]:
+        issued = _at(_payload(_object(path) or {}), "predicate", "issued")
+        return f"sha256:{path.stem}" in live, str(issued)
+
+    found: dict[str, dict[str, str]] = {}
+    for path in sorted((store / "certificates").glob("*.json"), key=rank):
+        predicate = _at(_payload(_object(path) or {}), "predicate")
+        plan_hash = _at(predicate, "planHash")
+        if isinstance(plan_hash, str):
+            found[plan_hash] = dict(_in_force(_at(predicate, "waivers"), now))
+    return {plan_hash: waivers for plan_hash, waivers in found.items() if waivers}
+
+
+def _in_force(waivers: Any, now: datetime) -> Iterator[tuple[str, str]]:
+    for waiver in waivers if isinstance(waivers, list) else ():
+        case, expires = _at(waiver, "case"), _at(waiver, "expires")
+        # Days of the form 2027-01-31 are in the order of their letters.
+        if isinstance(case, str) and isinstance(expires, str) and f"{now:%Y-%m-%d}" <= expires:
+            yield case, expires
 
 
 def _object(path: Path) -> dict[str, Any] | None:

@@ -105,7 +105,7 @@ def _ending(run: Run) -> Iterator[str]:
 def _ranks(case: Case, run: Run) -> Iterator[str]:
     """Is each rank there, once, from its beginning to its end?"""
     if len(run.ranks) != case.ranks:
-        yield f"{len(run.ranks)} ranks reported, {case.ranks} were asked for"
+        yield f"ranks that reported: {len(run.ranks)}, ranks asked for: {case.ranks}"
     begun: Counter[int] = Counter()
     for index, lines in enumerate(run.ranks):
         kinds = [line.t for line in lines]
@@ -116,12 +116,12 @@ def _ranks(case: Case, run: Run) -> Iterator[str]:
     for begin in (line for line in _lines(run) if isinstance(line, Begin)):
         begun[begin.rank] += 1
         if begin.world != case.ranks:
-            yield f"rank {begin.rank} saw a world of {begin.world}, {case.ranks} were asked for"
+            yield f"rank {begin.rank} saw a world of {begin.world}, not of {case.ranks}"
     for rank, times in begun.items():
         if times > 1:
             yield f"rank {rank} reported {times} times"
         if rank >= case.ranks:
-            yield f"rank {rank} is beyond the {case.ranks} ranks asked for"
+            yield f"rank {rank} is beyond the last one asked for, {case.ranks - 1}"
 
 
 def _checks_reported(case: Case, run: Run) -> Iterator[str]:

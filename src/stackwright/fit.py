@@ -1,0 +1,64 @@
+"""Whether a stack fits a system: what can be told from the site's files before anything is made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from stackwright.errors import ManyErrors, StackwrightError
+from stackwright.inputs.labels import Label
+from stackwright.inputs.site import Site
+from stackwright.locking.base import other_python, pythons
+from stackwright.plans.plan import resolve
+from stackwright.validation.suites import lacking_cases, load_suite
+
+
+def check_fit(site: Site, labels: Iterable[Label]) -> None:
+    """Check that labels can go all the way to a release.
+
+    Raises:
+        ManyErrors: everything that :func:`misfits` finds, once.
+    """
+    if errors := {str(error): error for label in labels for error in misfits(site, label)}:
+        raise ManyErrors([*errors.values()])
+
+
+def misfits(site: Site, label: Label) -> list[StackwrightError]:
+    """What keeps a label from a release: its suite, or the Python of its system's base."""
+    found = [*_python(site, label)]
+    try:
+        required_suite(site, label)
+    except ManyErrors as many:
+        found += many.errors
+    return found
+
+
+def required_suite(site: Site, label: Label) -> str:
+    """The suite that a release of a label has to pass: its stack's own.
+
+    Raises:
+        ManyErrors: it, or the system's least one, has mistakes; or it asks less than that.
+    """
+    stack, system = site.stack(label.stack), site.system(label.system)
+    suite = load_suite(site.suite_file(stack.suite))
+    if system.minimum_suite is None:
+        return stack.suite
+    least = load_suite(site.suite_file(system.minimum_suite))
+    if lacking := lacking_cases(suite, least):
+        error = StackwrightError(
+            f"suite '{suite.name}' asks less than '{least.name}', which {system.name} asks of every"
+            f" stack: it lacks or alters {', '.join(lacking)}",
+            where=site.place_in_stack(label.stack, "suite"),
+            hint=f"copy them from validation/suites/{least.name}.yaml, or name another suite",
+        )
+        raise ManyErrors([error])
+    return stack.suite
+
+
+def _python(site: Site, label: Label) -> Iterator[StackwrightError]:
+    """The Python that the base names, if it names one; else only the lock tells."""
+    plan = resolve(site, label)
+    if pythons(plan.base.packages) and (error := other_python(plan, plan.base.packages)):
+        own = site.stack(label.stack).versions[label.version].python
+        path = ("versions", label.version, "python") if own else ("python",)
+        where = site.place_in_stack(label.stack, *path)
+        yield StackwrightError(error.what, where=where, hint=error.hint)

@@ -1,0 +1,135 @@
+"""What a user reads when pip finds no wheels: a real pip, at a folder with wheels of our own."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from pathlib import Path
+
+import pytest
+from build_samples import LABEL
+
+from stackwright.errors import StackwrightError
+from stackwright.inputs.labels import parse
+from stackwright.inputs.site import Site
+from stackwright.locking.piprefusal import ELSEWHERE
+from stackwright.locking.solve import solve_wheels
+from stackwright.plans.plan import resolve
+from stackwright.tools.process import Runner, ToolError
+
+
+def put_wheel(folder: Path, name: str, version: str, *needs: str) -> None:
+    info = f"{name}-{version}.dist-info"
+    metadata = [f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"]
+    metadata += [f"Requires-Dist: {need}\n" for need in needs]
+    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as wheel:
+        wheel.writestr(f"{info}/METADATA", "".join(metadata))
+        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        wheel.writestr(f"{info}/RECORD", "")
+
+
+@pytest.fixture
+def wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The only place where pip looks."""
+    folder = tmp_path / "wheels"
+    folder.mkdir()
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+    return folder
+
+
+def refused(site: Site, *packages: str) -> StackwrightError:
+    """What is said of a stack with these packages; its framework is ``frame``."""
+    stack = site.root / "stacks/mini.yaml"
+    text = re.sub("packages: .*", f"packages: [{', '.join(packages)}]", stack.read_text())
+    stack.write_text(text.replace("numpy==2.2.6", "frame==1.0"))
+    again = Site(site.root)
+    with pytest.raises(StackwrightError) as caught:
+        solve_wheels(resolve(again, parse(LABEL)), again, Runner())
+    return caught.value
+
+
+def test_a_version_that_is_nowhere_is_named_in_its_place(site: Site, wheels: Path) -> None:
+    put_wheel(wheels, "frame", "1.0")
+    put_wheel(wheels, "aaa", "1.0")
+    put_wheel(wheels, "aaa", "1.1")
+
+    error = refused(site, "aaa==9.9")
+
+    assert str(error) == (
+        f"{site.root}/stacks/mini.yaml:15:16: pip finds no wheel of aaa==9.9 for Python 3.11 and"
+        " glibc 2.36; the newest that it finds: 1.0, 1.1"
+    )
+    assert error.hint == f"ask for one of these, or: {ELSEWHERE}"
+
+
+def test_a_package_that_is_nowhere_may_be_misspelt(site: Site, wheels: Path) -> None:
+    put_wheel(wheels, "frame", "1.0")
+
+    error = refused(site, "nmupy")
+
+    assert error.what == "pip finds no wheel of nmupy for Python 3.11 and glibc 2.36"
+    assert error.hint == f"is its name right? {ELSEWHERE}"
+
+
+def test_what_a_package_needs_is_told_at_the_package(site: Site, wheels: Path) -> None:
+    put_wheel(wheels, "frame", "1.0")
+    put_wheel(wheels, "aaa", "1.0", "bbb[x]>=2,<3")
+
+    error = refused(site, "aaa")
+
+    assert str(error).startswith(
+        f"{site.root}/stacks/mini.yaml:15:16: pip finds no wheel of bbb[x]<3,>=2, which aaa needs,"
+    )
+
+
+@pytest.mark.parametrize("version", ["1.0+cpu", "1.0"])
+def test_the_cpu_index_is_named_only_where_it_would_help(
+    site: Site, wheels: Path, version: str
+) -> None:
+    put_wheel(wheels, "frame", "1.0")
+    put_wheel(wheels, "torch", "2.0")
+
+    error = refused(site, f"torch=={version}")
+
+    assert ("PIP_EXTRA_INDEX_URL" in str(error.hint)) == version.endswith("+cpu")
+
+
+def test_the_cpu_index_is_not_named_where_it_is_known(site: Site, wheels: Path) -> None:
+    put_wheel(wheels, "frame", "1.0")
+    put_wheel(wheels, "torch", "2.0+cpu")
+
+    assert refused(site, "torch==1.0+cpu").hint == f"ask for one of these, or: {ELSEWHERE}"
+
+
+def test_packages_that_do_not_go_together_are_named_with_the_reason(
+    site: Site, wheels: Path
+) -> None:
+    put_wheel(wheels, "frame", "1.0", "bbb==1.0")
+    put_wheel(wheels, "aaa", "1.0", "bbb==2.0")
+    put_wheel(wheels, "bbb", "1.0")
+    put_wheel(wheels, "bbb", "2.0")
+
+    error = refused(site, "aaa")
+
+    assert (
+        str(error)
+        .splitlines()[0]
+        .startswith(f"{site.root}/stacks/mini.yaml:15:16: no versions go together of ")
+    )
+    assert {"  frame 1.0 depends on bbb==1.0", "  aaa 1.0 depends on bbb==2.0"} <= set(
+        error.what.splitlines()
+    )
+
+
+def test_anything_else_is_told_in_pips_words(
+    site: Site, wheels: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIP_TIMEOUT", "soon")
+
+    error = refused(site, "aaa")
+
+    assert isinstance(error, ToolError)
+    assert "invalid" in error.tail
+    assert error.hint == ELSEWHERE

@@ -1,0 +1,139 @@
+"""What keeps a label from a release is told when it is planned, in its place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from stackwright.cli import main
+from stackwright.errors import ExitCode, ManyErrors
+from stackwright.fit import check_fit, misfits
+from stackwright.inputs.labels import parse
+from stackwright.inputs.site import Site
+
+LAPTOP = parse("demo/2.10-cpu@laptop")
+BIG = parse("demo/2.10-cpu@summit-like")
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def told(folder: Path) -> list[str]:
+    return [str(error) for error in misfits(Site(folder), LAPTOP)]
+
+
+def test_a_label_that_fits_says_nothing(site_folder: Path) -> None:
+    assert told(site_folder) == []
+
+
+def test_a_mistake_in_a_suite_is_told_in_its_place(site_folder: Path) -> None:
+    edit(site_folder / "validation/suites/certify.yaml", "script: tree_hash", "script: tree_hsh")
+
+    assert told(site_folder) == [
+        "validation/suites/certify.yaml:5:13: unknown script 'tree_hsh' (did you mean 'tree_hash'?)"
+    ]
+
+
+def test_so_is_one_in_the_least_suite_of_the_system(site_folder: Path) -> None:
+    (site_folder / "validation/suites/least.yaml").write_text("name: least\n")
+    with (site_folder / "systems/laptop.yaml").open("a") as file:
+        file.write("minimum_suite: least\n")
+
+    assert told(site_folder) == [
+        "validation/suites/least.yaml:1:1: missing key 'summary'",
+        "validation/suites/least.yaml:1:1: missing key 'cases'",
+    ]
+
+
+def test_a_suite_that_asks_less_than_the_least_is_told_at_the_stack(site_folder: Path) -> None:
+    suites = site_folder / "validation/suites"
+    text = (suites / "certify.yaml").read_text()
+    (suites / "least.yaml").write_text(
+        text.replace("name: certify", "name: least").replace("timeout_s: 60", "timeout_s: 61")
+    )
+    with (site_folder / "systems/laptop.yaml").open("a") as file:
+        file.write("minimum_suite: least\n")
+
+    assert told(site_folder) == [
+        "stacks/demo.yaml:52:8: suite 'certify' asks less than 'least', which laptop asks of every"
+        " stack: it lacks or alters identity"
+    ]
+    assert misfits(Site(site_folder), BIG) == []
+
+
+def test_another_python_than_the_base_names_is_told_at_the_stack(site_folder: Path) -> None:
+    edit(site_folder / "systems/laptop.yaml", "[ca-certificates]", "[python3.11]")
+    edit(site_folder / "stacks/demo.yaml", 'python: "3.11"', 'python: "3.12"')
+
+    (error,) = misfits(Site(site_folder), LAPTOP)
+
+    assert str(error) == (
+        "stacks/demo.yaml:4:9: demo/2.10-cpu@laptop wants Python 3.12,"
+        " but the base bookworm has Python 3.11"
+    )
+    assert error.hint == (
+        'in the stack file say python: "3.11", or name python3.12 among the base\'s packages in the'
+        " system file"
+    )
+
+
+def test_the_python_of_one_version_has_its_own_place(site_folder: Path) -> None:
+    edit(site_folder / "systems/laptop.yaml", "[ca-certificates]", "[python3.11]")
+    edit(
+        site_folder / "stacks/demo.yaml", "    status: ga\n", '    status: ga\n    python: "3.12"\n'
+    )
+
+    (error,) = misfits(Site(site_folder), LAPTOP)
+
+    assert str(error).startswith("stacks/demo.yaml:15:13: demo/2.10-cpu@laptop wants Python 3.12")
+
+
+def test_a_base_that_names_no_python_is_known_by_its_lock_only(site_folder: Path) -> None:
+    edit(site_folder / "stacks/demo.yaml", 'python: "3.11"', 'python: "3.12"')
+
+    assert told(site_folder) == []
+
+
+def test_the_mistakes_of_several_labels_are_told_once(site_folder: Path) -> None:
+    (site_folder / "validation/suites/certify.yaml").write_text("name: certify\n")
+
+    with pytest.raises(ManyErrors) as caught:
+        check_fit(Site(site_folder), [LAPTOP, BIG])
+
+    assert len(caught.value.errors) == 2
+
+
+def test_plan_refuses_what_does_not_fit_and_plans_the_rest(
+    site_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("STACKWRIGHT_STORE", str(site_folder.parent / "store"))
+    edit(site_folder / "systems/laptop.yaml", "[ca-certificates]", "[python3.12]")
+
+    code = main(["plan", "demo/2.10-cpu@*"])
+
+    out, err = capsys.readouterr()
+    assert code == ExitCode.USAGE
+    assert [line.split()[0] for line in out.splitlines() if "@" in line.split()[0]] == [str(BIG)]
+    assert f"{LAPTOP} wants Python 3.11, but the base bookworm has Python 3.12" in err
+
+
+@pytest.mark.parametrize("command", ["lock", "build"])
+def test_lock_and_build_refuse_it_before_they_begin(
+    command: str,
+    site_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    store = site_folder.parent / "store"
+    monkeypatch.setenv("STACKWRIGHT_STORE", str(store))
+    (site_folder / "validation/suites/certify.yaml").write_text("name: certify\n")
+
+    code = main([command, str(LAPTOP)])
+
+    assert code == ExitCode.USAGE
+    assert "certify.yaml:1:1: missing key 'summary'" in capsys.readouterr().err
+    assert not store.exists()

@@ -1,0 +1,62 @@
+"""What `rollback` says that it has done."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from certificate_samples import TRUSTED
+from release_samples import NEW, OLD, build, do_release
+
+from stackwright.cli import main
+from stackwright.release.tags import Tags
+from stackwright.store import Store
+
+SITE = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """An older version released, then a newer one; no container engine."""
+    made = Store(tmp_path / "store")
+    do_release(made, build(made, OLD))
+    do_release(made, build(made, NEW))
+    (made.root / "keys").mkdir()
+    (made.root / "keys/release.pub").write_bytes(TRUSTED.release[0].pem)
+    no_tags = Tags(names={}, env={}, engine="", warning="")
+    monkeypatch.setattr("stackwright.release.tags.tag_images", lambda *_: no_tags)
+    return made
+
+
+def typed(store: Store, *args: str) -> int:
+    return main(["--site", str(SITE), "--store", str(store.root), "rollback", *args])
+
+
+def test_generation_module_and_image_are_named(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = json.loads(store.path("generations/1/release.json").read_bytes())["pointers"][
+        "pytorch/2.12.0-cpu"
+    ]["image"]
+
+    assert typed(store, NEW) == 0
+
+    assert capsys.readouterr().out == (
+        "pytorch@local is as it was in generation 1 (now generation 3)\n"
+        "module:    pytorch/2.12.0-cpu (default)\n"
+        f"image:     {image}\n"
+    )
+
+
+def test_scripts_get_them_as_well(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    typed(store, "pytorch@local", "--json")
+
+    said = json.loads(capsys.readouterr().out)
+
+    assert (said["generation"], said["restores"], said["module"], said["default"]) == (
+        3,
+        1,
+        "pytorch/2.12.0-cpu",
+        "2.12.0-cpu",
+    )
