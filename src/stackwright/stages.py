@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from stackwright.locking.lockinputs import locked
 from stackwright.release.generations import read_file, read_history, save_certificate
 from stackwright.release.measure import check_bytes
 from stackwright.release.rule import Outcome, Request, certified_artefact, damaged, release
+from stackwright.release.state import Generation
 from stackwright.tools.account import account
 from stackwright.validation.gate import judge
 from stackwright.validation.prepare import other_than_asked
@@ -204,8 +205,8 @@ def verify_label(
     return verify_certificate(envelope, keys, expected, now=now, evidence=evidence)
 
 
-def check_live(shop: Workshop, keys: TrustedKeys) -> int | None:
-    """The number of the live generation, if users load the label's artefact by it.
+def check_live(shop: Workshop, keys: TrustedKeys) -> Generation | None:
+    """The live generation, if users load the label's artefact by it.
 
     Raises:
         StackwrightError: users find something else there than was released.
@@ -227,7 +228,7 @@ def check_live(shop: Workshop, keys: TrustedKeys) -> int | None:
             hint=f"to put it right: stackwright release '{shop.label}'",
             code=ExitCode.INVALID,
         )
-    return live.number
+    return live
 
 
 def newest_certificate(shop: Workshop, keys: TrustedKeys) -> bytes:
@@ -236,26 +237,39 @@ def newest_certificate(shop: Workshop, keys: TrustedKeys) -> bytes:
     Raises:
         StackwrightError: there is none that a trusted key signed.
     """
-    found: list[tuple[str, bytes]] = []
     problems: list[StackwrightError] = []
-    for path in sorted((shop.store.root / "certificates").glob("*.json")):
-        envelope = path.read_bytes()
-        try:
-            predicate = open_certificate(envelope, keys).statement.predicate
-        except StackwrightError as error:
-            problems.append(error)
-            continue
-        if predicate.label == str(shop.label) and predicate.plan_hash == shop.plan_hash:
-            found.append((predicate.issued, envelope))
-    if found:
-        return max(found)[1]
-    if problems and not found:
+    if found := certificates(shop, keys, problems.append):
+        return found[-1].envelope
+    if problems:
         raise problems[-1]
     raise StackwrightError(
         f"{shop.label} has no certificate for what its files say now",
         hint=f"stackwright validate '{shop.label}', then stackwright certify '{shop.label}'",
         code=ExitCode.FAIL,
     )
+
+
+def certificates(
+    shop: Workshop, keys: TrustedKeys, on_error: Callable[[StackwrightError], None] = lambda _: None
+) -> list[Certificate]:
+    """The certificates of the label's artefact, in the order in which they were issued.
+
+    Args:
+        on_error: is told of each that no trusted key signed, or that can't be read.
+    """
+    found = []
+    for path in sorted((shop.store.root / "certificates").glob("*.json")):
+        try:
+            opened = open_certificate(path.read_bytes(), keys)
+        except StackwrightError as error:
+            on_error(error)
+            continue
+        if (opened.statement.label, opened.statement.plan_hash) == (
+            str(shop.label),
+            shop.plan_hash,
+        ):
+            found.append(opened)
+    return sorted(found, key=lambda opened: (opened.statement.predicate.issued, opened.envelope))
 
 
 def latest_run(shop: Workshop, suite: str | None = None) -> Path:

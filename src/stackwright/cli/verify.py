@@ -12,6 +12,7 @@ from stackwright.cli.context import Context, echo_json, pass_context
 
 if TYPE_CHECKING:
     from stackwright.certify.verify import Certificate
+    from stackwright.release.state import Generation
 
 
 @click.command("verify")
@@ -42,9 +43,9 @@ def command(context: Context, what: str, keys: tuple[Path, ...], as_json: bool) 
         certificate, checked = _verify_file(context, Path(what), keys, now), "signature and dates"
         live = ""
     else:
-        certificate, number = _verify_label(context, what, keys, now)
+        certificate, generation = _verify_label(context, what, keys, now)
         checked = "signature, dates, cases, evidence and bytes"
-        live = f"users load it: generation {number}" if number else "users do not load it"
+        live = _live(certificate, generation)
     predicate = certificate.statement.predicate
     if as_json:
         import json
@@ -63,6 +64,20 @@ def command(context: Context, what: str, keys: tuple[Path, ...], as_json: bool) 
         click.echo(f"  interrupted: {run}, {count} x")
     for waiver in predicate.waivers:
         click.echo(f"  waived: {waiver.case} until {waiver.expires}: {waiver.reason}")
+
+
+def _live(certificate: Certificate, generation: Generation | None) -> str:
+    if generation is None:
+        return "users do not load it"
+    label = certificate.statement.label
+    released = generation.pointers[label.partition("@")[0]].certificate
+    if released == certificate.digest:
+        return f"users load it: generation {generation.number}"
+    other = released.removeprefix("sha256:")[:12]
+    return (
+        f"users load it: generation {generation.number}, by another certificate ({other});"
+        f" to take this one: stackwright release '{label}'"
+    )
 
 
 def _names_a_file(what: str) -> bool:
@@ -109,7 +124,7 @@ def _read_envelope(path: Path) -> bytes:
 
 def _verify_label(
     context: Context, label: str, keys: tuple[Path, ...], now: datetime
-) -> tuple[Certificate, int | None]:
+) -> tuple[Certificate, Generation | None]:
     from stackwright.cli.progress import Progress
     from stackwright.cli.workshop import open_workshop
     from stackwright.stages import check_live, newest_certificate, verify_label
