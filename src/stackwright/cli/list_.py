@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from stackwright.cli.overview import Row
+    from stackwright.release.tags import Stray
 
 STYLES = {"released": "green", "stale": "yellow", "retired": "dim"}
 
@@ -35,21 +36,31 @@ def command(context: Context, pattern: str, as_json: bool) -> None:
                far what they say now has come
     retired    no longer shipped
 
+    Says, too, when the tag of a released image on this machine points to another image.
+
     \b
     Examples:
       stackwright list
       stackwright list 'pytorch/*@local' --json
     """
     from stackwright.cli.overview import overview
+    from stackwright.cli.strays import strays, warn
 
     rows = [*overview(context, context.select(pattern))]
+    found = {system: strays(context, system) for system in {row.label.system for row in rows}}
+    shown = {
+        str(row.label): [one for one in found[row.label.system] if one.module == row.label.module]
+        for row in rows
+    }
     if as_json:
-        echo_json([_plain(row) for row in rows])
-    else:
-        context.show(_table(rows))
+        echo_json([_plain(row, shown[str(row.label)]) for row in rows])
+        return
+    context.show(_table(rows))
+    for row in rows:
+        warn(shown[str(row.label)])
 
 
-def _plain(row: Row) -> dict[str, str | None]:
+def _plain(row: Row, strays: Sequence[Stray]) -> dict[str, Any]:
     return {
         "label": str(row.label),
         "status": row.entry.status,
@@ -57,6 +68,7 @@ def _plain(row: Row) -> dict[str, str | None]:
         "state": row.state,
         "progress": row.progress,
         "plan_hash": row.plan_hash,
+        "warnings": [str(stray) for stray in strays],
     }
 
 

@@ -58,12 +58,21 @@ def command(context: Context, what: str, keys: tuple[Path, ...], as_json: bool) 
     click.echo(f"  signed by {certificate.key_id[:16]}, valid until {predicate.expires}")
     if live:
         click.echo(f"  {live}")
+        _warn(context, predicate.label)
     for job, verdict in sorted(predicate.earlier.items()):
         click.echo(f"  validated before: {job}: {verdict}")
     for run, count in sorted(predicate.interrupted.items()):
         click.echo(f"  interrupted: {run}, {count} x")
     for waiver in predicate.waivers:
         click.echo(f"  waived: {waiver.case} until {waiver.expires}: {waiver.reason}")
+
+
+def _warn(context: Context, label: str) -> None:
+    from stackwright.cli.strays import strays, warn
+    from stackwright.inputs.labels import parse
+
+    module, system = parse(label).module, parse(label).system
+    warn(stray for stray in strays(context, system) if stray.module == module)
 
 
 def _live(certificate: Certificate, generation: Generation | None) -> str:
