@@ -138,7 +138,7 @@ def test_a_release_that_had_to_pass_less_says_so(store: Store) -> None:
     outcome = do_release(store, built, envelope, required_cases=frozenset(CASES[:1]))
 
     assert outcome.warnings == (
-        "less was asked than of pytorch/2.12.0-cpu, which is released:"
+        "less was asked than of pytorch/2.12.0-cpu, the release before:"
         f" suite: certify, 1 case gone: {CASES[1]}",
     )
 

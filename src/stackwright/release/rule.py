@@ -144,7 +144,7 @@ def _asked_less(module: str, released: Predicate, ours: Predicate) -> tuple[str,
     before, after = Coverage.of(released), Coverage.of(ours)
     if not shrank(before, after):
         return ()
-    return (f"less was asked than of {module}, which is released: {difference(before, after)}",)
+    return (f"less was asked than of {module}, the release before: {difference(before, after)}",)
 
 
 def _default_kept(label: labels.Label, default: str, compared: str | None) -> tuple[str, ...]:
