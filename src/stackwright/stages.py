@@ -74,14 +74,14 @@ def certify(
             f"key {key.public.id[:16]} is no release key here: no release would believe it",
             hint="stackwright keys list shows those that count",
         )
-    folder = latest_run(shop, suite)
-    job, recorded, interrupted = checked_run(shop, folder, trusted)
-    check_interruptions(interrupted)
-    asked = json.loads(job)
     now = {
         "suite": {"name": suite, "digest": _suite_digest(shop, suite)},
         "payload": _payload(shop),
     }
+    folder = latest_run(shop, suite, now)
+    job, recorded, interrupted = checked_run(shop, folder, trusted)
+    check_interruptions(interrupted)
+    asked = json.loads(job)
     if stale := [name for name, value in now.items() if asked[name] != value]:
         raise _refused(f"the {' and the '.join(stale)} changed since {folder.name}", shop)
     check_asked(shop, suite, asked)
@@ -272,15 +272,21 @@ def certificates(
     return sorted(found, key=lambda opened: (opened.statement.predicate.issued, opened.envelope))
 
 
-def latest_run(shop: Workshop, suite: str | None = None) -> Path:
-    """The folder of the label's last judged validation, by a suite if one is named.
+def latest_run(
+    shop: Workshop, suite: str | None = None, asked: Mapping[str, Any] | None = None
+) -> Path:
+    """The folder of the judged validation of the label that was begun last.
+
+    Args:
+        suite: only those by this suite; None for any.
+        asked: what a job should say; without one that does, it is the last of all.
 
     Raises:
         StackwrightError: it was never validated as its files say now.
     """
     found = [
-        folder
-        for folder, _, judged in runs(shop.store)
+        (folder, job)
+        for folder, job, judged in runs(shop.store)
         if judged is not None
         and judged["arms"]["candidate"]["plan_hash"] == shop.plan_hash
         and suite in (None, judged["suite"]["name"])
@@ -292,7 +298,8 @@ def latest_run(shop: Workshop, suite: str | None = None) -> Path:
             hint=f"stackwright validate '{shop.label}'" + (f" --suite {suite}" if suite else ""),
             code=ExitCode.FAIL,
         )
-    return max(found, key=lambda folder: folder.name)
+    fitting = [folder for folder, job in found if (asked or {}).items() <= job.items()]
+    return max(fitting or [folder for folder, _ in found], key=lambda folder: folder.name)
 
 
 def _earlier(shop: Workshop, folder: Path, asked: Mapping[str, Any]) -> dict[str, str]:

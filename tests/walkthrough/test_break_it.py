@@ -15,6 +15,7 @@ import pytest
 from build_samples import LABEL
 from walk import OVERLAY, Walk, candidate, tamper
 
+from stackwright.canonical import hash_file
 from stackwright.certify.attest import attest_results
 from stackwright.certify.keys import load_private
 
@@ -193,6 +194,29 @@ def test_cases_that_always_pass_are_not_released(slow_copy: Walk) -> None:
 
     assert "the certificate is for another payload" in slow_copy.run("release", LABEL).refusal
     assert slow_copy.live == Path("generations/1")
+
+
+def test_a_run_that_is_resumed_behind_one_of_another_suite_names_what_was_tried(
+    released: Walk, tmp_path: Path
+) -> None:
+    walk = released.with_site(tmp_path / "site").with_store(tmp_path / "store")
+    first = walk.latest_run
+    walk.done("validate", LABEL)
+    interrupted = walk.latest_run
+    (interrupted / "judgement.json").unlink()  # as if it had been stopped at its end
+    suite = walk.site / SUITE
+    text = suite.read_text()
+    suite.write_text(f"{text}# another one\n")
+    walk.done("validate", LABEL)
+    suite.write_text(text)
+
+    resumed = walk.run("validate", LABEL)
+
+    assert f"going on in {interrupted} (--fresh begins anew)" in resumed.err
+    walk.done("certify", LABEL)
+    said = json.loads(walk.done("verify", LABEL, "--json"))["predicate"]
+    assert said["evidence"]["job"] == hash_file(interrupted / "job.json")
+    assert said["earlier"] == {first.name: "PASS"}
 
 
 # Certificates of something else
