@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from build_samples import LABEL
+from real_samples import container_storage
 from walk import OVERLAY, Walk, candidate, tamper
 
 from stackwright.canonical import hash_file
@@ -310,6 +311,30 @@ def test_a_file_named_like_a_label_is_not_verified_in_its_place(
     monkeypatch.chdir(tmp_path)
 
     assert "signature, dates, cases, evidence and bytes" in walk.done("verify", "mini")
+
+
+def test_the_line_for_others_needs_nothing_of_the_account_that_released(
+    released: Walk, tmp_path: Path
+) -> None:
+    """Every account has a storage of its own: here an empty one, without the tag."""
+    (line,) = (
+        line for line in released.done("release", LABEL).splitlines() if line.startswith("others:")
+    )
+    command = line.removeprefix("others:").partition("   (")[0].replace(" -it ", " ")
+    with container_storage(tmp_path / "containers") as storage:
+        tag = ["podman", "image", "exists", "localhost/mini:1.0-cpu"]
+        env = {**os.environ, **storage}
+        assert subprocess.run(tag, env=env, check=False).returncode == 1
+
+        done = subprocess.run(
+            ["sh", "-c", f"{command} python -c 'import sys; print(sys.prefix)'"],
+            env=env,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    assert done.stdout == "/opt/stackwright\n", done.stderr
 
 
 @pytest.mark.skipif(shutil.which("ch-run") is None, reason="needs: apt-get install charliecloud")

@@ -70,7 +70,7 @@ def command(
         raise click.UsageError("--resume continues a run as it is: leave the other options out")
     progress = Progress(color=context.color)
     shop = open_workshop(context, label, progress.start)
-    session = Session(shop.site, shop.store, shop.runner(), shop.measure, runtime)
+    session = Session(shop.site, shop.store, shop.runner(), shop.measure_arms, runtime)
     chosen, artefact = suite or shop.suite, shop.artefact
     with session.alone():
         with progress:
