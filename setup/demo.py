@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -27,7 +28,7 @@ def stage(title: str) -> None:
 
 def run(*argv: str, may_fail: bool = False, quiet: bool = False) -> int:
     """Show a command and run it; unless it may fail, a failure ends the demo with its code."""
-    print(f"$ {' '.join(argv)}", flush=True)
+    print(f"$ {shlex.join(argv)}", flush=True)
     command = [STACKWRIGHT, *argv[1:]] if argv[0] == "stackwright" else list(argv)
     stream = subprocess.DEVNULL if quiet else None
     code = subprocess.run(command, check=False, stdout=stream, stderr=stream).returncode

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from stackwright.locking.lockinputs import locked
 from stackwright.release.generations import read_file, read_history, save_certificate
 from stackwright.release.measure import check_bytes
 from stackwright.release.rule import Outcome, Request, certified_artefact, damaged, release
+from stackwright.release.state import Generation
 from stackwright.tools.account import account
 from stackwright.validation.gate import judge
 from stackwright.validation.prepare import other_than_asked
@@ -57,14 +58,14 @@ def certify(
             hint="stackwright keys list shows those that count",
         )
     waivers = waivers_of(shop.site, shop.label, required_cases(shop, suite))
-    folder = latest_run(shop, suite)
-    job, recorded, interrupted = checked_run(shop, folder, trusted)
-    check_interruptions(interrupted)
-    asked = json.loads(job)
     now = {
         "suite": {"name": suite, "digest": _suite_digest(shop, suite)},
         "payload": _payload(shop),
     }
+    folder = latest_run(shop, suite, now)
+    job, recorded, interrupted = checked_run(shop, folder, trusted)
+    check_interruptions(interrupted)
+    asked = json.loads(job)
     if stale := [name for name, value in now.items() if asked[name] != value]:
         raise _refused(f"the {' and the '.join(stale)} changed since {folder.name}", shop)
     check_asked(shop, suite, asked)
@@ -189,8 +190,8 @@ def verify_label(
     return verify_certificate(envelope, keys, expected, now=now, evidence=evidence)
 
 
-def check_live(shop: Workshop, keys: TrustedKeys) -> int | None:
-    """The number of the live generation, if users load the label's artefact by it.
+def check_live(shop: Workshop, keys: TrustedKeys) -> Generation | None:
+    """The live generation, if users load the label's artefact by it.
 
     Raises:
         StackwrightError: users find something else there than was released.
@@ -212,7 +213,7 @@ def check_live(shop: Workshop, keys: TrustedKeys) -> int | None:
             hint=f"to put it right: stackwright release '{shop.label}'",
             code=ExitCode.INVALID,
         )
-    return live.number
+    return live
 
 
 def newest_certificate(shop: Workshop, keys: TrustedKeys) -> bytes:
@@ -221,20 +222,10 @@ def newest_certificate(shop: Workshop, keys: TrustedKeys) -> bytes:
     Raises:
         StackwrightError: there is none that a trusted key signed.
     """
-    found: list[tuple[str, bytes]] = []
     problems: list[StackwrightError] = []
-    for path in sorted((shop.store.root / "certificates").glob("*.json")):
-        envelope = path.read_bytes()
-        try:
-            predicate = open_certificate(envelope, keys).statement.predicate
-        except StackwrightError as error:
-            problems.append(error)
-            continue
-        if predicate.label == str(shop.label) and predicate.plan_hash == shop.plan_hash:
-            found.append((predicate.issued, envelope))
-    if found:
-        return max(found)[1]
-    if problems and not found:
+    if found := certificates(shop, keys, problems.append):
+        return found[-1].envelope
+    if problems:
         raise problems[-1]
     raise StackwrightError(
         f"{shop.label} has no certificate for what its files say now",
@@ -243,15 +234,44 @@ def newest_certificate(shop: Workshop, keys: TrustedKeys) -> bytes:
     )
 
 
-def latest_run(shop: Workshop, suite: str | None = None) -> Path:
-    """The folder of the label's last judged validation, by a suite if one is named.
+def certificates(
+    shop: Workshop, keys: TrustedKeys, on_error: Callable[[StackwrightError], None] = lambda _: None
+) -> list[Certificate]:
+    """The certificates of the label's artefact, in the order in which they were issued.
+
+    Args:
+        on_error: is told of each that no trusted key signed, or that can't be read.
+    """
+    found = []
+    for path in sorted((shop.store.root / "certificates").glob("*.json")):
+        try:
+            opened = open_certificate(path.read_bytes(), keys)
+        except StackwrightError as error:
+            on_error(error)
+            continue
+        if (opened.statement.label, opened.statement.plan_hash) == (
+            str(shop.label),
+            shop.plan_hash,
+        ):
+            found.append(opened)
+    return sorted(found, key=lambda opened: (opened.statement.predicate.issued, opened.envelope))
+
+
+def latest_run(
+    shop: Workshop, suite: str | None = None, asked: Mapping[str, Any] | None = None
+) -> Path:
+    """The folder of the judged validation of the label that was begun last.
+
+    Args:
+        suite: only those by this suite; None for any.
+        asked: what a job should say; without one that does, it is the last of all.
 
     Raises:
         StackwrightError: it was never validated as its files say now.
     """
     found = [
-        folder
-        for folder, _, judged in runs(shop.store)
+        (folder, job)
+        for folder, job, judged in runs(shop.store)
         if judged is not None
         and judged["arms"]["candidate"]["plan_hash"] == shop.plan_hash
         and suite in (None, judged["suite"]["name"])
@@ -263,7 +283,8 @@ def latest_run(shop: Workshop, suite: str | None = None) -> Path:
             hint=f"stackwright validate '{shop.label}'" + (f" --suite {suite}" if suite else ""),
             code=ExitCode.FAIL,
         )
-    return max(found, key=lambda folder: folder.name)
+    fitting = [folder for folder, job in found if (asked or {}).items() <= job.items()]
+    return max(fitting or [folder for folder, _ in found], key=lambda folder: folder.name)
 
 
 def _earlier(shop: Workshop, folder: Path, asked: Mapping[str, Any]) -> dict[str, str]:

@@ -110,14 +110,17 @@ class Store:
         return (self.root / "steps" / kind / key.removeprefix("sha256:")).is_dir()
 
     @contextmanager
-    def lock(self, name: str) -> Iterator[None]:
-        """Hold an advisory lock; released by the kernel if this process dies."""
+    def lock(self, name: str, *, wait: bool = True) -> Iterator[bool]:
+        """Hold an advisory lock; released by the kernel if this process dies.
+
+        Args:
+            wait: until whoever holds it lets it go; else False is yielded, and it isn't held.
+        """
         path = self.root / "flock" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
+            yield _locked(descriptor, wait=wait)
         finally:
             os.close(descriptor)
 
@@ -139,6 +142,14 @@ class Store:
     def artefact_path(self, plan_hash: str) -> Path:
         """Where the record of a plan's artefact is kept."""
         return self.root / "artefacts" / f"{plan_hash.removeprefix('sha256:')}.json"
+
+
+def _locked(descriptor: int, *, wait: bool) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        return False
+    return True
 
 
 def write_atomic(path: Path, data: bytes) -> None:

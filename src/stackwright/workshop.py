@@ -67,12 +67,23 @@ class Workshop:
     @property
     def measure(self) -> Measure:
         """Hashes the bytes of an artefact in the store."""
+        return self.measure_as(lambda _artefact: "")
+
+    @property
+    def measure_arms(self) -> Measure:
+        """As `measure`, and says which arm of a validation an artefact is."""
+        return self.measure_as(
+            lambda artefact: "candidate " if artefact.plan_hash == self.plan_hash else "baseline "
+        )
+
+    def measure_as(self, role: Callable[[Artefact], str]) -> Measure:
+        """As `measure`, with what an artefact is before its label."""
         from stackwright.building.build import tree_hash_of
 
         measure = measurer(self.store, tree_hash_of(self.site))
 
         def measure_and_tell(artefact: Artefact) -> Digests:
-            self.tell(f"hashing image, squashfs and prefix of {artefact.label}")
+            self.tell(f"hashing image, squashfs and prefix of {role(artefact)}{artefact.label}")
             return measure(artefact)
 
         return measure_and_tell

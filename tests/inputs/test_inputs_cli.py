@@ -69,6 +69,20 @@ def test_list_says_that_there_is_no_store(store: Path, capsys: pytest.CaptureFix
     assert run(capsys, "list", "demo/2.10-cpu@laptop")[2] == ""
 
 
+def test_plan_says_how_far_what_is_stale_has_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("STACKWRIGHT_STORE", str(tmp_path))
+    build(tmp_path, capsys)
+    pointers = {"demo/2.10-cpu": {"plan_hash": "sha256:older"}}
+    (tmp_path / "live").mkdir()
+    (tmp_path / "live/release.json").write_text(json.dumps({"pointers": pointers}))
+
+    _, out, _ = run(capsys, "plan", "demo/2.10-cpu@laptop")
+
+    assert out.splitlines()[0].endswith("  stale, built")
+
+
 def test_list_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     _, out, _ = run(capsys, "list", "demo/2.10-cpu@laptop", "--json")
 

@@ -7,12 +7,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from build_samples import LABEL, make_site
+from certificate_samples import artefact
 from release_samples import NEW, build, tree_hash
 
 from stackwright.certify.artefact import Artefact
 from stackwright.errors import StackwrightError
+from stackwright.inputs.labels import parse
+from stackwright.inputs.site import Site
 from stackwright.release.measure import check_bytes, measurer
 from stackwright.store import Store
+from stackwright.workshop import Workshop
 
 
 @pytest.fixture
@@ -126,3 +131,23 @@ def test_a_record_that_names_another_image_id(store: Store, built: Artefact) -> 
     image = built.image.model_copy(update={"config": "sha256:" + "0" * 64})
     told = refusal(store, built.model_copy(update={"image": image}))
     assert "the record names another image ID" in told
+
+
+def test_what_is_hashed_is_told_with_its_part_in_a_validation(tmp_path: Path) -> None:
+    """Two builds of one label can't be told apart otherwise."""
+    said: list[str] = []
+    site = Site(make_site(tmp_path / "site"))
+    shop = Workshop(site, parse(LABEL), Store(tmp_path / "store"), said.append)
+    released = artefact(LABEL)
+    candidate = released.model_copy(update={"plan_hash": shop.plan_hash})
+
+    for built in (candidate, released):
+        with pytest.raises(FileNotFoundError):
+            shop.measure_arms(built)
+    with pytest.raises(FileNotFoundError):
+        shop.measure(candidate)
+
+    assert said == [
+        f"hashing image, squashfs and prefix of {what}{LABEL}"
+        for what in ("candidate ", "baseline ", "")
+    ]

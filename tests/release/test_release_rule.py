@@ -31,6 +31,7 @@ from release_samples import (
     do_rollback,
     live_files,
     modulefile,
+    released_image,
     render,
     request,
     tree_hash,
@@ -122,6 +123,32 @@ def test_a_release_beside_the_default(store: Store) -> None:
     do_release(store, build(store, NEW), make_default=False)
     assert default_of(store) == "2.12.0-cpu"
     assert store.path("live/modules/pytorch/2.13.0-cpu.lua").is_file()
+
+
+# What was asked
+
+
+def test_a_release_that_had_to_pass_less_says_so(store: Store) -> None:
+    do_release(store, build(store, OLD))
+    built = build(store, NEW)
+    envelope = certificate(
+        built, verdicts={CASES[0]: "PASS"}, baseline=released_image(store, built.label)
+    )
+
+    outcome = do_release(store, built, envelope, required_cases=frozenset(CASES[:1]))
+
+    assert outcome.warnings == (
+        "less was asked than of pytorch/2.12.0-cpu, the release before:"
+        f" suite: certify, 1 case gone: {CASES[1]}",
+    )
+
+
+def test_a_release_that_had_to_pass_more_does_not(store: Store) -> None:
+    old, new = build(store, OLD), build(store, NEW)
+    fewer = certificate(old, verdicts={CASES[0]: "PASS"})
+    do_release(store, old, fewer, required_cases=frozenset(CASES[:1]))
+
+    assert do_release(store, new).warnings == ()
 
 
 CUDA = "pytorch/2.13.0-cuda@local"

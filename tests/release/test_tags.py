@@ -9,7 +9,7 @@ from release_samples import NEW, OLD, build, do_release
 
 from stackwright.errors import StackwrightError
 from stackwright.release.state import Generation
-from stackwright.release.tags import Tags, tag_images
+from stackwright.release.tags import Stray, Tags, stray_tags, tag_images
 from stackwright.store import Store
 from stackwright.tools import engines
 from stackwright.tools.engines import BuildEngine
@@ -81,3 +81,85 @@ def test_without_an_engine_a_release_stands(store: Store, monkeypatch: pytest.Mo
 
     assert found.names == {}
     assert found.warning == "the engine's tags were not moved: no container engine works here"
+
+
+# A look at the tags
+
+
+@pytest.fixture
+def looked(tags: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The same storage, of an engine that was used here before."""
+    monkeypatch.setattr(engines, "used_here", lambda names, _: names[0])
+    monkeypatch.setattr(engines, "tags", lambda *_: dict(tags))
+    return tags
+
+
+def strays(store: Store) -> tuple[Stray, ...]:
+    return stray_tags(store, ("charliecloud", "podman"), Runner())
+
+
+def test_a_tag_that_another_store_took_is_found_from_the_first(
+    store: Store, looked: dict[str, str], tmp_path: Path
+) -> None:
+    other = Store(tmp_path / "other")
+    ours, theirs = build(store, OLD, "ours"), build(other, OLD, "theirs")
+    tag(store, do_release(store, ours).generation)
+    assert strays(store) == ()
+
+    tag(other, do_release(other, theirs).generation)
+
+    (stray,) = strays(store)
+    assert str(stray) == (
+        f"localhost/pytorch:2.12.0-cpu on this machine is {theirs.image.config[:19]}, not the image"
+        f" {ours.image.config[:19]} that is released in this store"
+    )
+    layout = store.path("live/images/pytorch/2.12.0-cpu/oci")
+    assert stray.mend == (
+        f"skopeo copy oci:{layout}:image containers-storage:localhost/pytorch:2.12.0-cpu"
+    )
+    assert strays(other) == ()
+
+
+def test_a_tag_that_is_missing_is_no_stray(store: Store, looked: dict[str, str]) -> None:
+    do_release(store, build(store, OLD))
+
+    assert strays(store) == ()
+
+
+def test_an_engine_that_fails_is_not_asked_again(
+    store: Store, looked: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever lists labels has no use for the engine's troubles."""
+
+    def broken(*_: object) -> dict[str, str]:
+        raise StackwrightError("podman ended with exit code 125")
+
+    do_release(store, build(store, OLD))
+    monkeypatch.setattr(engines, "tags", broken)
+
+    assert strays(store) == ()
+
+
+def test_no_engine_is_asked_that_never_worked_for_the_store(store: Store) -> None:
+    do_release(store, build(store, OLD))
+
+    assert engines.used_here(("podman", "docker"), store) is None
+    assert strays(store) == ()
+
+
+def test_tags_are_read_from_what_an_engine_lists(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Images without a name, and podman's warnings, are in between."""
+    digest = "a" * 64
+    program = tmp_path / "podman"
+    program.write_text(
+        "#!/bin/sh\n"
+        f"echo 'localhost/mini:1.0-cpu sha256:{digest}'\n"
+        f"echo '<none>:<none> sha256:{digest}'\n"
+        f"echo 'WARN[0000] \"/\" is not a shared mount'\n"
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+
+    assert engines.tags("podman", Runner())["localhost/mini:1.0-cpu"] == f"sha256:{digest}"

@@ -44,6 +44,16 @@ def test_users_that_have_what_failed_are_told_of() -> None:
     )
 
 
+def test_bytes_that_were_released_before_the_run_have_nothing_to_be_compared_with() -> None:
+    first = fixtures.pass_baseline()
+    again = replace(first, previous=fixtures.previous(list(first.judgement["cases"])))
+
+    told = headline(again).comparison
+
+    assert told.startswith("These very bytes were released already")
+    assert "Less was asked" not in told
+
+
 def test_a_pass_without_a_certificate_may_only_be_certified() -> None:
     told = headline(replace(fixtures.pass_compared(), certificate=None))
 

@@ -138,6 +138,21 @@ def test_json_lists_changes_with_their_kind() -> None:
     } in document["changes"]["packages"]
 
 
+def test_json_says_what_is_asked_no_more() -> None:
+    document = json.loads(render_json(fixtures.asked_less()))
+
+    assert document["changes"]["coverage"] == (
+        "suite: certify -> smoke, 2 cases gone: allreduce.mpirun-2.image, compute.none-1.image"
+    )
+    assert {
+        "kind": "removed",
+        "name": "compute.none-1.image",
+        "before": "asked",
+        "after": None,
+    } in document["changes"]["suite"]
+    assert "Less was asked than of the released stack: suite: certify" in document["comparison"]
+
+
 def test_equal_data_gives_equal_bytes() -> None:
     assert render_json(fixtures.hung()) == render_json(fixtures.hung())
     assert render_junit(fixtures.hung()) == render_junit(fixtures.hung())

@@ -13,7 +13,7 @@ import pytest
 from payload_runs import VALIDATION
 from test_prepare import CHECKED, HEADING, arm, artefact
 
-from stackwright.errors import StackwrightError
+from stackwright.errors import ExitCode, StackwrightError
 from stackwright.inputs.labels import parse
 from stackwright.inputs.site import Site
 from stackwright.store import Store
@@ -75,6 +75,37 @@ def test_the_newest_run_is_continued(session: Session) -> None:
     newest = begin(session)
 
     assert session.unfinished(BYTES, "smoke") == newest
+
+
+def test_a_run_that_fits_is_found_behind_newer_ones_that_do_not(session: Session) -> None:
+    fitting = begin(session, "20261119T194000Z-1f2e3d4c")
+    newer = begin(session)
+    edit_host(session, newer)
+    judge(session, newer)
+
+    assert session.unfinished(BYTES, "smoke") == fitting
+
+
+def test_who_measured_again_does_not_get_back_to_what_he_gave_up(session: Session) -> None:
+    """Else a run that goes badly could be kept until those after it have shown how it would end."""
+    begin(session, "20261119T194000Z-1f2e3d4c")
+    judge(session, begin(session))
+
+    assert session.unfinished(BYTES, "smoke") is None
+
+
+def test_a_second_validation_is_refused_at_once(session: Session) -> None:
+    with (
+        session.alone(),
+        pytest.raises(StackwrightError, match="another validation runs on this machine") as found,
+        session.alone(),
+    ):
+        pytest.fail("both run")
+    assert found.value.code == ExitCode.USAGE
+    assert str(session.store.root / "runs") in str(found.value.hint)
+
+    with session.alone():  # the first has ended
+        pass
 
 
 @pytest.mark.parametrize("change", [edit_case, edit_suite, judge, edit_host])

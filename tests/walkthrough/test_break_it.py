@@ -14,8 +14,10 @@ from pathlib import Path
 
 import pytest
 from build_samples import LABEL
+from real_samples import container_storage
 from walk import OVERLAY, Walk, candidate, tamper
 
+from stackwright.canonical import hash_file
 from stackwright.certify.attest import attest_results
 from stackwright.certify.keys import load_private
 
@@ -222,6 +224,29 @@ def test_cases_that_always_pass_are_not_released(slow_copy: Walk) -> None:
     assert slow_copy.live == Path("generations/1")
 
 
+def test_a_run_that_is_resumed_behind_one_of_another_suite_names_what_was_tried(
+    released: Walk, tmp_path: Path
+) -> None:
+    walk = released.with_site(tmp_path / "site").with_store(tmp_path / "store")
+    first = walk.latest_run
+    walk.done("validate", LABEL)
+    interrupted = walk.latest_run
+    (interrupted / "judgement.json").unlink()  # as if it had been stopped at its end
+    suite = walk.site / SUITE
+    text = suite.read_text()
+    suite.write_text(f"{text}# another one\n")
+    walk.done("validate", LABEL)
+    suite.write_text(text)
+
+    resumed = walk.run("validate", LABEL)
+
+    assert f"going on in {interrupted} (--fresh begins anew)" in resumed.err
+    walk.done("certify", LABEL)
+    said = json.loads(walk.done("verify", LABEL, "--json"))["predicate"]
+    assert said["evidence"]["job"] == hash_file(interrupted / "job.json")
+    assert said["earlier"] == {first.name: "PASS"}
+
+
 # Certificates of something else
 
 
@@ -313,6 +338,30 @@ def test_a_file_named_like_a_label_is_not_verified_in_its_place(
     monkeypatch.chdir(tmp_path)
 
     assert "signature, dates, cases, evidence and bytes" in walk.done("verify", "mini")
+
+
+def test_the_line_for_others_needs_nothing_of_the_account_that_released(
+    released: Walk, tmp_path: Path
+) -> None:
+    """Every account has a storage of its own: here an empty one, without the tag."""
+    (line,) = (
+        line for line in released.done("release", LABEL).splitlines() if line.startswith("others:")
+    )
+    command = line.removeprefix("others:").partition("   (")[0].replace(" -it ", " ")
+    with container_storage(tmp_path / "containers") as storage:
+        tag = ["podman", "image", "exists", "localhost/mini:1.0-cpu"]
+        env = {**os.environ, **storage}
+        assert subprocess.run(tag, env=env, check=False).returncode == 1
+
+        done = subprocess.run(
+            ["sh", "-c", f"{command} python -c 'import sys; print(sys.prefix)'"],
+            env=env,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    assert done.stdout == "/opt/stackwright\n", done.stderr
 
 
 @pytest.mark.skipif(shutil.which("ch-run") is None, reason="needs: apt-get install charliecloud")

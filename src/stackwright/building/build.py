@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 
+from stackwright.building.leftovers import marked, remove_dead
 from stackwright.building.providers.scripts import run_script
 from stackwright.building.providers.steps import Recipe, Step, step_keys
 from stackwright.building.recipe import render
@@ -72,11 +73,13 @@ def build(
     chosen = engine()
 
     def run(step: Step, out: Path, inputs: Mapping[str, Path], runner: Runner) -> None:
-        env = {"ENGINE": chosen.name, **chosen.env}
-        run_script(recipe, step, out, inputs=inputs, env=env, runner=runner)
+        with marked(chosen, out, runner) as env:
+            env["ENGINE"] = chosen.name
+            run_script(recipe, step, out, inputs=inputs, env=env, runner=runner)
         if step.name == "base":
             check_base(lock, read_base(out, plan.base.source))
 
+    remove_dead(chosen, store, runner)
     outputs = run_steps(recipe, store, chosen.name, run, runner, on_progress=on_progress)
     artefact = _artefact(plan, store, outputs)
     store.write_artefact(artefact)

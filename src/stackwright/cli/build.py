@@ -50,7 +50,7 @@ def command(context: Context, label: str, engine: str | None, as_json: bool) -> 
     artefact = store.read_artefact(plan_hash(plan))
     reused = artefact is not None
     if artefact is None:
-        with _terminated_as_interrupted():
+        with _interruptible(str(plan.label)):
             artefact = _build(context, plan, store, (engine,) if engine else ENGINES)
     if as_json:
         echo_json({**artefact.model_dump(by_alias=True), "store": str(store.root)})
@@ -106,8 +106,11 @@ def _facts(artefact: Artefact, store: Store) -> Iterator[str]:
 
 
 @contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    """Treat SIGTERM, which batch systems and CI send, as Ctrl-C: children are ended, too."""
+def _interruptible(label: str) -> Iterator[None]:
+    """Say how to go on after Ctrl-C, and after SIGTERM, which batch systems and CI send.
+
+    Children are ended by both, and what they left in the engine's storage is removed.
+    """
 
     def interrupt(_number: int, _frame: Any) -> None:
         raise KeyboardInterrupt
@@ -115,5 +118,9 @@ def _terminated_as_interrupted() -> Iterator[None]:
     before = signal.signal(signal.SIGTERM, interrupt)
     try:
         yield
+    except KeyboardInterrupt as error:
+        go_on = f"the steps that were finished are kept; to go on: stackwright build '{label}'"
+        click.echo(f"\n{go_on}", err=True)
+        raise click.Abort from error
     finally:
         signal.signal(signal.SIGTERM, before)

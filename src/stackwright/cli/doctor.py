@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -44,6 +45,7 @@ def command(context: Context, system: str | None, as_json: bool) -> int:
         progress.live(f"checking this machine for '{chosen.name}'")
         for row in all_checks(chosen, store, programs, Runner(store.log, progress.line)):
             rows.append(row)
+    rows += _tags(context, chosen.name)
     healthy = all(row.status != "missing" for row in rows)
     if as_json:
         echo_json({"system": chosen.name, "ready": healthy, "checks": [asdict(r) for r in rows]})
@@ -52,6 +54,15 @@ def command(context: Context, system: str | None, as_json: bool) -> int:
         verdict = "this machine can" if healthy else "this machine cannot"
         click.echo(f"{verdict} build and validate for '{chosen.name}'")
     return ExitCode.OK if healthy else ExitCode.FAIL
+
+
+def _tags(context: Context, system: str) -> Iterator[Check]:
+    """A row for each tag that is not the image that is released in the store."""
+    from stackwright.cli.strays import strays
+    from stackwright.tools.checks import Check
+
+    for stray in strays(context, system):
+        yield Check("image tag", "warning", str(stray), stray.mend)
 
 
 def _print(context: Context, rows: list[Check]) -> None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from stackwright.cli.context import Context, echo_json, pass_context
+
+if TYPE_CHECKING:
+    from stackwright.release.state import Generation
 
 
 @click.command("history")
@@ -12,7 +17,10 @@ from stackwright.cli.context import Context, echo_json, pass_context
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @pass_context
 def command(context: Context, stack: str, as_json: bool) -> None:
-    """List releases and rollbacks, the newest first.
+    """List releases and rollbacks, the newest first; of each stack, the last one is live.
+
+    Bytes that were validated again have the same label under another certificate, whose file is
+    STORE/certificates/<certificate>*.json.
 
     \b
     Examples:
@@ -21,7 +29,7 @@ def command(context: Context, stack: str, as_json: bool) -> None:
     """
     from rich.table import Table
 
-    from stackwright.release.generations import live_number, read_history
+    from stackwright.release.generations import read_history
     from stackwright.store import Store
 
     name, _, system = stack.partition("@")
@@ -34,19 +42,36 @@ def command(context: Context, stack: str, as_json: bool) -> None:
         what = f"{name} was never released here" if name else "nothing was released here yet"
         click.echo(f"{what}; next: stackwright release {stack if name else 'LABEL'}", err=True)
         return
-    live = live_number(store)
+    newest = {generation.stack: generation.number for generation in reversed(found)}
     table = Table(box=None, pad_edge=False)
-    for column in ("", "generation", "when", "action", "label", "default", "who", "why"):
+    for column in (
+        "",
+        "generation",
+        "when",
+        "action",
+        "label",
+        "default",
+        "certificate",
+        "who",
+        "why",
+    ):
         table.add_column(column)
     for generation in found:
         table.add_row(
-            "live" if generation.number == live else "",
+            "live" if generation.number == newest[generation.stack] else "",
             str(generation.number),
             generation.created,
             generation.action,
             generation.label,
             generation.defaults.get(generation.stack, ""),
+            _certificate(generation),
             generation.who,
             generation.why,
         )
     context.show(table)
+
+
+def _certificate(generation: Generation) -> str:
+    """The start of the name of the certificate's file, by which a generation came about."""
+    module = generation.label.partition("@")[0]
+    return generation.pointers[module].certificate.removeprefix("sha256:")[:12]

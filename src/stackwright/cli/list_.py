@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from stackwright.cli.overview import Row
+    from stackwright.release.tags import Stray
 
 STYLES = {"released": "green", "stale": "yellow", "retired": "dim"}
 
@@ -36,24 +37,34 @@ def command(context: Context, pattern: str, as_json: bool) -> None:
     waived     so many cases did not pass and are let through; `show` and `verify` name them
     retired    no longer shipped
 
+    Says, too, when the tag of a released image on this machine points to another image.
+
     \b
     Examples:
       stackwright list
       stackwright list 'pytorch/*@local' --json
     """
     from stackwright.cli.overview import overview
+    from stackwright.cli.strays import strays, warn
 
     rows = [*overview(context, context.select(pattern))]
+    found = {system: strays(context, system) for system in {row.label.system for row in rows}}
+    shown = {
+        str(row.label): [one for one in found[row.label.system] if one.module == row.label.module]
+        for row in rows
+    }
     for store in context.stores:
         if not store.exists():
             click.echo(f"there is no store at {store}: nothing was built there yet", err=True)
     if as_json:
-        echo_json([_plain(row) for row in rows])
-    else:
-        context.show(_table(rows))
+        echo_json([_plain(row, shown[str(row.label)]) for row in rows])
+        return
+    context.show(_table(rows))
+    for row in rows:
+        warn(shown[str(row.label)])
 
 
-def _plain(row: Row) -> dict[str, Any]:
+def _plain(row: Row, strays: Sequence[Stray]) -> dict[str, Any]:
     return {
         "label": str(row.label),
         "status": row.entry.status,
@@ -62,6 +73,7 @@ def _plain(row: Row) -> dict[str, Any]:
         "progress": row.progress,
         "plan_hash": row.plan_hash,
         "waived": dict(row.waived),
+        "warnings": [str(stray) for stray in strays],
     }
 
 

@@ -75,7 +75,8 @@ def _plain(context: Context, row: Row) -> dict[str, Any]:
 
 
 def _lines(context: Context, row: Row) -> Iterator[str]:
-    yield f"{row.label}  {row.plan_hash}  {row.state}"
+    progress = f", {row.progress}" if row.state == "stale" else ""
+    yield f"{row.label}  {row.plan_hash}  {row.state}{progress}"
     if row.built:
         yield "  nothing to build"
     elif row.before is None:

@@ -101,12 +101,13 @@ def command(
     for warning in (*outcome.warnings, *filter(None, [tags.warning])):
         click.echo(f"warning: {warning}", err=True)
     click.echo(f"module:    module use {live}/modules && module load {module}")
+    image = live / "images" / module
     if module in tags.names:
         env = "".join(f"{name}={value} " for name, value in sorted(tags.env.items()))
-        click.echo(
-            f"image:     {env}{tags.engine} run --rm -it --network=host {tags.names[module]}"
-        )
-    image = live / "images" / module
+        run = f"{env}{tags.engine} run --rm -it --network=host"
+        click.echo(f"image:     {run} {tags.names[module]}")
+        if tags.engine == "podman":  # its tags are this account's own
+            click.echo(f"others:    {run} oci:{image}/oci:image   (any account of this machine)")
     click.echo(
         f"squashfs:  ch-run --unset-env='*' --set-env={image}/environment"
         f" {image}/image.squashfs -- python"

@@ -14,7 +14,10 @@ from stackwright.cli.context import Context, echo_json, pass_context
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from stackwright.cli.progress import Progress
     from stackwright.validation.judgement import Judgement
+    from stackwright.validation.session import Session
+    from stackwright.workshop import Workshop
 
 RUNTIMES = ("podman", "docker", "charliecloud")
 
@@ -25,7 +28,7 @@ RUNTIMES = ("podman", "docker", "charliecloud")
 @click.option(
     "--resume",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="Continue this interrupted run, by its folder (else the label's newest, if it fits).",
+    help="Continue this interrupted run, by its folder (else the newest that fits).",
 )
 @click.option("--fresh", is_flag=True, help="Begin anew, though there is a run to continue.")
 @click.option(
@@ -61,41 +64,56 @@ def command(
     from stackwright.cli.progress import Progress
     from stackwright.cli.verdicts import exit_code, print_judgement
     from stackwright.cli.workshop import open_workshop
-    from stackwright.locking.lockinputs import locked
-    from stackwright.validation.execution import Interrupted
     from stackwright.validation.session import Session
 
     if resume is not None and (suite or fresh or runtime):
         raise click.UsageError("--resume continues a run as it is: leave the other options out")
-    with Progress(color=context.color) as progress:
-        shop = open_workshop(context, label, progress.start)
-        session = Session(shop.site, shop.store, shop.runner(), shop.measure, runtime)
-        chosen = suite or shop.suite
-        if resume is None and not fresh and runtime is None:
-            resume = session.unfinished(shop.artefact, chosen)
-        if resume is None:
-            folder = session.start(shop.plan, locked(shop.plan, shop.site), shop.artefact, chosen)
-            progress.end(f"running in {folder}")
-        else:
-            folder = session.resume(resume, shop.label)
-            progress.end(f"going on in {folder} (--fresh begins anew)")
-    runs = Runs(sys.stderr.isatty())
-    try:
-        judgement = session.run(folder, runs.show)
-    except Interrupted as error:
-        click.echo(
-            f"\ninterrupted; to go on: stackwright validate '{shop.label}' --resume {folder}",
-            err=True,
-        )
-        raise click.Abort from error
-    finally:
-        runs.end()
+    progress = Progress(color=context.color)
+    shop = open_workshop(context, label, progress.start)
+    session = Session(shop.site, shop.store, shop.runner(), shop.measure_arms, runtime)
+    chosen, artefact = suite or shop.suite, shop.artefact
+    with session.alone():
+        with progress:
+            if resume is None and not fresh and runtime is None:
+                resume = session.unfinished(artefact, chosen)
+            folder = _folder(session, shop, chosen, resume, progress)
+        judgement = _run(session, folder, str(shop.label))
     if as_json:
         echo_json(judgement.model_dump(mode="json", by_alias=True))
     else:
         print_judgement(context, judgement)
         click.echo(_next(judgement, str(shop.label), folder))
     return exit_code(judgement.verdict)
+
+
+def _folder(
+    session: Session, shop: Workshop, suite: str, resume: Path | None, progress: Progress
+) -> Path:
+    """The folder of the run: of the one to resume, else of a new one."""
+    from stackwright.locking.lockinputs import locked
+
+    if resume is not None:
+        folder = session.resume(resume, shop.label)
+        progress.end(f"going on in {folder} (--fresh begins anew)")
+    else:
+        folder = session.start(shop.plan, locked(shop.plan, shop.site), shop.artefact, suite)
+        progress.end(f"running in {folder}")
+    return folder
+
+
+def _run(session: Session, folder: Path, label: str) -> Judgement:
+    """Run what is left of a run, and judge it; after Ctrl-C say how to go on."""
+    from stackwright.validation.execution import Interrupted
+
+    runs = Runs(sys.stderr.isatty())
+    try:
+        return session.run(folder, runs.show)
+    except Interrupted as error:
+        go_on = f"stackwright validate '{label}' --resume {folder}"
+        click.echo(f"\ninterrupted; to go on: {go_on}", err=True)
+        raise click.Abort from error
+    finally:
+        runs.end()
 
 
 def _next(judgement: Judgement, label: str, folder: Path) -> str:

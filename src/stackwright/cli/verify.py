@@ -12,6 +12,7 @@ from stackwright.cli.context import Context, echo_json, pass_context
 
 if TYPE_CHECKING:
     from stackwright.certify.verify import Certificate
+    from stackwright.release.state import Generation
 
 
 @click.command("verify")
@@ -44,9 +45,9 @@ def command(context: Context, what: str, keys: tuple[Path, ...], as_json: bool) 
         certificate, checked = _verify_file(context, Path(what), keys, now), "signature and dates"
         live = ""
     else:
-        certificate, number = _verify_label(context, what, keys, now)
+        certificate, generation = _verify_label(context, what, keys, now)
         checked = "signature, dates, cases, evidence and bytes"
-        live = f"users load it: generation {number}" if number else "users do not load it"
+        live = _live(certificate, generation)
     predicate = certificate.statement.predicate
     if as_json:
         import json
@@ -59,11 +60,34 @@ def command(context: Context, what: str, keys: tuple[Path, ...], as_json: bool) 
     click.echo(f"  signed by {certificate.key_id[:16]}, valid until {predicate.expires}")
     if live:
         click.echo(f"  {live}")
+        _warn(context, predicate.label)
     for job, verdict in sorted(predicate.earlier.items()):
         click.echo(f"  validated before: {job}: {verdict}")
     for run, count in sorted(predicate.interrupted.items()):
         click.echo(f"  interrupted: {run}, {count} x")
     print_waivers(predicate.waivers)
+
+
+def _warn(context: Context, label: str) -> None:
+    from stackwright.cli.strays import strays, warn
+    from stackwright.inputs.labels import parse
+
+    module, system = parse(label).module, parse(label).system
+    warn(stray for stray in strays(context, system) if stray.module == module)
+
+
+def _live(certificate: Certificate, generation: Generation | None) -> str:
+    if generation is None:
+        return "users do not load it"
+    label = certificate.statement.label
+    released = generation.pointers[label.partition("@")[0]].certificate
+    if released == certificate.digest:
+        return f"users load it: generation {generation.number}"
+    other = released.removeprefix("sha256:")[:12]
+    return (
+        f"users load it: generation {generation.number}, by another certificate ({other});"
+        f" to take this one: stackwright release '{label}'"
+    )
 
 
 def _names_a_file(what: str) -> bool:
@@ -110,7 +134,7 @@ def _read_envelope(path: Path) -> bytes:
 
 def _verify_label(
     context: Context, label: str, keys: tuple[Path, ...], now: datetime
-) -> tuple[Certificate, int | None]:
+) -> tuple[Certificate, Generation | None]:
     from stackwright.cli.progress import Progress
     from stackwright.cli.workshop import open_workshop
     from stackwright.stages import check_live, newest_certificate, verify_label

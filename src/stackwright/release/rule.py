@@ -9,9 +9,10 @@ from pathlib import Path
 
 from stackwright.canonical import canonical_json, hash_bytes, hash_file
 from stackwright.certify.artefact import Artefact
+from stackwright.certify.coverage import Coverage, difference, shrank
 from stackwright.certify.evidence import Evidence
 from stackwright.certify.keys import TrustedKeys
-from stackwright.certify.statement import timestamp
+from stackwright.certify.statement import Predicate, timestamp
 from stackwright.certify.verify import (
     Certificate,
     Expected,
@@ -105,17 +106,21 @@ def release(
     certificate = verify_certificate(
         request.certificate, keys, expected, now=now, evidence=evidence
     )
+    predicate = certificate.statement.predicate
     with releasing(store):
         history = read_history(store)
         current = history[-1] if history else None
         check_system(current, label.system)
+        warnings: tuple[str, ...] = ()
         if current and (module := baseline_module(current, label)):
-            certified_artefact(store, current, module, keys)
-        compared = certificate.statement.predicate.baseline
+            _, released = certified_artefact(store, current, module, keys)
+            warnings += _asked_less(module, released.statement.predicate, predicate)
+        compared = predicate.baseline
         check_baseline(current, label, compared, artefact.image.digest)
         check_bytes(artefact, measure)
         default = default_after(current, label, compared, make_default=request.make_default)
-        warnings = _default_kept(label, default, compared) if request.make_default is None else ()
+        if request.make_default is None:
+            warnings += _default_kept(label, default, compared)
         files = {**render(default), _record_path(label.module): _record(artefact)}
         generation = next_release(
             current,
@@ -132,6 +137,14 @@ def release(
         save_certificate(store, certificate.envelope)
         publish(store, generation, files, origins=history)
     return Outcome(generation, changed=True, warnings=warnings)
+
+
+def _asked_less(module: str, released: Predicate, ours: Predicate) -> tuple[str, ...]:
+    """Say which cases the released build had to pass and this one had not."""
+    before, after = Coverage.of(released), Coverage.of(ours)
+    if not shrank(before, after):
+        return ()
+    return (f"less was asked than of {module}, the release before: {difference(before, after)}",)
 
 
 def _default_kept(label: labels.Label, default: str, compared: str | None) -> tuple[str, ...]:

@@ -6,11 +6,11 @@ the tags are made from it again after each release and rollback.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from stackwright.errors import StackwrightError
-from stackwright.release.generations import read_history
+from stackwright.release.generations import live_number, read_generation, read_history
 from stackwright.release.rule import released_artefact
 from stackwright.release.state import Generation
 from stackwright.store import Store
@@ -35,6 +35,66 @@ class Tags:
     warning: str
 
 
+def tag_name(module: str) -> str:
+    """The name of a released ``stack/version-variant`` in an engine's storage."""
+    return f"localhost/{module.replace('/', ':')}"
+
+
+@dataclass(frozen=True)
+class Stray:
+    """A tag of this machine that points to another image than the one that is released.
+
+    Args:
+        found: the ID of the image that it points to.
+        mend: the command that makes it point to the released one.
+    """
+
+    module: str
+    found: str
+    released: str
+    mend: str
+
+    def __str__(self) -> str:
+        """Say so in one line."""
+        return (
+            f"{tag_name(self.module)} on this machine is {self.found[:19]}, not the image"
+            f" {self.released[:19]} that is released in this store"
+        )
+
+
+_STORAGE = {"podman": "containers-storage", "docker": "docker-daemon"}
+"""What skopeo calls an engine's storage."""
+
+
+def stray_tags(store: Store, runtimes: Sequence[str], runner: Runner) -> tuple[Stray, ...]:
+    """Every stray tag of the engine that the releases of this store were tagged in.
+
+    Nothing is changed, and nothing is found where no engine can be asked: what counts is the
+    generation. Every account has a storage of its own; a tag that is missing in it is no stray.
+    """
+    try:
+        number = live_number(store)
+        name = engines.used_here([n for n in runtimes if n in engines.CONTAINER_ENGINES], store)
+        if number is None or name is None:
+            return ()
+        generation, tags = read_generation(store, number), engines.tags(name, runner)
+        return tuple(_strays(store, generation, name, tags))
+    except (StackwrightError, OSError):
+        return ()
+
+
+def _strays(
+    store: Store, generation: Generation, engine: str, tags: Mapping[str, str]
+) -> Iterator[Stray]:
+    for module in sorted(generation.pointers):
+        released = released_artefact(store, generation, module).image.config
+        found = tags.get(tag_name(module), released)
+        if found != released:
+            layout = store.path("live") / "images" / module / "oci"
+            to = f"{_STORAGE[engine]}:{tag_name(module)}"
+            yield Stray(module, found, released, f"skopeo copy oci:{layout}:image {to}")
+
+
 def tag_images(
     store: Store, generation: Generation, runtimes: Sequence[str], runner: Runner
 ) -> Tags:
@@ -53,7 +113,7 @@ def tag_images(
         ours = _images(store)
         for module in sorted(generation.pointers):
             image = released_artefact(store, generation, module).image
-            tags[module] = f"localhost/{module.replace('/', ':')}"
+            tags[module] = tag_name(module)
             before = engines.tagged(engine, tags[module], runner)
             if before is not None and before not in ours:
                 strangers.append(f"{tags[module]} was {before[:19]}")

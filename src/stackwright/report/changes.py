@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from stackwright.certify.coverage import Coverage, difference, shrank
 from stackwright.report.model import JsonObject, ReportData
 
 
@@ -27,8 +28,17 @@ class Change:
 
 @dataclass(frozen=True)
 class Changes:
-    """Differences by what they are about; checks are named ``case / check``."""
+    """Differences by what they are about; checks are named ``case / check``.
 
+    Args:
+        coverage: one line for what the suite asks otherwise; None if it asks the same cases.
+        shrank: whether something was asked before that is asked no more.
+        suite: the suite's name, and the cases that are gone or new, with their verdicts.
+    """
+
+    coverage: str | None
+    shrank: bool
+    suite: tuple[Change, ...]
     packages: tuple[Change, ...]
     env: tuple[Change, ...]
     os_packages: tuple[Change, ...]
@@ -47,12 +57,27 @@ def changes(data: ReportData) -> Changes | None:
     if data.previous is None:
         return None
     old, new = data.previous.plan, data.plan
+    before, after = data.previous.coverage, _coverage(data.judgement)
     return Changes(
+        coverage=difference(before, after),
+        shrank=shrank(before, after),
+        suite=compare(_asked(before, after), _asked(after, before)),
         packages=compare(dict(old.packages), dict(new.packages)),
         env=compare(old.env, new.env),
         os_packages=compare(dict(old.os_packages), dict(new.os_packages)),
         checks=compare(_checks(data.previous.judgement), _checks(data.judgement)),
     )
+
+
+def _coverage(judgement: JsonObject) -> Coverage:
+    return Coverage(
+        judgement["suite"]["name"], frozenset(case["id"] for case in judgement["cases"])
+    )
+
+
+def _asked(one: Coverage, other: Coverage) -> dict[str, str]:
+    """The suite's name, and the cases that only this one asks."""
+    return {"suite": one.suite, **dict.fromkeys(one.cases - other.cases, "asked")}
 
 
 def _checks(judgement: JsonObject) -> dict[str, str]:

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
+from stackwright.canonical import hash_bytes
 from stackwright.certify.artefact import Artefact
+from stackwright.certify.coverage import Coverage
 from stackwright.certify.keys import TrustedKeys
 from stackwright.certify.strictjson import parse
 from stackwright.certify.verify import Certificate as Verified
 from stackwright.certify.verify import open_certificate
 from stackwright.errors import StackwrightError
+from stackwright.inputs.labels import Label
 from stackwright.release.generations import certificate_path, read_history
 from stackwright.release.rule import released_artefact
+from stackwright.release.state import Generation, baseline_module
 from stackwright.report.model import Certificate, Plan, Previous, Provenance, ReportData
-from stackwright.stages import checked_run, evidence_folder, newest_certificate, verify_label
+from stackwright.stages import certificates, checked_run, evidence_folder, verify_label
 from stackwright.store import Store
 from stackwright.workshop import Workshop
 
@@ -38,11 +43,13 @@ def gather(shop: Workshop, folder: Path, now: datetime) -> ReportData:
     keys = shop.trusted()
     *files, interrupted = checked_run(shop, folder, keys)
     job, judgement = map(json.loads, files)
+    asked = hash_bytes(files[0])
     if job["label"] != str(shop.label):
         raise StackwrightError(f"{folder.name} validated {job['label']}, not {shop.label}")
     runs = _runs(folder / "results.jsonl")
     lock = _installed(shop.store, shop.artefact, "lock.json")
-    certificate = _certificate(shop, folder, keys, now)
+    made = [c for c in certificates(shop, keys) if c.statement.predicate.evidence.job == asked]
+    certificate = _certificate(shop, made, keys, now)
     if certificate and certificate.verified:
         judgement = as_certified(judgement, certificate.statement)
     return ReportData(
@@ -63,7 +70,7 @@ def gather(shop: Workshop, folder: Path, now: datetime) -> ReportData:
         logs=_logs(folder, runs, judgement),
         required_suite=shop.suite,
         interruptions=sum(interrupted.values()),
-        released=released_since(shop, judgement["arms"]["candidate"]),
+        released=released_since(shop, judgement["arms"]["candidate"], {one.digest for one in made}),
     )
 
 
@@ -104,18 +111,14 @@ def _installed(store: Store, artefact: Artefact, name: str) -> Any:
 
 
 def _certificate(
-    shop: Workshop, folder: Path, keys: TrustedKeys, now: datetime
+    shop: Workshop, found: Sequence[Verified], keys: TrustedKeys, now: datetime
 ) -> Certificate | None:
-    """The label's certificate, if it was made from this run, and what verifying it says."""
-    try:
-        envelope = newest_certificate(shop, keys)
-        opened = open_certificate(envelope, keys)
-        if evidence_folder(shop, opened) != folder:
-            return None
-    except StackwrightError:
+    """The newest of the certificates that were made from a run, and what verifying it says."""
+    if not found:
         return None
+    opened = found[-1]
     try:
-        verify_label(shop, envelope, keys=keys, now=now)
+        verify_label(shop, opened.envelope, keys=keys, now=now)
         verified, message = True, "signature, dates, cases, evidence and bytes hold"
     except StackwrightError as error:
         verified, message = False, str(error)
@@ -129,29 +132,59 @@ def _certificate(
 
 
 def _previous(shop: Workshop, job: Mapping[str, Any], keys: TrustedKeys) -> Previous | None:
-    """The release that the run compared with; None for a first release, or if it is gone."""
-    baseline = job["arms"]["baseline"]
-    if baseline is None:
+    """The release that users had when the run began; None before the first, or if it is gone."""
+    found = released_at(read_history(shop.store), shop.label, job)
+    if found is None:
         return None
-    for generation in reversed(read_history(shop.store)):
-        for module, pointer in generation.pointers.items():
-            if pointer.image == baseline["image"]:
-                artefact = released_artefact(shop.store, generation, module)
-                certificate = _opened(shop.store, pointer.certificate, keys)
-                folder = evidence_folder(shop, certificate)
-                return Previous(_plan(shop.store, artefact), _json(folder / "judgement.json"))
+    generation, module = found
+    artefact = released_artefact(shop.store, generation, module)
+    certificate = _opened(shop.store, generation.pointers[module].certificate, keys)
+    try:
+        folder = evidence_folder(shop, certificate)
+    except StackwrightError:  # its run was removed from the store
+        return None
+    return Previous(
+        plan=_plan(shop.store, artefact),
+        judgement=_json(folder / "judgement.json"),
+        coverage=Coverage.of(certificate.statement.predicate),
+    )
+
+
+def released_at(
+    history: Sequence[Generation], label: Label, job: Mapping[str, Any]
+) -> tuple[Generation, str] | None:
+    """The generation, and the module in it, that a run of a label was held against.
+
+    Without a baseline it is the run's own bytes, if they were released before it began.
+    """
+    image = (job["arms"]["baseline"] or job["arms"]["candidate"])["image"]
+    for generation in reversed(history):
+        module = baseline_module(generation, label)
+        if module is None or generation.created > job["created"]:
+            continue
+        if generation.pointers[module].image == image:
+            return generation, module
     return None
 
 
-def released_since(shop: Workshop, measured: Mapping[str, str]) -> str | None:
-    """The generation since which users load the bytes that were measured, if they do now."""
-    since = None
-    for generation in reversed(read_history(shop.store)):
-        pointer = generation.pointers.get(shop.label.module)
-        if pointer is None or any(getattr(pointer, k) != v for k, v in measured.items()):
-            break
-        since = generation.number
-    return f"generation {since}" if since else None
+def released_since(
+    shop: Workshop, measured: Mapping[str, str], certificates: Collection[str]
+) -> str | None:
+    """Since when users load the bytes that were measured, by the certificate that they have now.
+
+    Args:
+        certificates: the digests of those that were made from the run; if users have the bytes by
+            another one, that is said.
+    """
+    history = read_history(shop.store)
+    module = shop.label.module
+    live = history[-1].pointers.get(module) if history else None
+    if live is None or any(getattr(live, part) != digest for part, digest in measured.items()):
+        return None
+    unchanged = takewhile(lambda old: old.pointers.get(module) == live, reversed(history))
+    *_, first = unchanged
+    other = "" if live.certificate in certificates else ", by the certificate of another run"
+    return f"generation {first.number}{other}"
 
 
 def _opened(store: Store, digest: str, keys: TrustedKeys) -> Verified:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
+from stackwright.report.changes import changes
 from stackwright.report.model import Certificate, JsonObject, ReportData
 from stackwright.report.text import moment
 from stackwright.report.verdicts import WORST_FIRST, Tone, verdict
@@ -15,6 +16,11 @@ _COMPARISON = {
     "COMPARED": "Performance metrics were measured on the candidate and on the released stack,"
     " pair by pair in the same job.",
 }
+
+_SAME_BYTES = (
+    "These very bytes were released already, so there was nothing to compare with: only"
+    " correctness and the absolute floors were judged."
+)
 
 
 @dataclass(frozen=True)
@@ -44,17 +50,27 @@ def headline(data: ReportData) -> Headline:
         word="REFUSED" if refused else result.word,
         tone="bad" if refused else result.tone,
         sentence=_sentence(data, refused),
-        comparison=_comparison(judged) + _interruptions(data.interruptions),
+        comparison=_comparison(data) + _asked_less(data) + _interruptions(data.interruptions),
         certificate=said,
         certificate_tone=tone,
         next_step=_next_step(data, label, result.passes),
     )
 
 
-def _comparison(judged: JsonObject) -> str:
+def _comparison(data: ReportData) -> str:
+    judged = data.judgement
     if not any(case["metrics"] for case in judged["cases"]):
         return "No performance was measured: the suite has no metrics."
+    if judged["kind"] == "BASELINE" and data.previous:
+        return _SAME_BYTES
     return _COMPARISON[judged["kind"]]
+
+
+def _asked_less(data: ReportData) -> str:
+    changed = changes(data)
+    if changed is None or not changed.shrank:
+        return ""
+    return f" Less was asked than of the released stack: {changed.coverage}."
 
 
 def _interruptions(count: int) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from stackwright.certify.coverage import Coverage
 from stackwright.errors import StackwrightError
 
 JsonObject = Mapping[str, Any]
@@ -41,10 +42,15 @@ class Certificate:
 
 @dataclass(frozen=True)
 class Previous:
-    """The release that users have now."""
+    """The release that users had when the run began.
+
+    Args:
+        coverage: what its certificate says was asked.
+    """
 
     plan: Plan
     judgement: JsonObject
+    coverage: Coverage
 
 
 @dataclass(frozen=True)
@@ -73,8 +79,8 @@ class ReportData:
     Args:
         runs: the records that could be read; what could not is a reason in the judgement.
         logs: the tail of each log's text, by its path in the run's folder.
-        released: where users have these very bytes from now, such as ``generation 3``; None if
-            they don't.
+        released: since when users have these very bytes, such as ``generation 3``; None if they
+            don't.
         required_suite: the suite that a release has to pass; None if that isn't known.
         interruptions: how often a run was begun and left no result.
 

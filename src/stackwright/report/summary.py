@@ -28,8 +28,11 @@ def render_json(data: ReportData) -> str:
         "artefact": dict(data.artefact),
         "certificate": _certificate(data),
         "changes": {
-            about: [_change(change) for change in getattr(changed, about)]
-            for about in ("packages", "env", "os_packages", "checks")
+            "coverage": changed.coverage,
+            **{
+                about: [_change(change) for change in getattr(changed, about)]
+                for about in ("suite", "packages", "env", "os_packages", "checks")
+            },
         }
         if changed
         else None,

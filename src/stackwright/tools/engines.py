@@ -154,7 +154,7 @@ def probe(name: str, store: Store, runner: Runner, *, again: bool = False) -> Bu
             f"{name} is not installed", hint="`stackwright doctor` says what to install"
         )
     version = runner.run([name, "--version"]).strip()
-    memory = store.root / "engines" / f"{socket.gethostname()}-{name}.json"
+    memory = _memory(name, store)
     engines = [
         BuildEngine(name, version, _environment(attempt, store), attempt.what)
         for attempt in ATTEMPTS[name]
@@ -175,6 +175,11 @@ def probe(name: str, store: Store, runner: Runner, *, again: bool = False) -> Bu
     )
 
 
+def used_here(names: Sequence[str], store: Store) -> str | None:
+    """The first engine of ``names`` that worked for this store on this host; none is tried."""
+    return next((n for n in names if _memory(n, store).is_file() and find(n) is not None), None)
+
+
 def location() -> dict[str, str]:
     """The caller's variables by which engines find their images, for a run that inherits none."""
     return {name: os.environ[name] for name in LOCATION if name in os.environ}
@@ -183,6 +188,11 @@ def location() -> dict[str, str]:
 def environment(engine: BuildEngine) -> dict[str, str]:
     """The caller's environment with what the engine needs."""
     return {**os.environ, **engine.env}
+
+
+def _memory(name: str, store: Store) -> Path:
+    """Where it is remembered what an engine needs on this host."""
+    return store.root / "engines" / f"{socket.gethostname()}-{name}.json"
 
 
 def _recall(memory: Path, version: str) -> int | None:
@@ -276,3 +286,19 @@ def tagged(engine: BuildEngine, name: str, runner: Runner) -> str | None:
     except ToolError:
         return None
     return f"sha256:{found.removeprefix('sha256:')}"
+
+
+def tags(name: str, runner: Runner) -> dict[str, str]:
+    """The image ID, ``sha256:<hex>``, behind each tag of an engine's storage.
+
+    Raises:
+        StackwrightError: the engine can't be asked.
+    """
+    form = "{{.Repository}}:{{.Tag}} {{.ID}}"
+    lines = runner.run([name, "images", "--no-trunc", "--format", form]).splitlines()
+    pairs = (line.split() for line in lines)
+    return {
+        words[0]: f"sha256:{words[1].removeprefix('sha256:')}"
+        for words in pairs
+        if len(words) == 2 and ":" in words[0]  # noqa: PLR2004 - warnings have other lines
+    }

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import platform
 import secrets
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -119,11 +121,27 @@ class Session:
         draft.rename(folder)
         return folder
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other validations of this store off this machine: each would disturb the other.
+
+        Raises:
+            StackwrightError: there is one.
+        """
+        with self.store.lock(f"validate-{platform.node()}", wait=False) as free:
+            if not free:
+                raise StackwrightError(
+                    "another validation runs on this machine, and both would be measured wrongly",
+                    hint=f"wait until it has ended; it writes to {self.store.root / 'runs'}",
+                )
+            yield
+
     def unfinished(self, artefact: Artefact, suite: str) -> Path | None:
-        """The label's newest run, if it asks what a new one would and was interrupted."""
-        mine = [run for run in runs(self.store) if run.job["label"] == artefact.label]
-        if not mine or mine[-1].judgement is not None:
-            return None
+        """The newest run that asks what a new one would, if it was interrupted.
+
+        Runs that ask something else are passed over. One that was finished is not: what was begun
+        before it was given up, and to measure again is to measure anew.
+        """
         released = self._baseline(artefact)
         asked = {
             "suite": {"name": suite, "digest": suite_digest(self.site.suite_file(suite))},
@@ -134,7 +152,12 @@ class Session:
             },
             "host": fingerprint(),
         }
-        return mine[-1].folder if asked.items() <= mine[-1].job.items() else None
+        same = [
+            run
+            for run in runs(self.store)
+            if run.job["label"] == artefact.label and asked.items() <= run.job.items()
+        ]
+        return same[-1].folder if same and same[-1].judgement is None else None
 
     def resume(self, folder: Path, label: Label) -> Path:
         """The folder of an interrupted run of a label, once it is clear that it may go on.
