@@ -64,7 +64,8 @@ class Context:
                     f"the store {store} can't be used: {path} is not a folder",
                     hint="choose another with --store or STACKWRIGHT_STORE",
                 )
-        self.stores.append(store)
+        if store not in self.stores:
+            self.stores.append(store)
         return store
 
     def trusted_keys(self, system: str) -> TrustedKeys:
