@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -27,7 +29,14 @@ from stackwright.locking.solve import solve
 from stackwright.plans.plan import plan_hash, resolve
 from stackwright.store import Store
 from stackwright.tools import checks
-from stackwright.tools.checks import Program, check_engines, check_glibc, check_program, check_room
+from stackwright.tools.checks import (
+    Program,
+    check_engines,
+    check_glibc,
+    check_program,
+    check_room,
+    check_run_root,
+)
 from stackwright.tools.engines import BuildEngine
 from stackwright.tools.process import Runner
 
@@ -422,6 +431,25 @@ def test_one_engine_is_enough_and_its_workaround_is_named() -> None:
         ("docker", "warning"),
     ]
     assert rows[0].found == "4.3.1, works with runc"
+
+
+@pytest.mark.skipif(shutil.which("podman") is None, reason="needs: apt-get install podman")
+@pytest.mark.parametrize(("length", "rows"), [(50, 0), (51, 1)])
+def test_a_run_root_too_long_for_podmans_own_clean_up_is_named(
+    length: int, rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with tempfile.TemporaryDirectory(prefix="run-") as folder:
+        run_root = f"{folder}/{'r' * (length - len(folder) - 1)}"
+        conf = Path(folder, "storage.conf")
+        conf.write_text(
+            f'[storage]\ndriver = "overlay"\ngraphroot = "{folder}/root"\nrunroot = "{run_root}"\n'
+        )
+        monkeypatch.setenv("CONTAINERS_STORAGE_CONF", str(conf))
+        found = [*check_run_root(Runner())]
+        subprocess.run(["umount", f"{folder}/root/overlay"], capture_output=True, check=False)
+
+    assert len(found) == rows
+    assert all(run_root in row.found and row.status == "warning" for row in found)
 
 
 def test_no_engine_is_a_row_of_its_own() -> None:

@@ -24,6 +24,7 @@ _GIB = 2**30
 _ROOM_NEEDED, _ROOM_WANTED = 5 * _GIB, 20 * _GIB
 # Of setup/debian-packages.txt: without these nothing is built. The others serve one run time each.
 _NEEDED = frozenset({"mmdebstrap", "skopeo", "umoci", "mksquashfs", "cc"})
+_LONGEST_RUN_ROOT = 50
 _VERSION_OPTION = {"mksquashfs": "-version", "squashfuse": "--help", "newuidmap": ""}
 
 
@@ -66,6 +67,8 @@ def all_checks(
             yield check_program(program, runner)
     yield check_lmod(runner)
     yield from check_engines(lambda name: engines.probe(name, store, runner, again=True))
+    if find("podman"):
+        yield from check_run_root(runner)
 
 
 def check_cpu(system: System) -> Check:
@@ -168,6 +171,25 @@ def check_engines(probe: Callable[[str], engines.BuildEngine]) -> Iterator[Check
     if not works:
         advice = "install one: apt-get install podman runc"
         yield Check("container engine", "missing", "none works", advice)
+
+
+def check_run_root(runner: Runner) -> Iterator[Check]:
+    """A row if podman can't clean up after its containers.
+
+    Its clean-up gets the run root as an option, which podman 4 refuses beyond 50 characters; and
+    `podman run` waits 20 s for it.
+    """
+    try:
+        found = runner.run(["podman", "info", "--format", "{{.Store.RunRoot}}"]).split()[-1]
+    except StackwrightError:
+        return
+    if len(found) > _LONGEST_RUN_ROOT:
+        yield Check(
+            "podman's run root",
+            "warning",
+            f"{found} is longer than {_LONGEST_RUN_ROOT} characters: each container ends 20 s late",
+            "name a shorter runroot in storage.conf",
+        )
 
 
 def _version(name: str, runner: Runner) -> str:
