@@ -23,7 +23,7 @@ SLOW_SCRIPTS = {"cosmoflow", "etalumis", "hepcnn", "icecube_gnn", "tracking_gnn"
 
 
 def concrete_cases() -> list[ConcreteCase]:
-    suite = load_suite(VALIDATION / "suites/certify.yaml")
+    suite = load_suite(VALIDATION / "suites/science.yaml")
     return [c for c in expand(suite, {"VERSIONS": "@OUT@"}) if c.channel == "image"]
 
 
