@@ -84,6 +84,10 @@ def test_logs_of_one_arm_are_repeated_runs(
         (("hang.log", *GOLDEN["nccl"]), "name a run's folder, or both"),
         ((*GOLDEN["nccl"][:3], "nccl-before.log"), "nothing to compare"),
         (MODELS, "nothing to compare"),
+        (
+            (*MODELS, "--baseline-where", "gpu=V100", "--candidate-where", "version=1.1"),
+            "nothing to compare",
+        ),
         ((*GOLDEN["nccl"], "--spread", "x"), "'x' is no fraction"),
         ((*GOLDEN["nccl"], "--delta", "100%"), "'100%' is no fraction"),
         ((*MODELS, "--where", "version"), "'version' is not COLUMN=VALUE"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -185,17 +185,23 @@ def _metrics(higher: Sequence[str], lower: Sequence[str]) -> dict[str, Direction
 
 def _refuse_the_same(files: Sequence[tuple[Path, Columns]]) -> None:
     """The same rows twice are no comparison, and no second run."""
+    from itertools import combinations
+
     from stackwright.errors import StackwrightError
 
-    seen: dict[tuple[bytes, str], Path] = {}
-    for file, columns in files:
-        rows = (file.read_bytes(), str(sorted(columns.where.items())))
-        if rows[0] and rows in seen:
+    for (file, columns), (other, others) in combinations(files, 2):
+        same = file.read_bytes() == other.read_bytes() != b""
+        if same and not _apart(columns.where, others.where):
             raise StackwrightError(
-                f"{file} has the very rows of {seen[rows]}: nothing to compare",
-                hint="name another file, or other rows of a CSV: --candidate-where COLUMN=VALUE",
+                f"{other} has the very rows of {file}: nothing to compare",
+                hint="name another file, or other rows of a CSV: --candidate-where COLUMN=VALUE,"
+                " with the column of --baseline-where",
             )
-        seen[rows] = file
+
+
+def _apart(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
+    """Whether no row can be in both selections: a column has to be one thing here, another there."""
+    return any(value != other.get(column, value) for column, value in one.items())
 
 
 def _read(files: Sequence[Path], columns: Columns) -> dict[str, Table]:
