@@ -200,7 +200,7 @@ def _refuse_the_same(files: Sequence[tuple[Path, Columns]]) -> None:
 
 
 def _apart(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
-    """Whether no row can be in both selections: a column has to be one thing here, another there."""
+    """Whether no row can be in both selections: they ask different things of a column."""
     return any(value != other.get(column, value) for column, value in one.items())
 
 
