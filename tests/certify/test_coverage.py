@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from stackwright.certify.coverage import Coverage, difference, shrank
+from stackwright.certify.coverage import Coverage, altered, difference, shrank
 
 
-def asked(suite: str, cases: str) -> Coverage:
-    return Coverage(suite, frozenset(cases.split()))
+def asked(suite: str, cases: str, digest: str = "sha256:1") -> Coverage:
+    return Coverage(suite, digest, frozenset(cases.split()))
 
 
 @pytest.mark.parametrize(
@@ -30,3 +30,15 @@ def test_the_line(
 
     assert difference(old, new) == (line and f"suite: {line}")
     assert shrank(old, new) is less
+
+
+def test_a_suite_with_lower_floors_is_said_to_be_altered() -> None:
+    old, new = asked("certify", "a b"), asked("certify", "a b", "sha256:2")
+
+    assert difference(old, new) == (
+        "suite: certify, the same cases, but it was altered: it may ask less of them"
+    )
+    assert altered(old, new)
+    assert not altered(old, old)
+    assert not altered(old, asked("certify", "a", "sha256:2"))
+    assert not altered(old, asked("smoke", "a b", "sha256:2"))

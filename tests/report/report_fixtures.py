@@ -281,7 +281,7 @@ def report(cases: list[dict[str, Any]], *, compared: bool, verdict: str = "PASS"
 
 
 def previous(cases: list[dict[str, Any]]) -> Previous:
-    asked = Coverage("certify", frozenset(case["id"] for case in cases))
+    asked = Coverage("certify", digest("suite"), frozenset(case["id"] for case in cases))
     return Previous(OLD_PLAN, old_judgement(), asked)
 
 

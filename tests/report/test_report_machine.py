@@ -150,7 +150,10 @@ def test_json_says_what_is_asked_no_more() -> None:
         "before": "asked",
         "after": None,
     } in document["changes"]["suite"]
-    assert "Less was asked than of the released stack: suite: certify" in document["comparison"]
+    assert (
+        "Not all was asked that was asked of the released stack: suite: certify"
+        in document["comparison"]
+    )
 
 
 def test_equal_data_gives_equal_bytes() -> None:

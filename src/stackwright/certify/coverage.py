@@ -13,20 +13,31 @@ _NAMED = 5
 
 @dataclass(frozen=True)
 class Coverage:
-    """A suite's name, and the ids of the cases that it asked."""
+    """A suite's name and digest, and the ids of the cases that it asked."""
 
     suite: str
+    digest: str
     cases: frozenset[str]
 
     @classmethod
     def of(cls, predicate: Predicate) -> Coverage:
         """What a certificate says was asked."""
-        return cls(predicate.suite.name, frozenset(predicate.cases))
+        return cls(predicate.suite.name, predicate.suite.digest, frozenset(predicate.cases))
 
 
 def shrank(before: Coverage, after: Coverage) -> bool:
     """Whether something was asked before that is asked no more."""
     return not before.cases <= after.cases
+
+
+def altered(before: Coverage, after: Coverage) -> bool:
+    """Whether a suite has its name and its cases still, but not its content.
+
+    Then a floor may be lower, a delta larger, an argument another. A certificate tells only that
+    there is a difference; the job.json of both runs tell which.
+    """
+    named = before.suite == after.suite and before.cases == after.cases
+    return named and before.digest != after.digest
 
 
 def difference(before: Coverage, after: Coverage) -> str | None:
@@ -36,6 +47,8 @@ def difference(before: Coverage, after: Coverage) -> str | None:
         _listed(after.cases - before.cases, "new"),
     )
     found = ", ".join(filter(None, parts))
+    if altered(before, after):
+        return f"suite: {after.suite}, the same cases, but it was altered: it may ask less of them"
     if before.suite == after.suite and not found:
         return None
     name = after.suite if before.suite == after.suite else f"{before.suite} -> {after.suite}"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from stackwright.canonical import canonical_json, hash_bytes, hash_file
 from stackwright.certify.artefact import Artefact
-from stackwright.certify.coverage import Coverage, difference, shrank
+from stackwright.certify.coverage import Coverage, altered, difference, shrank
 from stackwright.certify.evidence import Evidence
 from stackwright.certify.keys import TrustedKeys
 from stackwright.certify.statement import Predicate, timestamp
@@ -140,11 +140,15 @@ def release(
 
 
 def _asked_less(module: str, released: Predicate, ours: Predicate) -> tuple[str, ...]:
-    """Say which cases the released build had to pass and this one had not."""
+    """Say which cases the released build had to pass and this one had not, or had otherwise."""
     before, after = Coverage.of(released), Coverage.of(ours)
-    if not shrank(before, after):
-        return ()
-    return (f"less was asked than of {module}, the release before: {difference(before, after)}",)
+    if shrank(before, after):
+        return (
+            f"less was asked than of {module}, the release before: {difference(before, after)}",
+        )
+    if altered(before, after):
+        return (f"not what was asked of {module}, the release before: {difference(before, after)}",)
+    return ()
 
 
 def _default_kept(label: labels.Label, default: str, compared: str | None) -> tuple[str, ...]:

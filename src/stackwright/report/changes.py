@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from stackwright.certify.coverage import Coverage, difference, shrank
+from stackwright.certify.coverage import Coverage, altered, difference, shrank
 from stackwright.report.model import JsonObject, ReportData
 
 
@@ -32,7 +32,7 @@ class Changes:
 
     Args:
         coverage: one line for what the suite asks otherwise; None if it asks the same cases.
-        shrank: whether something was asked before that is asked no more.
+        shrank: whether something was asked before that is asked no more, or may be asked no more.
         suite: the suite's name, and the cases that are gone or new, with their verdicts.
     """
 
@@ -60,7 +60,7 @@ def changes(data: ReportData) -> Changes | None:
     before, after = data.previous.coverage, _coverage(data.judgement)
     return Changes(
         coverage=difference(before, after),
-        shrank=shrank(before, after),
+        shrank=shrank(before, after) or altered(before, after),
         suite=compare(_asked(before, after), _asked(after, before)),
         packages=compare(dict(old.packages), dict(new.packages)),
         env=compare(old.env, new.env),
@@ -70,9 +70,8 @@ def changes(data: ReportData) -> Changes | None:
 
 
 def _coverage(judgement: JsonObject) -> Coverage:
-    return Coverage(
-        judgement["suite"]["name"], frozenset(case["id"] for case in judgement["cases"])
-    )
+    cases = frozenset(case["id"] for case in judgement["cases"])
+    return Coverage(judgement["suite"]["name"], judgement["suite"]["digest"], cases)
 
 
 def _asked(one: Coverage, other: Coverage) -> dict[str, str]:

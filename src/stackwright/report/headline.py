@@ -70,7 +70,7 @@ def _asked_less(data: ReportData) -> str:
     changed = changes(data)
     if changed is None or not changed.shrank:
         return ""
-    return f" Less was asked than of the released stack: {changed.coverage}."
+    return f" Not all was asked that was asked of the released stack: {changed.coverage}."
 
 
 def _interruptions(count: int) -> str:
