@@ -92,6 +92,7 @@ def use(label: str) -> None:
         "USER=demo",
         "ch-run",
         "--unset-env=*",
+        "--env-no-expand",
         f"--set-env={found['environment']}",
         found["squashfs"],
         "--",

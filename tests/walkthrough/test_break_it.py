@@ -374,7 +374,7 @@ def test_the_line_for_charliecloud_gives_users_the_certified_environment(
     (decoy / "__init__.py").write_text("raise ImportError('the decoy was imported')\n")
     found = json.loads(released.done("release", LABEL, "--json"))
     program = "import numpy, sys; print(sys.prefix)"
-    argv = ["ch-run", "--unset-env=*", f"--set-env={found['environment']}"]
+    argv = ["ch-run", "--unset-env=*", "--env-no-expand", f"--set-env={found['environment']}"]
 
     done = subprocess.run(
         [*argv, found["squashfs"], "--", "python", "-c", program],

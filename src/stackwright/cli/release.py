@@ -109,7 +109,7 @@ def command(
         if tags.engine == "podman":  # its tags are this account's own
             click.echo(f"others:    {run} oci:{image}/oci:image   (any account of this machine)")
     click.echo(
-        f"squashfs:  ch-run --unset-env='*' --set-env={image}/environment"
+        f"squashfs:  ch-run --unset-env='*' --env-no-expand --set-env={image}/environment"
         f" {image}/image.squashfs -- python"
     )
     click.echo(f"kernel:    export JUPYTER_PATH={live}/jupyter")
