@@ -39,7 +39,7 @@ from stackwright.tools import engines, lmod
 from stackwright.tools.process import Runner, find
 from stackwright.validation import jobrun, launch
 from stackwright.validation.gate import judge
-from stackwright.validation.host import fingerprint
+from stackwright.validation.host import check_host, fingerprint
 from stackwright.validation.judgement import Judgement
 from stackwright.validation.ledger import JobError
 from stackwright.validation.prepare import Arm, Heading, digests_of, make_job
@@ -74,9 +74,11 @@ class Session:
         """Write the job and everything that it runs; returns its folder.
 
         Raises:
-            StackwrightError: the artefact's bytes have changed, the suite has a mistake, or
-                nothing on this machine can run the image or the module.
+            StackwrightError: this machine is not the system's, the artefact's bytes have changed,
+                the suite has a mistake, or nothing here can run the image or the module.
         """
+        host = fingerprint()
+        check_host(host, self.site.system(parse(artefact.label).system), "this machine")
         check_bytes(artefact, self.measure)
         suite_path = self.site.suite_file(suite)
         digests = suite_digest(suite_path), payload_digest(self.site.root / "validation")
@@ -107,7 +109,7 @@ class Session:
                 suite_digest=digests[0],
                 payload_digest=payload_digest(draft / "payload"),
                 files_digest=files_digest(draft),
-                host=fingerprint(),
+                host=host,
             ),
             cases,
             candidate,
@@ -178,7 +180,9 @@ class Session:
                 f"{folder} is a run of {found['label']}, not of {label}",
                 hint=f"stackwright validate '{found['label']}' --resume {folder}",
             )
-        if found["host"] != fingerprint():
+        host = fingerprint()
+        check_host(host, self.site.system(label.system), "this machine")
+        if found["host"] != host:
             raise StackwrightError(
                 f"{folder.name} was begun on another machine, or on this one before it changed",
                 hint=f"go on there, or measure anew: stackwright validate '{label}' --fresh",
