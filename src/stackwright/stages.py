@@ -79,6 +79,7 @@ def certify(
         lock=shop.plan.lock_digest or "",
         system_fingerprint=hash_value(asked["host"]),
         payload=asked["payload"],
+        runtime=asked.get("runtime"),
         earlier=_earlier(shop, folder, asked),
         interrupted=interrupted,
     )

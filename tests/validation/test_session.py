@@ -151,6 +151,55 @@ def test_a_run_is_not_continued_on_another_machine(session: Session) -> None:
         session.resume(folder, parse(BYTES.label))
 
 
+def set_runtime(folder: Path, name: str | None) -> None:
+    job = json.loads((folder / "job.json").read_bytes()) | {"runtime": name}
+    (folder / "job.json").write_text(json.dumps(job))
+
+
+def test_a_run_under_another_run_time_is_not_continued(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Users get the system's first: to interrupt another one must not bring it in."""
+    run = begin(session)
+    set_runtime(run, "charliecloud")
+    monkeypatch.setattr("stackwright.tools.engines.probe", lambda *_: "works")
+
+    assert session.unfinished(BYTES, "smoke") is None
+    assert replace(session, runtime="docker").unfinished(BYTES, "smoke") is None
+    assert replace(session, runtime="charliecloud").unfinished(BYTES, "smoke") == run
+
+    set_runtime(run, "podman")
+    assert session.unfinished(BYTES, "smoke") == run
+    assert replace(session, runtime="charliecloud").unfinished(BYTES, "smoke") is None
+
+
+def test_the_first_run_time_that_works_is_that_of_the_next_run(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def probe(name: str, *_: object) -> None:
+        if name == "podman":
+            raise StackwrightError("podman is broken here")
+
+    monkeypatch.setattr("stackwright.tools.engines.probe", probe)
+    run = begin(session)
+    set_runtime(run, "docker")
+
+    assert session.unfinished(BYTES, "smoke") == run
+
+    set_runtime(run, "podman")
+    assert session.unfinished(BYTES, "smoke") is None
+
+
+def test_a_suite_without_images_has_no_run_time_to_compare(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stackwright.tools.engines.probe", lambda *_: pytest.fail("asked"))
+    run = begin(session)
+
+    assert json.loads((run / "job.json").read_bytes())["runtime"] is None
+    assert session.unfinished(BYTES, "smoke") == run
+
+
 def test_nothing_is_measured_for_a_system_that_this_machine_is_not(session: Session) -> None:
     """Before anything is hashed: whoever wants to know waits for nothing."""
     local = session.site.root / "systems" / "local.yaml"
