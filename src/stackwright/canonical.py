@@ -54,11 +54,30 @@ def hash_folder(root: Path) -> str:
     wheel and a copy of the same content. A folder that doesn't exist hashes like an empty one.
 
     Raises:
-        StackwrightError: a link leads out of the folder, to content that no hash would cover.
+        StackwrightError: a link leads out of the folder, or to what is left out of it: to content
+            that no hash would cover.
     """
     entries = sorted(_entries(root), key=lambda path: os.fsencode(path.relative_to(root)))
     return hash_value(
         [[path.relative_to(root).as_posix(), *_content(path, root)] for path in entries]
+    )
+
+
+def check_inside(path: Path, root: Path) -> None:
+    """Check that a path, with all links followed, stays in a folder.
+
+    Raises:
+        StackwrightError: it leads out of it.
+    """
+    if root.resolve() not in path.resolve().parents:
+        raise _not_hashed(path, f"out of {root}")
+
+
+def _not_hashed(path: Path, where: str) -> StackwrightError:
+    return StackwrightError(
+        f"the link leads {where}, where nothing is reviewed or hashed",
+        where=Location(path),
+        hint="put a copy in its place",
     )
 
 
@@ -73,12 +92,11 @@ def _entries(root: Path) -> list[Path]:
 
 def _content(path: Path, root: Path) -> tuple[str, str]:
     if path.is_symlink():
-        if root.resolve() not in path.resolve().parents:
-            raise StackwrightError(
-                f"the link leads out of {root}, where its content is not part of any hash",
-                where=Location(path),
-                hint="put a copy in its place",
-            )
-        return "link", str(path.readlink())
+        check_inside(path, root)
+        target = path.readlink()
+        through = {*target.parts, *path.resolve().relative_to(root.resolve()).parts}
+        if ignored := sorted(_NOT_CONTENT & through):
+            raise _not_hashed(path, f"into {ignored[0]}")
+        return "link", str(target)
     kind = "executable" if path.stat().st_mode & stat.S_IXUSR else "file"
     return kind, hash_file(path)

@@ -27,6 +27,7 @@ from stackwright.release.rule import Outcome, Request, certified_artefact, damag
 from stackwright.release.state import Generation
 from stackwright.tools.account import account
 from stackwright.validation.gate import judge
+from stackwright.validation.host import check_host
 from stackwright.validation.prepare import other_than_asked
 from stackwright.validation.runs import runs
 from stackwright.validation.suites import (
@@ -78,6 +79,7 @@ def certify(
         lock=shop.plan.lock_digest or "",
         system_fingerprint=hash_value(asked["host"]),
         payload=asked["payload"],
+        runtime=asked.get("runtime"),
         earlier=_earlier(shop, folder, asked),
         interrupted=interrupted,
     )
@@ -318,11 +320,16 @@ def required_cases(shop: Workshop, suite: str) -> set[str]:
 
 
 def check_asked(shop: Workshop, suite: str, job: Mapping[str, Any]) -> None:
-    """Check that a job asks what the suite asks: its floors, ranks, looks and checks are its own.
+    """Check that a job asks what the suite asks, and asked it of a machine of the system.
+
+    Its floors, ranks, looks and checks are the suite's own.
 
     Raises:
-        StackwrightError: job.json was changed after `validate` had written it.
+        StackwrightError: job.json was changed after `validate` had written it, or it was measured
+            on a machine that is not the system's.
     """
+    system = shop.site.system(shop.label.system)
+    check_host(job["host"], system, f"the machine that {job['job_id']} measured")
     if changed := other_than_asked(job, _cases(shop, suite)):
         raise _refused(f"job.json is not what suite '{suite}' asks: {'; '.join(changed)}", shop)
 

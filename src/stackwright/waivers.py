@@ -50,9 +50,9 @@ def waivers_of(site: Site, label: Label, cases: Collection[str]) -> list[Waiver]
     Raises:
         ManyErrors: the mistakes of the file, and a waiver of the label that names no case.
     """
-    path = site.root / WAIVERS
-    if not path.is_file():
+    if not (site.root / WAIVERS).is_file():
         return []
+    path = site.own(WAIVERS)
     document = load_document(path, Waivers)
     if errors := [*_unknown_cases(document, label, cases)]:
         raise many_errors(errors)

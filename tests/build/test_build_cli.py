@@ -32,7 +32,7 @@ from stackwright.tools import checks
 from stackwright.tools.checks import (
     Program,
     check_engines,
-    check_glibc,
+    check_host,
     check_program,
     check_room,
     check_run_root,
@@ -404,7 +404,14 @@ def system(site: Site) -> System:
     ("have", "status"), [("2.36", "ok"), ("2.100", "ok"), ("2.35", "missing"), ("", "missing")]
 )
 def test_glibc_must_not_be_older_than_the_systems(system: System, have: str, status: str) -> None:
-    assert check_glibc(system, have).status == status
+    rows = {row.name: row for row in check_host({"glibc": have}, system)}
+    assert rows["glibc"].status == status
+
+
+def test_less_than_the_system_has_is_told_by_doctor(system: System) -> None:
+    (row,) = [row for row in check_host({"cores": 1}, system) if row.name == "cores"]
+    assert (row.status, row.found) == ("warning", "1, the system has 2")
+    assert "mend systems/bench.yaml" in row.advice
 
 
 @pytest.mark.parametrize(("gib", "status"), [(21, "ok"), (19, "warning"), (4, "missing")])

@@ -40,7 +40,7 @@ def digest(text: str) -> str:
 
 SUITE = digest("suite")
 HOST = {"cpu": "a processor"}
-FACTS = PlanFacts(digest("lock"), hash_value(HOST), digest("payload"))
+FACTS = PlanFacts(digest("lock"), hash_value(HOST), digest("payload"), "podman")
 
 
 def artefact(label: str = LABEL) -> Artefact:
@@ -84,6 +84,7 @@ def job(built: Artefact) -> bytes:
             "suite": {"name": "certify", "digest": SUITE},
             "payload": FACTS.payload,
             "host": HOST,
+            "runtime": FACTS.runtime,
             "arms": {"candidate": arm, "baseline": None},
         }
     )

@@ -102,6 +102,7 @@ def test_a_judgement_that_the_results_do_not_support(tmp_path: Path) -> None:
     [
         {"systemFingerprint": digest("other machine")},
         {"kind": "COMPARED"},
+        {"runtime": "charliecloud"},
         {"suite": {"name": "smoke", "digest": expected().suite}},
         {"cases": dict.fromkeys([*CASES, "cosmoflow.none-1.image"], "PASS")},
     ],

@@ -175,6 +175,18 @@ def test_a_private_key_does_not_show_in_a_log(tmp_path: Path) -> None:
     assert secret not in repr(pair)
 
 
+@pytest.mark.parametrize("linked", ["site/keys", "site/keys/release.pub"])
+def test_a_key_behind_a_link_out_of_the_site_is_not_pinned(tmp_path: Path, linked: str) -> None:
+    (tmp_path / "site").mkdir()
+    public_half(tmp_path / "site/keys", RELEASE, "release")
+    outside = tmp_path / "elsewhere"
+    (tmp_path / linked).rename(outside)
+    (tmp_path / linked).symlink_to(outside)
+
+    with pytest.raises(StackwrightError, match="the link leads out of"):
+        trusted_keys(tmp_path / "site/keys", tmp_path / "store")
+
+
 def test_a_pinning_folder_that_pins_nothing_is_refused(tmp_path: Path) -> None:
     store = tmp_path / "store"
     create_pair(store, "release")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from stackwright.certify.acceptance import Waiver
-from stackwright.errors import ManyErrors
+from stackwright.errors import ManyErrors, StackwrightError
 from stackwright.inputs.labels import parse
 from stackwright.inputs.site import Site
 from stackwright.waivers import waivers_of
@@ -61,3 +61,12 @@ def test_what_is_no_label_is_told_in_its_place(file: Path) -> None:
     file.write_text(f"waivers:\n{entry('pytorch/2.13.0', CASES[1])}")
 
     assert refusal(file).startswith("validation/waivers.yaml:2:13: 'pytorch/2.13.0' is not a label")
+
+
+def test_waivers_outside_the_site_waive_nothing(file: Path) -> None:
+    outside = file.parents[1].with_name("waivers.yaml")
+    outside.write_text(f"waivers:\n{entry(str(LABEL), CASES[1])}")
+    file.symlink_to(outside)
+
+    with pytest.raises(StackwrightError, match="the link leads out of"):
+        read(file)

@@ -55,6 +55,7 @@ def test_a_statement_says_what_the_format_promises() -> None:
             "systemFingerprint": FACTS.system_fingerprint,
             "suite": {"name": "certify", "digest": SUITE},
             "payload": digest("payload"),
+            "runtime": "podman",
             "kind": "BASELINE",
             "baseline": None,
             "verdict": "PASS",
@@ -246,7 +247,7 @@ def test_subjects_are_the_three_parts_of_the_label() -> None:
 
 def test_earlier_attempts_are_in_the_certificate() -> None:
     tried = {"20261120T190000Z-0a1b2c3d": "FAIL", "20261120T191500Z-1b2c3d4e": "UNFINISHED"}
-    facts = PlanFacts(FACTS.lock, FACTS.system_fingerprint, FACTS.payload, tried)
+    facts = PlanFacts(FACTS.lock, FACTS.system_fingerprint, FACTS.payload, FACTS.runtime, tried)
     made = make_statement(
         artefact(), judgement(artefact()), (), facts, issued=ISSUED, expires=EXPIRES
     )

@@ -64,3 +64,32 @@ def test_a_link_out_of_the_folder_is_refused(tmp_path: Path, target: str) -> Non
 
     with pytest.raises(StackwrightError, match="the link leads out of"):
         hash_folder(folder)
+
+
+@pytest.mark.parametrize("target", ["__pycache__/case.py", "sub/../__pycache__/case.py", "cache"])
+def test_a_link_into_what_is_not_hashed_is_refused(tmp_path: Path, target: str) -> None:
+    (tmp_path / "__pycache__").mkdir()
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "__pycache__/case.py").write_text("changes without a trace")
+    (tmp_path / "cache").symlink_to("__pycache__")
+    (tmp_path / "link").symlink_to(target)
+
+    with pytest.raises(StackwrightError, match="the link leads into __pycache__"):
+        hash_folder(tmp_path)
+
+
+def test_a_link_through_a_link_that_is_not_hashed_is_refused(tmp_path: Path) -> None:
+    """It would end in another hashed file as soon as the one in between is changed."""
+    (tmp_path / "__pycache__").mkdir()
+    (tmp_path / "good.py").write_text("good")
+    (tmp_path / "__pycache__/between").symlink_to("../good.py")
+    (tmp_path / "case.py").symlink_to("__pycache__/between")
+
+    with pytest.raises(StackwrightError, match="the link leads into __pycache__"):
+        hash_folder(tmp_path)
+
+
+def test_a_link_to_what_is_hashed_is_content(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("x")
+    (tmp_path / "link").symlink_to("a")
+    assert hash_folder(tmp_path).startswith("sha256:")

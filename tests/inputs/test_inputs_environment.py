@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from stackwright.errors import ManyErrors
-from stackwright.inputs.environment import Setting, Table, cautions, load_table, problem
+from stackwright.inputs.environment import HARMLESS, Setting, Table, cautions, load_table, problem
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +61,63 @@ def test_a_stack_may_declare_a_variable_of_its_own_but_not_redefine_one(table: T
 
     assert problem(own, table) is None
     assert "remove 'own'" in str(problem(redefined, table))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "PYTHONPATH",
+        "PYTHONPYCACHEPREFIX",
+        "PYTHONWARNINGS",
+        "PERL5LIB",
+        "PROMPT_COMMAND",
+        "MODULERCFILE",
+        "__LMOD_REF_COUNT_PATH",
+        "_ModuleTable001_",
+        "RANK",
+        "LOCAL_RANK",
+        "WORLD_SIZE",
+        "MASTER_ADDR",
+        "PMI_RANK",
+        "PMIX_NAMESPACE",
+        "OMPI_COMM_WORLD_RANK",
+        "SLURM_PROCID",
+    ],
+)
+def test_what_would_run_other_code_or_another_rank_is_no_stacks_to_set(name: str) -> None:
+    with pytest.raises(ValueError, match=f"'{name}' is reserved: "):
+        Setting(name=name, value="x", own=True, why="mine")
+
+
+@pytest.mark.parametrize("name", sorted(HARMLESS))
+def test_pythons_harmless_variables_may_be_set(name: str) -> None:
+    assert Setting(name=name, value="1", own=True, why="mine").name == name
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "LD_AUDIT",
+        "GCONV_PATH",
+        "OPENSSL_CONF",
+        "OPENSSL_MODULES",
+        "NCCL_NET_PLUGIN",
+        "HDF5_PLUGIN_PATH",
+        "FI_PROVIDER_PATH",
+        "OMP_TOOL_LIBRARIES",
+        "GLIBC_TUNABLES",
+        "LOCPATH",
+        "TRITON_CACHE_DIR",
+        "NUMBA_CACHE_DIR",
+    ],
+)
+def test_what_decides_what_is_loaded_needs_a_row_of_the_table(name: str) -> None:
+    with pytest.raises(ValueError, match="decides what programs load"):
+        Setting(name=name, value="/x", own=True, why="mine")
+
+    row = {"type": "path", "why": "a reason", "source": "https://example.org/x"}
+    table = Table.model_validate({"variables": {name: row}})
+    assert problem(Setting(name=name, value="/x"), table) is None
 
 
 def test_the_table_cannot_set_a_reserved_variable_either(tmp_path: Path) -> None:

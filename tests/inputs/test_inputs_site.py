@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -231,3 +232,39 @@ def test_locks_lie_beside_the_stacks(site_folder: Path) -> None:
     path = Site(site_folder).lock_file(parse("demo/2.10-cpu@laptop"))
 
     assert path == site_folder / "stacks" / "locks" / "demo-2.10-cpu@laptop.lock.json"
+
+
+def link_out(site: Path, name: str) -> None:
+    """Put a link to a file outside in the place of one of the site's own."""
+    outside = site.parent / "outside" / Path(name).name
+    outside.parent.mkdir(exist_ok=True)
+    (site / name).rename(outside)
+    (site / name).symlink_to(outside)
+
+
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        ("stacks/demo.yaml", lambda site: site.stack("demo")),
+        ("systems/laptop.yaml", lambda site: site.system("laptop")),
+        ("systems/policy/environment.yaml", lambda site: site.environment),
+        ("validation/suites/certify.yaml", lambda site: site.suite_file("certify")),
+        ("stacks", lambda site: site.stack("demo")),
+    ],
+)
+def test_a_file_of_the_site_that_is_a_link_out_of_it_is_refused(
+    site_folder: Path, name: str, read: Callable[[Site], object]
+) -> None:
+    read(Site(site_folder))
+    link_out(site_folder, name)
+
+    with pytest.raises(StackwrightError, match="the link leads out of"):
+        read(Site(site_folder))
+
+
+def test_a_link_within_the_site_is_followed(site_folder: Path) -> None:
+    (site_folder / "shared.yaml").write_bytes((site_folder / "stacks/demo.yaml").read_bytes())
+    (site_folder / "stacks/demo.yaml").unlink()
+    (site_folder / "stacks/demo.yaml").symlink_to("../shared.yaml")
+
+    assert Site(site_folder).stack("demo").name == "demo"

@@ -25,6 +25,7 @@ HEADING = Heading(
     suite_digest="sha256:" + "1" * 64,
     payload_digest="sha256:" + "2" * 64,
     files_digest="sha256:" + "3" * 64,
+    runtime="podman",
     host={"cores": 2},
 )
 CHECKED = ConcreteCase(
@@ -71,6 +72,17 @@ def arm(digit: str) -> Arm:
 def test_the_gate_reads_what_was_prepared() -> None:
     job = make_job(HEADING, (CHECKED, MEASURED), arm("a"), arm("b"), Path("/payload"))
     assert load_job(json.dumps(job).encode()).label == "pytorch/2.13.0-cpu@local"
+
+
+def test_the_job_names_the_run_time_of_its_images() -> None:
+    through_the_image = replace(CHECKED, id="imports.none-1.image", channel="image")
+    module = arm("a").channels["module"]
+    both = Arm(artefact("a"), {"module": module, "image": module})
+
+    job = make_job(HEADING, (CHECKED, through_the_image), both, None, Path("/payload"))
+    assert load_job(json.dumps(job).encode()).runtime == "podman"
+    job = make_job(HEADING, (CHECKED,), both, None, Path("/payload"))
+    assert load_job(json.dumps(job).encode()).runtime is None
 
 
 def test_only_what_is_measured_is_run_with_the_baseline_too() -> None:

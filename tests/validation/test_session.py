@@ -13,6 +13,7 @@ import pytest
 from payload_runs import VALIDATION
 from test_prepare import CHECKED, HEADING, arm, artefact
 
+from stackwright.certify.artefact import Artefact
 from stackwright.errors import ExitCode, StackwrightError
 from stackwright.inputs.labels import parse
 from stackwright.inputs.site import Site
@@ -31,7 +32,12 @@ BYTES = artefact("a")
 def session(tmp_path: Path) -> Session:
     site, store = tmp_path / "site", Store(tmp_path / "store")
     shutil.copytree(VALIDATION, site / "validation")
+    shutil.copytree(VALIDATION.parent / "systems", site / "systems")
     return Session(Site(site), store, Runner(store.log), lambda found: found.digests)
+
+
+def replace_label(of: Artefact, label: str) -> Artefact:
+    return of.model_copy(update={"label": label})
 
 
 def begin(session: Session, job_id: str = HEADING.job_id) -> Path:
@@ -143,6 +149,73 @@ def test_a_run_is_not_continued_on_another_machine(session: Session) -> None:
     edit_host(session, folder)
     with pytest.raises(StackwrightError, match="was begun on another machine"):
         session.resume(folder, parse(BYTES.label))
+
+
+def set_runtime(folder: Path, name: str | None) -> None:
+    job = json.loads((folder / "job.json").read_bytes()) | {"runtime": name}
+    (folder / "job.json").write_text(json.dumps(job))
+
+
+def test_a_run_under_another_run_time_is_not_continued(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Users get the system's first: to interrupt another one must not bring it in."""
+    run = begin(session)
+    set_runtime(run, "charliecloud")
+    monkeypatch.setattr("stackwright.tools.engines.probe", lambda *_: "works")
+
+    assert session.unfinished(BYTES, "smoke") is None
+    assert replace(session, runtime="docker").unfinished(BYTES, "smoke") is None
+    assert replace(session, runtime="charliecloud").unfinished(BYTES, "smoke") == run
+
+    set_runtime(run, "podman")
+    assert session.unfinished(BYTES, "smoke") == run
+    assert replace(session, runtime="charliecloud").unfinished(BYTES, "smoke") is None
+
+
+def test_the_first_run_time_that_works_is_that_of_the_next_run(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def probe(name: str, *_: object) -> None:
+        if name == "podman":
+            raise StackwrightError("podman is broken here")
+
+    monkeypatch.setattr("stackwright.tools.engines.probe", probe)
+    run = begin(session)
+    set_runtime(run, "docker")
+
+    assert session.unfinished(BYTES, "smoke") == run
+
+    set_runtime(run, "podman")
+    assert session.unfinished(BYTES, "smoke") is None
+
+
+def test_a_suite_without_images_has_no_run_time_to_compare(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stackwright.tools.engines.probe", lambda *_: pytest.fail("asked"))
+    run = begin(session)
+
+    assert json.loads((run / "job.json").read_bytes())["runtime"] is None
+    assert session.unfinished(BYTES, "smoke") == run
+
+
+def test_nothing_is_measured_for_a_system_that_this_machine_is_not(session: Session) -> None:
+    """Before anything is hashed: whoever wants to know waits for nothing."""
+    local = session.site.root / "systems" / "local.yaml"
+    text = local.read_text().replace("x86_64_v3", "zen4").replace("cores: 2", "cores: 4096")
+    local.with_name("far.yaml").write_text(text.replace("name: local", "name: far"))
+    far = replace_label(artefact("a"), "pytorch/2.13.0-cpu@far")
+    unhashed = replace(session, measure=lambda _: pytest.fail("something was hashed"))
+    plan: Any = None
+    with pytest.raises(StackwrightError, match=r"this machine is not system 'far' .*cores: .*4096"):
+        unhashed.start(plan, plan, far, "smoke")
+
+    run = begin(session)
+    job = json.loads((run / "job.json").read_bytes()) | {"label": far.label}
+    (run / "job.json").write_text(json.dumps(job))
+    with pytest.raises(StackwrightError, match="this machine is not system 'far'"):
+        unhashed.resume(run, parse(far.label))
 
 
 def test_compiled_python_beside_the_cases_is_refused(session: Session) -> None:

@@ -42,14 +42,15 @@ cases:
 
 @pytest.fixture
 def validation(tmp_path: Path) -> Path:
-    (tmp_path / "suites").mkdir()
+    root = tmp_path / "site/validation"
+    (root / "suites").mkdir(parents=True)
     for folder in ("cases", "probes"):
-        (tmp_path / folder).mkdir()
+        (root / folder).mkdir()
     for script in ("collectives", "compute"):
-        (tmp_path / "cases" / f"{script}.py").write_text(f"# {script}\n")
-    (tmp_path / "probes/roofline.c").write_text("int main(void) { return 0; }\n")
-    (tmp_path / "suites/small.yaml").write_text(SUITE)
-    return tmp_path
+        (root / "cases" / f"{script}.py").write_text(f"# {script}\n")
+    (root / "probes/roofline.c").write_text("int main(void) { return 0; }\n")
+    (root / "suites/small.yaml").write_text(SUITE)
+    return root
 
 
 def suite_file(validation: Path, old: str = "", new: str = "") -> Path:
@@ -207,6 +208,15 @@ def test_included_cases_come_first_and_unaltered(validation: Path) -> None:
     assert [case.name for case in suite.cases] == ["sums", "speed", "more"]
     assert suite.cases[:2] == least.cases
     assert lacking_cases(suite, least) == []
+
+
+def test_an_included_suite_outside_the_site_is_refused(validation: Path) -> None:
+    outside = validation.parent.with_name("small.yaml")
+    suite_file(validation).rename(outside)
+    (validation / "suites/small.yaml").symlink_to(outside)
+
+    with pytest.raises(StackwrightError, match="the link leads out of"):
+        load_suite(larger_file(validation))
 
 
 def test_suites_included_twice_hold_their_cases_once(validation: Path) -> None:

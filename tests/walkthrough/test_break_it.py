@@ -90,6 +90,17 @@ def test_a_candidate_whose_allreduce_skips_a_rank_cannot_be_certified(
     assert "'collectives.mpirun-2.image' did not pass: FAIL" in walk.run("certify", LABEL).refusal
 
 
+def test_what_another_machine_measured_counts_for_nothing(released: Walk, tmp_path: Path) -> None:
+    """Cores are no part of the plan: the bytes stay those that were certified."""
+    assert "the image ran under podman" in released.done("verify", LABEL)
+    walk = released.with_site(tmp_path / "site").with_store(tmp_path / "store")
+    replace_text(walk.site / "systems/bench.yaml", "cores: 2", "cores: 4096")
+    said = "is not system 'bench' (cores: "
+
+    for command in ("validate", "certify", "release", "verify"):
+        assert said in walk.run(command, LABEL).refusal, command
+
+
 def test_an_overlay_that_replaces_the_launcher_is_not_built(released: Walk, tmp_path: Path) -> None:
     walk = released.with_site(tmp_path / "site").with_store(tmp_path / "store")
     launcher = walk.site / OVERLAY / "bin/mpiexec"

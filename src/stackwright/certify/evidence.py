@@ -71,6 +71,7 @@ def _restate(
             lock=predicate.lock,
             system_fingerprint=hash_value(job["host"]),
             payload=job["payload"],
+            runtime=job.get("runtime"),
             earlier=predicate.earlier,
             interrupted=interrupted,
         ),

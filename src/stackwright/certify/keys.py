@@ -15,6 +15,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from stackwright.canonical import check_inside
 from stackwright.certify.durable import publish_new
 from stackwright.errors import ExitCode, Location, StackwrightError
 
@@ -116,7 +117,10 @@ def trusted_keys(site_keys: Path, store_keys: Path) -> TrustedKeys:
 
 
 def _check_pinned(folder: Path) -> None:
-    """Refuse a folder of pinned keys that would quietly pin nothing, or less than it seems to."""
+    """Refuse a folder of pinned keys that would pin nothing, less than it seems to, or another's.
+
+    A link out of the site would trust a key that nobody reviewed there.
+    """
     if not folder.is_dir():
         raise StackwrightError(
             "not a folder, so it pins no key",
@@ -124,6 +128,7 @@ def _check_pinned(folder: Path) -> None:
             hint="put release*.pub and builder*.pub there, or remove it",
         )
     for path in sorted(folder.iterdir()):
+        check_inside(path, folder.parent)
         known = path.name.startswith((RELEASE, BUILDER)) and path.suffix in (".pub", ".key")
         if not known and not path.name.startswith(("README", ".")):
             raise StackwrightError(

@@ -89,6 +89,7 @@ class Predicate(Frozen):
     system_fingerprint: Digest = Field(alias="systemFingerprint")
     suite: Suite
     payload: Digest
+    runtime: str | None = None
     kind: Literal["BASELINE", "COMPARED"]
     baseline: Digest | None
     verdict: Literal["PASS", "WAIVED"]
@@ -135,6 +136,7 @@ class PlanFacts:
         lock: digest of the lock.
         system_fingerprint: digest of the host's facts.
         payload: digest of the cases and probes.
+        runtime: what ran the image; None where no case did.
         earlier: the verdicts of earlier validations of the same bytes by the same cases, by job:
             trying again until it passes is allowed, but seen.
         interrupted: how often runs of this validation were begun in vain.
@@ -143,6 +145,7 @@ class PlanFacts:
     lock: str
     system_fingerprint: str
     payload: str
+    runtime: str | None = None
     earlier: Mapping[str, str] = field(default_factory=dict)
     interrupted: Mapping[str, int] = field(default_factory=dict)
 
@@ -188,6 +191,7 @@ def make_statement(
                     "systemFingerprint": facts.system_fingerprint,
                     "suite": {"name": judged.suite.name, "digest": judged.suite.digest},
                     "payload": facts.payload,
+                    "runtime": facts.runtime,
                     "kind": judged.kind,
                     "baseline": judged.arms.baseline and judged.arms.baseline.image,
                     "verdict": "WAIVED" if "WAIVED" in cases.values() else "PASS",

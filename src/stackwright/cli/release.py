@@ -71,7 +71,8 @@ def command(
             shop.site.system(shop.label.system).runtimes,
             shop.runner(),
         )
-    waivers = open_certificate(envelope, keys).statement.predicate.waivers
+    predicate = open_certificate(envelope, keys).statement.predicate
+    waivers, validated = predicate.waivers, predicate.runtime
     live, module = shop.store.root / "live", shop.label.module
     number = outcome.generation.number
     if as_json:
@@ -80,6 +81,7 @@ def command(
                 "label": str(shop.label),
                 "generation": number,
                 "changed": outcome.changed,
+                "runtime": validated,
                 "waivers": [waiver.model_dump() for waiver in waivers],
                 "modules": str(live / "modules"),
                 "image": str(live / "images" / module / "oci"),
@@ -98,7 +100,8 @@ def command(
     else:
         click.echo(f"{shop.label} is released already (generation {number}); nothing moved")
     print_waivers(waivers)
-    for warning in (*outcome.warnings, *filter(None, [tags.warning])):
+    notes = [tags.warning, untried(tags.engine, validated)]
+    for warning in (*outcome.warnings, *filter(None, notes)):
         click.echo(f"warning: {warning}", err=True)
     click.echo(f"module:    module use {live}/modules && module load {module}")
     image = live / "images" / module
@@ -111,5 +114,13 @@ def command(
     click.echo(
         f"squashfs:  ch-run --unset-env='*' --env-no-expand --set-env={image}/environment"
         f" {image}/image.squashfs -- python"
+        + ("" if validated in (None, "charliecloud") else f"   (validated under {validated} only)")
     )
     click.echo(f"kernel:    export JUPYTER_PATH={live}/jupyter")
+
+
+def untried(engine: str, validated: str | None) -> str:
+    """The warning that the engine that users are told of is not the run time that was validated."""
+    if not engine or validated in (None, engine):
+        return ""
+    return f"the image was validated under {validated}, not under {engine}, for which lines follow"

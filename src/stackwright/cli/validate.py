@@ -74,7 +74,7 @@ def command(
     chosen, artefact = suite or shop.suite, shop.artefact
     with session.alone():
         with progress:
-            if resume is None and not fresh and runtime is None:
+            if resume is None and not fresh:
                 resume = session.unfinished(artefact, chosen)
             folder = _folder(session, shop, chosen, resume, progress)
         judgement = _run(session, folder, str(shop.label))

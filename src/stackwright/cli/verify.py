@@ -58,6 +58,8 @@ def command(context: Context, what: str, keys: tuple[Path, ...], as_json: bool) 
     for subject in certificate.statement.subject:
         click.echo(f"  {subject.name.rpartition(' ')[2]:<9} sha256:{subject.digest.sha256}")
     click.echo(f"  signed by {certificate.key_id[:16]}, valid until {predicate.expires}")
+    if predicate.runtime:
+        click.echo(f"  the image ran under {predicate.runtime}")
     if live:
         click.echo(f"  {live}")
         _warn(context, predicate.label)

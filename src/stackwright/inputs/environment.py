@@ -27,16 +27,28 @@ Specifier = Annotated[str, Text(r"[<>=!~0-9.,* ]+", "a range of versions such as
 _LOADED = "Python would load other files than the prefix's, which are what is certified"
 _USERS = "it is the user's own"
 _START_UP = "every shell would run what it names"
+_PERL = "every Perl program would load what it names"
+_LMODS = "it is Lmod's own"
+_LAUNCHERS = "the launcher tells each rank its own"
 _ENGINES = "Stackwright sets it itself"
+
+HARMLESS: Mapping[str, str] = {
+    "PYTHONNOUSERSITE": "leaves packages out, those of the user",
+    "PYTHONUNBUFFERED": "decides when output is written",
+    "PYTHONHASHSEED": "makes the order of sets the same in each run",
+    "PYTHONFAULTHANDLER": "prints a stack at a crash",
+    "PYTHONDONTWRITEBYTECODE": "writes less",
+    "PYTHONUTF8": "is about the encoding of text",
+    "PYTHONIOENCODING": "is about the encoding of text",
+    "PYTHONMALLOC": "chooses among Python's own allocators",
+}
+"""Variables that a pattern of RESERVED takes in, and why they may be set all the same."""
 
 RESERVED: Mapping[str, str] = {
     "PATH": "module and image put the prefix's programs first in it",
-    "PYTHONPATH": _LOADED,
-    "PYTHONHOME": _LOADED,
-    "PYTHONPLATLIBDIR": _LOADED,
-    "PYTHONUSERBASE": _LOADED,
-    "PYTHONSTARTUP": _LOADED,
-    "PYTHONBREAKPOINT": _LOADED,
+    "PYTHON*": _LOADED,
+    "PERL5*": _PERL,
+    "PERLLIB": _PERL,
     "HOME": _USERS,
     "USER": _USERS,
     "LOGNAME": _USERS,
@@ -44,25 +56,65 @@ RESERVED: Mapping[str, str] = {
     "PWD": _USERS,
     "BASH_ENV": _START_UP,
     "ENV": _START_UP,
+    "PROMPT_COMMAND": _START_UP,
+    "SHELLOPTS": "shells would run with other options",
+    "BASHOPTS": "shells would run with other options",
     "IFS": "shells would split commands at other places",
     "MODULEPATH": "Lmod finds modules by it",
-    "LMOD_*": "it is Lmod's own",
-    "LOADEDMODULES": "it is Lmod's own",
-    "_LMFILES_": "it is Lmod's own",
+    "MODULERCFILE": "Lmod takes defaults and hidden modules from it",
+    "LMOD_*": _LMODS,
+    "__LMOD_*": _LMODS,
+    "_ModuleTable*": _LMODS,
+    "LOADEDMODULES": _LMODS,
+    "_LMFILES_": _LMODS,
+    "RANK": _LAUNCHERS,
+    "*_RANK": _LAUNCHERS,
+    "*WORLD_SIZE": _LAUNCHERS,
+    "MASTER_*": _LAUNCHERS,
+    "TORCHELASTIC_*": _LAUNCHERS,
+    "PMI_*": _LAUNCHERS,
+    "PMIX_*": _LAUNCHERS,
+    "PALS_*": _LAUNCHERS,
+    "FLUX_*": _LAUNCHERS,
+    "OMPI_COMM_*": _LAUNCHERS,
+    "SLURM_*": _LAUNCHERS,
     "STACKWRIGHT_*": _ENGINES,
 }
 """Variables, by pattern, that neither a stack nor the table may set, and why.
 
 Python's are from https://docs.python.org/3/using/cmdline.html#environment-variables, the shells'
-from https://www.gnu.org/software/bash/manual/html_node/Bash-Startup-Files.html.
+from https://www.gnu.org/software/bash/manual/html_node/Bash-Variables.html, Perl's from
+https://perldoc.perl.org/perlrun#ENVIRONMENT, Lmod's from
+https://lmod.readthedocs.io/en/latest/093_modulerc.html, the ranks' from
+https://docs.pytorch.org/docs/stable/elastic/run.html#environment-variables.
 """
 
-_LINKER = "LD_*"
-"""What the dynamic linker loads for every program: a row of the table, never a stack's own."""
+TABLE_ONLY = (
+    "LD_*",  # the dynamic linker, https://man7.org/linux/man-pages/man8/ld.so.8.html
+    "GLIBC_TUNABLES",
+    "GCONV_PATH",  # iconv(3) loads converters from there
+    "LOCPATH",
+    "OPENSSL_*",  # https://docs.openssl.org/master/man7/openssl-env/
+    "OMP_TOOL_LIBRARIES",
+    "*_PLUGIN",
+    "*_PLUGIN_PATH",
+    "*_PROVIDER_PATH",
+    "TRITON_CACHE_DIR",  # compiled code is kept in these, and run
+    "NUMBA_CACHE_DIR",
+    "TORCHINDUCTOR_CACHE_DIR",
+    "TORCH_EXTENSIONS_DIR",
+    "CUDA_CACHE_PATH",
+)
+"""Variables, by pattern, that decide what programs load: for a row of the table, never own."""
+
+
+def _is_one_of(name: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatchcase(name, like) for like in patterns)
 
 
 def _settable(name: str) -> str:
-    if why := next((why for like, why in RESERVED.items() if fnmatchcase(name, like)), None):
+    why = next((why for like, why in RESERVED.items() if fnmatchcase(name, like)), None)
+    if why and name not in HARMLESS:
         raise ValueError(f"'{name}' is reserved: {why}")
     return name
 
@@ -82,9 +134,9 @@ class Setting(Model):
     def _own_is_harmless_and_says_why(self) -> Setting:
         if self.own and self.why is None:
             raise ValueError(f"'{self.name}' is the stack's own variable: say why it is set")
-        if self.own and fnmatchcase(self.name, _LINKER):
+        if self.own and _is_one_of(self.name, TABLE_ONLY):
             raise ValueError(
-                f"'{self.name}' decides what every program loads: it can't be a stack's own,"
+                f"'{self.name}' decides what programs load: it can't be a stack's own,"
                 " but a row of systems/policy/environment.yaml"
             )
         return self

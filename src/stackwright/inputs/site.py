@@ -15,7 +15,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Any, TypeVar
 
-from stackwright.canonical import hash_file, hash_folder
+from stackwright.canonical import check_inside, hash_file, hash_folder
 from stackwright.errors import Location, ManyErrors, StackwrightError
 from stackwright.inputs.environment import Table, load_table, problem
 from stackwright.inputs.labels import Label, parts
@@ -61,7 +61,7 @@ class Site:
     @cached_property
     def environment(self) -> Table:
         """The environment policy."""
-        return load_table(self.root / "systems" / "policy" / "environment.yaml")
+        return load_table(self.own("systems/policy/environment.yaml"))
 
     def stack(self, name: str) -> Stack:
         """A stack by its name.
@@ -136,10 +136,20 @@ class Site:
         """
         return self._file("validation/suites", name)
 
+    def own(self, name: str) -> Path:
+        """The path of a file or folder of the site.
+
+        Raises:
+            StackwrightError: a link leads out of the site, to what is not reviewed with it.
+        """
+        path = self.root / name
+        check_inside(path, self.root)
+        return path
+
     def content_hash(self, name: str) -> str:
         """The hash of a file or a folder of the site, computed once."""
         if name not in self._hashes:
-            path = self.root / name
+            path = self.own(name)
             self._hashes[name] = hash_file(path) if path.is_file() else hash_folder(path)
         return self._hashes[name]
 
@@ -190,7 +200,7 @@ class Site:
             )
         if errors := [*_misnamed(self.root / folder, name)]:
             raise ManyErrors(errors)
-        return self.root / folder / f"{name}{_SUFFIX}"
+        return self.own(f"{folder}/{name}{_SUFFIX}")
 
 
 def find_site(option: Path | None, environ: Mapping[str, str], cwd: Path) -> Site:

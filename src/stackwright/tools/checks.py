@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import os
-import platform
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from stackwright.errors import StackwrightError
 from stackwright.inputs.systems import System
 from stackwright.store import Store
 from stackwright.tools import engines, lmod
 from stackwright.tools.process import Runner, ToolError, find
+from stackwright.validation.host import compare, fingerprint
 
 Status = Literal["ok", "warning", "missing"]
 
@@ -24,6 +24,8 @@ _GIB = 2**30
 _ROOM_NEEDED, _ROOM_WANTED = 5 * _GIB, 20 * _GIB
 # Of setup/debian-packages.txt: without these nothing is built. The others serve one run time each.
 _NEEDED = frozenset({"mmdebstrap", "skopeo", "umoci", "mksquashfs", "cc"})
+# Without these of what a system file states, not even a build can be tried.
+_NEEDED_OF_HOST = frozenset({"CPU", "glibc"})
 _LONGEST_RUN_ROOT = 50
 _VERSION_OPTION = {"mksquashfs": "-version", "squashfuse": "--help", "newuidmap": ""}
 
@@ -56,10 +58,7 @@ def all_checks(
     system: System, store: Store, programs: tuple[Program, ...], runner: Runner
 ) -> Iterator[Check]:
     """Every row, the quick ones first."""
-    yield check_cpu(system)
-    yield check_cores(system)
-    yield check_memory(system)
-    yield check_glibc(system, platform.libc_ver()[1])
+    yield from check_host(fingerprint(), system)
     yield check_room(store.root)
     yield check_user_namespaces(runner)
     for program in programs:
@@ -71,40 +70,15 @@ def all_checks(
         yield from check_run_root(runner)
 
 
-def check_cpu(system: System) -> Check:
-    """Whether this CPU runs what is built for the system's target."""
-    import archspec.cpu
-
-    host, target = archspec.cpu.host(), archspec.cpu.TARGETS[system.cpu.target]
-    if host == target or target in host.ancestors:
-        return Check("CPU", "ok", f"{host.name}, which runs {target.name}")
-    advice = f"set cpu.target of system '{system.name}', or work on the machine that it describes"
-    return Check("CPU", "missing", f"{host.name}, which does not run {target.name}", advice)
-
-
-def check_cores(system: System) -> Check:
-    """The cores that this process may use."""
-    cores = len(os.sched_getaffinity(0))
-    enough = cores >= system.cpu.cores
-    advice = "" if enough else f"system '{system.name}' says {system.cpu.cores}"
-    return Check("cores", "ok" if enough else "warning", str(cores), advice)
-
-
-def check_memory(system: System) -> Check:
-    """The memory of this machine, GiB."""
-    have = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / _GIB
-    enough = have >= system.cpu.memory_gib * 0.95  # firmware and kernel keep some
-    advice = "" if enough else f"system '{system.name}' says {system.cpu.memory_gib:g} GiB"
-    return Check("memory", "ok" if enough else "warning", f"{have:.1f} GiB", advice)
-
-
-def check_glibc(system: System, have: str) -> Check:
-    """Whether a prefix for the system's glibc runs on this machine's."""
-    wanted = system.os.glibc
-    if have and _numbers(have) >= _numbers(wanted):
-        return Check("glibc", "ok", f"{have}, the system has {wanted}")
-    advice = "modules can't be validated here: use a machine of the system"
-    return Check("glibc", "missing", f"{have or 'none'}, the system has {wanted}", advice)
+def check_host(host: Mapping[str, Any], system: System) -> Iterator[Check]:
+    """A row for each thing that the system file states of its machines."""
+    for each in compare(host, system):
+        if each.fits:
+            yield Check(each.name, "ok", f"{each.found}, the system has {each.stated}")
+            continue
+        status: Status = "missing" if each.name in _NEEDED_OF_HOST else "warning"
+        advice = f"`validate` refuses this machine: mend systems/{system.name}.yaml, or use another"
+        yield Check(each.name, status, f"{each.found}, the system has {each.stated}", advice)
 
 
 def check_room(store: Path) -> Check:

@@ -1,11 +1,31 @@
-"""What a machine is, as far as it decides whether figures can be compared."""
+"""What a machine is, and whether it is the one that a system file describes."""
 
 from __future__ import annotations
 
 import os
 import platform
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from stackwright.errors import ExitCode, StackwrightError
+from stackwright.inputs.systems import Gpu, System
+from stackwright.tools.process import Runner, find
+
+_TOLERANCE = 0.95  # firmware, kernel and driver keep some of the memory
+_NVIDIA_SMI = ("--query-gpu=name,memory.total,driver_version", "--format=csv,noheader,nounits")
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One thing that a system file states, and what a machine has of it, in words."""
+
+    name: str
+    found: str
+    stated: str
+    fits: bool
 
 
 def fingerprint() -> dict[str, Any]:
@@ -13,18 +33,99 @@ def fingerprint() -> dict[str, Any]:
 
     Nothing that changes from one minute to the next (load, clock, free memory) is in it.
     """
+    import archspec.cpu  # reads a large JSON file: only when a machine is looked at
+
     cpu = _cpu()
     return {
         "hostname": platform.node(),
         "architecture": platform.machine(),
         "cpu": cpu.get("model name", "unknown"),
+        "cpu_target": archspec.cpu.host().name,
         "cpu_flags": sorted(cpu.get("flags", "").split()),
-        "cores": os.cpu_count() or 0,
+        "cores": len(os.sched_getaffinity(0)),
         "memory_gib": _memory_gib(),
         "kernel": platform.release(),
-        "os": _os_name(),
+        "os": _os_release("PRETTY_NAME"),
+        "os_id": _os_release("ID"),
         "glibc": platform.libc_ver()[1],
+        "gpus": gpus(Runner()),
     }
+
+
+def gpus(runner: Runner) -> list[dict[str, Any]]:
+    """The GPUs that nvidia-smi lists; none without it. Those of other vendors are not seen."""
+    if find("nvidia-smi") is None:
+        return []
+    try:  # a broken driver makes it wait for ever
+        text = runner.run(["timeout", "30", "nvidia-smi", *_NVIDIA_SMI])
+    except StackwrightError:
+        return []
+    rows = re.findall(r"^([^,\n]+), (\d+), ([^,\n]+)$", text, re.MULTILINE)
+    return [
+        {"vendor": "nvidia", "model": model, "memory_gib": _gib(mib), "driver": driver}
+        for model, mib, driver in rows
+    ]
+
+
+def compare(host: Mapping[str, Any], system: System) -> Iterator[Compared]:
+    """What a system file states, beside the facts of a machine (a `fingerprint`).
+
+    A fact that is absent, as from a job of an older version, does not fit.
+    """
+    cpu, glibc = str(host.get("cpu_target", "unknown")), str(host.get("glibc", ""))
+    cores, memory = _number(host, "cores"), _number(host, "memory_gib")
+    wanted = system.cpu
+    yield Compared("CPU", cpu, wanted.target, runs(cpu, wanted.target))
+    yield Compared("cores", f"{cores:g}", f"{wanted.cores}", cores >= wanted.cores)
+    enough = memory >= wanted.memory_gib * _TOLERANCE
+    yield Compared("memory", f"{memory:g} GiB", f"{wanted.memory_gib:g} GiB", enough)
+    fits = _numbers(glibc) >= _numbers(system.os.glibc)
+    yield Compared("glibc", glibc or "none", system.os.glibc, fits)
+    name = str(host.get("os_id", "unknown"))
+    yield Compared("OS", name, system.os.id, name == system.os.id)
+    for gpu in system.gpus:
+        count = sum(_is(found, gpu) for found in host.get("gpus", ()))
+        stated = f"{gpu.count} x {gpu.vendor} {gpu.model}, {gpu.memory_gib:g} GiB"
+        yield Compared("GPUs", f"{count} of them", stated, count >= gpu.count)
+
+
+def check_host(host: Mapping[str, Any], system: System, where: str) -> None:
+    """Check that what is measured on a machine may be said of a system.
+
+    Args:
+        host: the facts of the machine.
+        where: what to call it.
+
+    Raises:
+        StackwrightError: it differs from what the system file states, or has less.
+    """
+    if differ := [c for c in compare(host, system) if not c.fits]:
+        found = "; ".join(f"{c.name}: {c.found}, not {c.stated}" for c in differ)
+        raise StackwrightError(
+            f"{where} is not system '{system.name}' ({found})",
+            hint=f"validate on a machine of '{system.name}', or mend systems/{system.name}.yaml",
+            code=ExitCode.INVALID,
+        )
+
+
+def runs(cpu: str, target: str) -> bool:
+    """Whether a CPU, by archspec's name, runs what is built for a target."""
+    import archspec.cpu
+
+    known = archspec.cpu.TARGETS
+    return cpu in known and target in (cpu, *(above.name for above in known[cpu].ancestors))
+
+
+def _number(host: Mapping[str, Any], key: str) -> float:
+    value = host.get(key)
+    return float(value) if isinstance(value, int | float) else 0.0
+
+
+def _is(found: Mapping[str, Any], wanted: Gpu) -> bool:
+    """Whether a GPU is of the kind stated: every word of the model is in the driver's name."""
+    words = [set(re.findall(r"[a-z0-9]+", text.lower())) for text in (wanted.model, found["model"])]
+    enough = found["memory_gib"] >= wanted.memory_gib * _TOLERANCE
+    return bool(found["vendor"] == wanted.vendor and enough and words[0] <= words[1])
 
 
 def _cpu() -> dict[str, str]:
@@ -34,18 +135,27 @@ def _cpu() -> dict[str, str]:
     return {key.strip(): value.strip() for key, _, value in pairs}
 
 
-def _memory_gib() -> int:
+def _memory_gib() -> float:
     for line in _text("/proc/meminfo").splitlines():
         if line.startswith("MemTotal:"):
-            return round(int(line.split()[1]) / 2**20)
-    return 0
+            return round(int(line.split()[1]) / 2**20, 1)
+    return 0.0
 
 
-def _os_name() -> str:
+def _gib(mib: str) -> float:
+    return round(int(mib) / 2**10, 1)
+
+
+def _os_release(key: str) -> str:
+    """A field of os-release(5)."""
     for line in _text("/etc/os-release").splitlines():
-        if line.startswith("PRETTY_NAME="):
-            return line.partition("=")[2].strip('"')
+        if line.startswith(f"{key}="):
+            return line.partition("=")[2].strip("'\"")
     return platform.system()
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version))
 
 
 def _text(path: str) -> str:

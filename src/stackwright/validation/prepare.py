@@ -28,7 +28,11 @@ class Arm:
 
 @dataclass(frozen=True)
 class Heading:
-    """What a job says of itself (docs/formats.md, Job)."""
+    """What a job says of itself (docs/formats.md, Job).
+
+    Args:
+        runtime: what runs the image, of both arms.
+    """
 
     job_id: str
     nonce: str
@@ -38,6 +42,7 @@ class Heading:
     suite_digest: str
     payload_digest: str
     files_digest: str
+    runtime: str
     host: Mapping[str, Any]
 
 
@@ -74,6 +79,7 @@ def make_job(
         "suite": {"name": heading.suite, "digest": heading.suite_digest},
         "payload": heading.payload_digest,
         "files": heading.files_digest,
+        "runtime": heading.runtime if any(case.channel == "image" for case in cases) else None,
         "seed": heading.seed,
         "arms": {
             "candidate": digests_of(candidate.artefact),

@@ -117,6 +117,7 @@ class Job(Value):
     suite: SuiteRef
     payload: Digest
     files: Digest | None = None
+    runtime: Name | None = None
     seed: int
     arms: Arms
     host: dict[str, JsonValue]

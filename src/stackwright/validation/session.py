@@ -39,7 +39,7 @@ from stackwright.tools import engines, lmod
 from stackwright.tools.process import Runner, find
 from stackwright.validation import jobrun, launch
 from stackwright.validation.gate import judge
-from stackwright.validation.host import fingerprint
+from stackwright.validation.host import check_host, fingerprint
 from stackwright.validation.judgement import Judgement
 from stackwright.validation.ledger import JobError
 from stackwright.validation.prepare import Arm, Heading, digests_of, make_job
@@ -74,9 +74,12 @@ class Session:
         """Write the job and everything that it runs; returns its folder.
 
         Raises:
-            StackwrightError: the artefact's bytes have changed, the suite has a mistake, or
-                nothing on this machine can run the image or the module.
+            StackwrightError: this machine is not the system's, the artefact's bytes have changed,
+                the suite has a mistake, or nothing here can run the image or the module.
         """
+        host, system = fingerprint(), parse(artefact.label).system
+        check_host(host, self.site.system(system), "this machine")
+        runtime = self._runtime(system)
         check_bytes(artefact, self.measure)
         suite_path = self.site.suite_file(suite)
         digests = suite_digest(suite_path), payload_digest(self.site.root / "validation")
@@ -87,11 +90,11 @@ class Session:
         draft = self.store.root / "work" / f"run-{job_id}"
         payload = folder / "payload"
         self._copy_payload(draft / "payload")
-        candidate = self._arm(artefact, draft, folder, "candidate")
+        candidate = self._arm(artefact, runtime, draft, folder, "candidate")
         released = self._baseline(artefact)
         if released:
             check_bytes(released, self.measure)
-        baseline = self._arm(released, draft, folder, "baseline") if released else None
+        baseline = self._arm(released, runtime, draft, folder, "baseline") if released else None
         if digests != (suite_digest(suite_path), payload_digest(draft / "payload")):
             raise StackwrightError(
                 "the suite or its cases changed while the job was prepared",
@@ -107,7 +110,8 @@ class Session:
                 suite_digest=digests[0],
                 payload_digest=payload_digest(draft / "payload"),
                 files_digest=files_digest(draft),
-                host=fingerprint(),
+                runtime=runtime,
+                host=host,
             ),
             cases,
             candidate,
@@ -157,6 +161,9 @@ class Session:
             for run in runs(self.store)
             if run.job["label"] == artefact.label and asked.items() <= run.job.items()
         ]
+        if any(run.job.get("runtime") for run in same):
+            runtime = self._runtime(parse(artefact.label).system)
+            same = [run for run in same if run.job.get("runtime") in (None, runtime)]
         return same[-1].folder if same and same[-1].judgement is None else None
 
     def resume(self, folder: Path, label: Label) -> Path:
@@ -178,7 +185,9 @@ class Session:
                 f"{folder} is a run of {found['label']}, not of {label}",
                 hint=f"stackwright validate '{found['label']}' --resume {folder}",
             )
-        if found["host"] != fingerprint():
+        host = fingerprint()
+        check_host(host, self.site.system(label.system), "this machine")
+        if found["host"] != host:
             raise StackwrightError(
                 f"{folder.name} was begun on another machine, or on this one before it changed",
                 hint=f"go on there, or measure anew: stackwright validate '{label}' --fresh",
@@ -262,7 +271,7 @@ class Session:
             hint="install a C compiler (Debian: apt-get install gcc libc6-dev)",
         )
 
-    def _arm(self, artefact: Artefact, draft: Path, folder: Path, name: str) -> Arm:
+    def _arm(self, artefact: Artefact, runtime: str, draft: Path, folder: Path, name: str) -> Arm:
         """Make both ways of running an artefact ready: its image and its module."""
         label = parse(artefact.label)
         tree = Path("modules", name)
@@ -273,26 +282,37 @@ class Session:
         return Arm(
             artefact,
             {
-                "image": self._image(artefact, label.system),
+                "image": self._container(runtime, artefact),
                 "module": launch.Module(
                     lmod_init=lmod.find_init(), tree=folder / tree, name=label.module
                 ),
             },
         )
 
-    def _image(self, artefact: Artefact, system: str) -> launch.Channel:
-        """The first of the system's run times that works here, or the one that was asked for."""
-        wanted = (self.runtime,) if self.runtime else self.site.system(system).runtimes
+    def _runtime(self, system: str) -> str:
+        """What runs images: what was asked for, else the first of the system's that works here."""
+        if self.runtime:
+            return self.runtime
         reasons = []
-        for name in wanted:
+        for name in self.site.system(system).runtimes:
             try:
-                return self._container(name, artefact)
+                self._try_runtime(name)
             except StackwrightError as error:
                 reasons.append(f"  {error.what.splitlines()[0]}")
+            else:
+                return name
         raise StackwrightError(
             "no run time of the system works here\n" + "\n".join(reasons),
             hint="`stackwright doctor` says what each needs",
         )
+
+    def _try_runtime(self, name: str) -> None:
+        if name in engines.CONTAINER_ENGINES:
+            engines.probe(name, self.store, self.runner)
+        elif name == "charliecloud":
+            _ch_run()
+        else:
+            raise StackwrightError(f"validation does not run images with {name}")
 
     def _container(self, name: str, artefact: Artefact) -> launch.Channel:
         """The image under one run time.
@@ -309,16 +329,22 @@ class Session:
             runtime: launch.ContainerRuntime = "docker" if name == "docker" else "podman"
             return launch.Container(runtime, engine, config)
         if name == "charliecloud":
-            if (program := find("ch-run")) is None:
-                raise StackwrightError("ch-run is not installed")
             blob = self.store.path(artefact.image.oci) / "blobs" / "sha256" / config
             variables = json.loads(blob.read_bytes())["config"]["Env"]
             return launch.Charliecloud(
-                launch.Engine((program,)),
+                launch.Engine((_ch_run(),)),
                 self.store.path(artefact.squashfs.path),
                 dict(variable.split("=", 1) for variable in variables),
             )
         raise StackwrightError(f"validation does not run images with {name}")
+
+
+def _ch_run() -> str:
+    if (program := find("ch-run")) is None:
+        raise StackwrightError(
+            "ch-run is not installed", hint="apt-get install charliecloud, or another --runtime"
+        )
+    return program
 
 
 def check_untouched(folder: Path, keys: TrustedKeys) -> tuple[bytes, bytes, Begun]:

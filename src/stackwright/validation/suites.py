@@ -16,7 +16,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
-from stackwright.canonical import hash_file, hash_folder, hash_value
+from stackwright.canonical import check_inside, hash_file, hash_folder, hash_value
 from stackwright.errors import StackwrightError
 from stackwright.inputs.fields import Line, Model, Name, Value, Word
 from stackwright.inputs.suggest import did_you_mean
@@ -194,6 +194,7 @@ def payload_digest(validation: Path) -> str:
 
 def _with_included(path: Path, above: tuple[str, ...] = ()) -> dict[Path, Document[Suite]]:
     """Read a suite and all that it includes, included ones first; `above` are what includes it."""
+    check_inside(path, path.absolute().parents[2])  # the site
     document = load_document(path, Suite)
     if errors := list(_include_errors(document, path, (*above, path.stem))):
         raise many_errors(errors)
