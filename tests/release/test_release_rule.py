@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from datetime import timedelta
 from pathlib import Path
 
@@ -18,7 +19,9 @@ from certificate_samples import (
     STRANGER,
     TRUSTED,
     certificate,
+    compared_with,
     judge,
+    judgement,
     new_key,
     write_run,
 )
@@ -39,6 +42,7 @@ from release_samples import (
 
 from stackwright.canonical import canonical_json, hash_bytes
 from stackwright.certify.acceptance import Waiver
+from stackwright.certify.artefact import Artefact
 from stackwright.certify.evidence import Evidence
 from stackwright.certify.keys import TrustedKeys
 from stackwright.errors import StackwrightError
@@ -235,7 +239,7 @@ def test_a_certificate_from_before_the_last_release_releases_nothing(store: Stor
 def test_a_new_version_is_compared_with_the_default_of_its_variant(store: Store) -> None:
     do_release(store, build(store, OLD, "old"))
     new = build(store, NEW)
-    with pytest.raises(StackwrightError, match=r"pytorch/2\.12\.0-cpu .* is released now"):
+    with pytest.raises(StackwrightError, match=r"pytorch/2\.12\.0-cpu .* was released before it"):
         do_release(store, new, certificate(new))
 
 
@@ -465,6 +469,82 @@ def test_what_is_compared_with_is_believed_only_with_its_certificate(store: Stor
         do_release(store, slow, certificate(slow))
     with pytest.raises(StackwrightError, match=r"generation 1 released .* with another"):
         baseline_of(store, parse(NEW), slow, TRUSTED)
+
+
+def waived(store: Store, built: Artefact, verdict: str = "FAIL") -> bytes:
+    """A certificate of a run in which one case was waived; its judgement is in the store."""
+    verdicts = {CASES[0]: "PASS", CASES[1]: verdict}
+    waiver = Waiver(case=CASES[1], reason="known", expires=NOW.date().isoformat())
+    image = released_image(store, built.label)
+    judged = judgement(built, verdicts, arms=compared_with(built, image))
+    path = store.path(f"runs/{built.label.replace('/', '-')}-{verdict}/judgement.json")
+    path.parent.mkdir(parents=True)
+    path.write_bytes(judged)
+    return certificate(built, verdicts=verdicts, waivers=[waiver], baseline=image)
+
+
+def test_a_waived_slowdown_gets_no_certificate_as_its_own_yardstick(store: Store) -> None:
+    fast, slow = build(store, NEW, "fast"), build(store, NEW, "slow")
+    do_release(store, fast)
+    do_release(store, slow, waived(store, slow))
+
+    assert baseline_of(store, parse(NEW), slow, TRUSTED) == fast
+    with pytest.raises(StackwrightError, match=r"compares with nothing, but pytorch/2\.13"):
+        do_release(store, slow, certificate(slow))
+
+
+def test_a_waived_slowdown_lowers_no_yardstick_of_later_builds(store: Store) -> None:
+    fast, slow = build(store, OLD, "fast"), build(store, OLD, "slow")
+    do_release(store, fast)
+    do_release(store, slow, waived(store, slow))
+    new = build(store, NEW)
+
+    assert baseline_of(store, parse(NEW), new, TRUSTED) == fast
+    with pytest.raises(StackwrightError, match="compares with"):
+        do_release(store, new, certificate(new, baseline=slow.image.digest))
+    outcome = do_release(store, new, certificate(new, baseline=fast.image.digest))
+    assert (default_of(store), outcome.warnings) == ("2.13.0-cpu", ())
+
+
+def test_a_slowdown_whose_evidence_is_gone_lowers_no_yardstick(store: Store) -> None:
+    fast, slow = build(store, NEW, "fast"), build(store, NEW, "slow")
+    do_release(store, fast)
+    do_release(store, slow, waived(store, slow))
+    shutil.rmtree(store.path("runs"))
+    assert baseline_of(store, parse(NEW), build(store, NEW), TRUSTED) == fast
+
+
+def test_what_was_waived_for_want_of_a_second_node_is_a_yardstick(store: Store) -> None:
+    old, lonely = build(store, NEW, "old"), build(store, NEW, "lonely")
+    do_release(store, old)
+    do_release(store, lonely, waived(store, lonely, "UNAVAILABLE"))
+    assert baseline_of(store, parse(NEW), build(store, NEW), TRUSTED) == lonely
+
+
+def test_a_first_release_by_waiver_is_compared_with_all_the_same(store: Store) -> None:
+    slow = build(store, NEW, "slow")
+    do_release(store, slow, waived(store, slow))
+    assert baseline_of(store, parse(NEW), build(store, NEW), TRUSTED) == slow
+
+
+def test_what_a_rollback_undid_is_no_yardstick(store: Store) -> None:
+    first, broken = build(store, NEW, "first"), build(store, NEW, "broken")
+    do_release(store, first)
+    do_release(store, broken)
+    assert baseline_of(store, parse(NEW), broken, TRUSTED) == first
+    do_rollback(store)
+    assert baseline_of(store, parse(NEW), build(store, NEW), TRUSTED) == first
+    assert baseline_of(store, parse(NEW), first, TRUSTED) is None
+
+
+def test_a_new_version_of_another_variant_than_the_default_is_compared(store: Store) -> None:
+    do_release(store, build(store, CUDA, "cuda"))
+    do_release(store, build(store, "pytorch/2.11.0-cpu@local", "older"))
+    old = build(store, OLD, "old")
+    do_release(store, old)
+    assert default_of(store) == "2.13.0-cuda"
+    assert baseline_of(store, parse(NEW), build(store, NEW), TRUSTED) == old
+    assert baseline_of(store, parse("pytorch/2.13.0-rocm@local"), old, TRUSTED) is None
 
 
 def test_releasing_the_same_again_mends_a_link(store: Store) -> None:

@@ -32,8 +32,7 @@ from stackwright.locking.locks import Lock
 from stackwright.plans.plan import Plan
 from stackwright.release.generations import read_history
 from stackwright.release.measure import Measure, check_bytes
-from stackwright.release.rule import certified_artefact
-from stackwright.release.state import baseline_module
+from stackwright.release.rule import compared_with
 from stackwright.store import Store, write_atomic
 from stackwright.tools import engines, lmod
 from stackwright.tools.process import Runner, find
@@ -379,18 +378,12 @@ def check_files(folder: Path, job: bytes) -> None:
 def baseline_of(
     store: Store, label: Label, candidate: Artefact, keys: TrustedKeys
 ) -> Artefact | None:
-    """The released artefact to compare with; None for a first release, or the candidate itself.
+    """The released artefact to compare with; None for a first release: see `compared_with`.
 
     Raises:
         StackwrightError: what is released is not what its certificate says.
     """
-    history = read_history(store)
-    current = history[-1] if history else None
-    module = baseline_module(current, label)
-    if current is None or module is None:
-        return None
-    released, _ = certified_artefact(store, current, module, keys)
-    return None if released.digests == candidate.digests else released
+    return compared_with(store, read_history(store), label, candidate.image.digest, keys)
 
 
 def builder_key(store: Store) -> PrivateKey:
