@@ -49,7 +49,7 @@ from stackwright.errors import StackwrightError
 from stackwright.inputs.labels import parse
 from stackwright.release.generations import certificate_path, read_history
 from stackwright.release.measure import measurer
-from stackwright.release.rule import release, released_artefact
+from stackwright.release.rule import damaged, release, released_artefact
 from stackwright.store import Store
 from stackwright.validation.session import baseline_of
 
@@ -557,6 +557,51 @@ def test_releasing_the_same_again_mends_a_link(store: Store) -> None:
     assert do_release(store, built).changed
     live = store.path("live/images/pytorch/2.13.0-cpu/oci")
     assert live.resolve() == store.path(built.image.oci).resolve()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "modules/pytorch/9.9-cpu.lua",
+        "modules/pytorch/default",
+        "jupyter/kernels/planted/kernel.json",
+        "jupyter/kernels/empty/",
+        "images/notes.txt",
+        ".hidden",
+    ],
+)
+def test_what_was_added_to_a_generation_is_found_and_mended(store: Store, path: str) -> None:
+    built = build(store, NEW)
+    released = do_release(store, built).generation
+    assert [*damaged(store, released)] == []
+    live = store.path("generations/1")
+    planted = live / path
+    if path.endswith("/"):
+        planted.mkdir()
+    elif planted.name == "default":
+        planted.symlink_to("2.13.0-cpu.lua")
+    else:
+        planted.parent.mkdir(exist_ok=True)
+        planted.write_text("evil")
+
+    (found, *_) = damaged(store, released)
+    assert planted == found or planted.is_relative_to(found)
+    assert do_release(store, built).changed
+    assert not os.path.lexists(store.path("live") / path)
+
+
+@pytest.mark.parametrize("name", ["modules", "modules/pytorch/2.13.0-cpu.lua"])
+def test_a_link_to_the_same_content_is_not_what_was_released(
+    store: Store, tmp_path: Path, name: str
+) -> None:
+    built = build(store, NEW)
+    released = do_release(store, built).generation
+    path = store.path("generations/1") / name
+    path.rename(tmp_path / "elsewhere")
+    path.symlink_to(tmp_path / "elsewhere")
+
+    assert path in [*damaged(store, released)]
+    assert do_release(store, built).changed
 
 
 def test_a_rollback_of_another_system_is_refused(store: Store) -> None:

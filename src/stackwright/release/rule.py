@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import os
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from stackwright.canonical import canonical_json, hash_bytes, hash_file
 from stackwright.certify.acceptance import Judged
@@ -301,13 +302,29 @@ def _same_view(store: Store, current: Generation, following: Generation) -> bool
 
 
 def damaged(store: Store, generation: Generation) -> Iterator[Path]:
-    """Every file and link of a generation that is not what was released."""
+    """Every file and link of a generation that is not what was released, or was added to it."""
     folder = store.path(f"generations/{generation.number}")
     for path, digest in generation.files.items():
         file = folder / path
-        if not file.is_file() or hash_file(file) != digest:
+        if file.is_symlink() or not file.is_file() or hash_file(file) != digest:
             yield file
     for content in generation.content.values():
         for path, target in content.links.items():
             if (folder / path).resolve() != store.path(target).resolve():
                 yield folder / path
+    yield from _added(
+        folder, {p for content in generation.content.values() for p in content.paths()}
+    )
+
+
+def _added(folder: Path, released: Collection[str]) -> Iterator[Path]:
+    """What lies in a generation's folder and is not of the release; links are not followed."""
+    folders = {str(parent) for path in released for parent in PurePath(path).parents}
+    expected = {*released, "release.json"}
+    for where, subfolders, files in os.walk(folder):
+        for name in sorted([*subfolders, *files]):
+            path = Path(where, name)
+            known = path.relative_to(folder).as_posix()
+            ours = not path.is_symlink() if known in folders else known in expected
+            if not ours:
+                yield path
