@@ -189,6 +189,17 @@ def test_releasing_the_same_again_moves_nothing(store: Store) -> None:
     assert (outcome.changed, outcome.generation.number, numbers(store)) == (False, 1, [1])
 
 
+def test_the_same_statement_in_another_envelope_moves_nothing(store: Store) -> None:
+    """ECDSA signatures and key ids can be varied by whoever has the envelope."""
+    built = build(store, NEW)
+    envelope = certificate(built)
+    do_release(store, built, envelope)
+    varied = json.loads(envelope)
+    varied["signatures"][0]["keyid"] = "another"
+    outcome = do_release(store, built, canonical_json(varied))
+    assert (outcome.changed, len([*store.path("certificates").iterdir()])) == (False, 1)
+
+
 def test_releasing_the_same_again_mends_a_damaged_modulefile(store: Store) -> None:
     built = build(store, NEW)
     envelope = certificate(built)
