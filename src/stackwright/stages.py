@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from stackwright.certify.acceptance import Judged, Waiver, accepted_cases
 from stackwright.certify.attest import check_interruptions, verify_results
 from stackwright.certify.evidence import Evidence, agree
 from stackwright.certify.keys import PrivateKey, TrustedKeys
-from stackwright.certify.statement import PlanFacts, make_statement
+from stackwright.certify.statement import PlanFacts, make_statement, moment, timestamp
 from stackwright.certify.verify import Certificate, Expected, open_certificate, verify_certificate
 from stackwright.errors import ExitCode, Location, StackwrightError
 from stackwright.locking.lockinputs import locked
@@ -42,6 +42,9 @@ from stackwright.workshop import Workshop
 
 UNFINISHED = "UNFINISHED"
 
+MAX_EVIDENCE_DAYS = 30
+"""How many days before the certificate's issue its run may have been begun: machines change."""
+
 
 def certify(
     shop: Workshop, suite: str, key: PrivateKey, *, issued: datetime, expires: datetime
@@ -63,10 +66,11 @@ def certify(
         "suite": {"name": suite, "digest": _suite_digest(shop, suite)},
         "payload": _payload(shop),
     }
-    folder = latest_run(shop, suite, now)
+    folder = latest_run(shop, suite, now, by=issued)
     job, recorded, interrupted = checked_run(shop, folder, trusted)
     check_interruptions(interrupted)
     asked = json.loads(job)
+    check_age(asked, issued)
     if stale := [name for name, value in now.items() if asked[name] != value]:
         raise _refused(f"the {' and the '.join(stale)} changed since {folder.name}", shop)
     check_asked(shop, suite, asked)
@@ -315,14 +319,40 @@ def certificates(
     return sorted(found, key=lambda opened: (opened.statement.predicate.issued, opened.envelope))
 
 
+def check_age(job: Mapping[str, Any], issued: datetime) -> None:
+    """Check that what is certified was measured lately, and not in the future.
+
+    Raises:
+        StackwrightError: begun after ``issued``, or more than `MAX_EVIDENCE_DAYS` before it.
+    """
+    begun = moment(job["created"])
+    if begun > issued:
+        what = f"it is {timestamp(issued)} now, before that: a clock is or was wrong"
+    elif issued - begun > timedelta(days=MAX_EVIDENCE_DAYS):
+        what = f"more than {MAX_EVIDENCE_DAYS} days ago"
+    else:
+        return
+    raise StackwrightError(
+        f"run {job['job_id']} was begun at {job['created']}, {what}",
+        hint=f"validate again: stackwright validate '{job['label']}' --fresh",
+        code=ExitCode.FAIL,
+    )
+
+
 def latest_run(
-    shop: Workshop, suite: str | None = None, asked: Mapping[str, Any] | None = None
+    shop: Workshop,
+    suite: str | None = None,
+    asked: Mapping[str, Any] | None = None,
+    *,
+    by: datetime,
 ) -> Path:
     """The folder of the judged validation of the label that was begun last.
 
     Args:
+        shop: the label, and the store of its runs.
         suite: only those by this suite; None for any.
         asked: what a job should say; without one that does, it is the last of all.
+        by: those that say that they were begun later don't count, unless there is no other.
 
     Raises:
         StackwrightError: it was never validated as its files say now.
@@ -335,14 +365,16 @@ def latest_run(
         and suite in (None, judged["suite"]["name"])
     ]
     if not found:
-        by = f" by suite '{suite}'" if suite else ""
+        whose = f" by suite '{suite}'" if suite else ""
         raise StackwrightError(
-            f"{shop.label} was not validated{by} as its files say now",
+            f"{shop.label} was not validated{whose} as its files say now",
             hint=f"stackwright validate '{shop.label}'" + (f" --suite {suite}" if suite else ""),
             code=ExitCode.FAIL,
         )
-    fitting = [folder for folder, job in found if (asked or {}).items() <= job.items()]
-    return max(fitting or [folder for folder, _ in found], key=lambda folder: folder.name)
+    past = [(folder, job) for folder, job in found if moment(job["created"]) <= by] or found
+    fitting = [(folder, job) for folder, job in past if (asked or {}).items() <= job.items()]
+    newest, _ = max(fitting or past, key=lambda run: (run[1]["created"], run[0].name))
+    return newest
 
 
 def earlier_runs(store: Store, folder: Path, asked: Mapping[str, Any]) -> dict[str, str]:

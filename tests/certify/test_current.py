@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import json
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from certificate_samples import CASES, artefact, job
+from certificate_samples import CASES, NOW, artefact, job
 
 from stackwright.certify.acceptance import Waiver
+from stackwright.certify.statement import timestamp
 from stackwright.errors import StackwrightError
-from stackwright.stages import check_still_waived, check_undisputed, earlier_runs
+from stackwright.inputs.labels import parse
+from stackwright.inputs.site import Site
+from stackwright.stages import (
+    check_age,
+    check_still_waived,
+    check_undisputed,
+    earlier_runs,
+    latest_run,
+)
 from stackwright.store import Store
+from stackwright.validation.session import check_clock
+from stackwright.workshop import Workshop
 
 
 def run(store: Store, hour: int, verdict: str | None, **changes: Any) -> Path:
@@ -92,6 +103,61 @@ def test_every_other_validation_of_the_bytes_is_told_with_its_suite(store: Store
         runs[2].name: "FAIL by suite smoke",
         runs[3].name: "PASS by suite certify, as it was then",
     }
+
+
+def shop_of(store: Store) -> Workshop:
+    shop = Workshop(Site(Path("none")), parse(artefact().label), store)
+    shop.__dict__["plan_hash"] = artefact().plan_hash  # there is no site to resolve it from
+    return shop
+
+
+def judged(store: Store, hour: int) -> Path:
+    folder = run(store, hour, None)
+    arms = json.loads(job(artefact()))["arms"]
+    told = {"verdict": "PASS", "arms": arms, "suite": {"name": "certify"}}
+    (folder / "judgement.json").write_text(json.dumps(told))
+    return folder
+
+
+def test_a_run_dated_in_the_future_is_not_the_last_one(store: Store) -> None:
+    judged(store, 8)
+    last = judged(store, 9)
+    ahead = judged(store, 22)
+    assert latest_run(shop_of(store), by=NOW) == last
+    assert latest_run(shop_of(store), by=NOW + timedelta(hours=4)) == ahead
+
+
+def test_a_run_whose_name_is_ahead_of_its_date_is_not_the_last_one(store: Store) -> None:
+    judged(store, 9)
+    folder = judged(store, 10)
+    asked = json.loads((folder / "job.json").read_bytes())
+    (folder / "job.json").write_text(json.dumps({**asked, "created": "2026-11-20T08:00:00Z"}))
+    assert latest_run(shop_of(store), by=NOW).name.startswith("20261120T09")
+
+
+def test_only_what_was_measured_lately_is_certified() -> None:
+    asked = {"job_id": "20261120T200000Z-1f2e3d4c", "label": "mini/1.0-cpu@local"}
+    asked["created"] = timestamp(NOW)
+    check_age(asked, NOW)
+    check_age(asked, NOW + timedelta(days=30))
+    with pytest.raises(StackwrightError, match="more than 30 days ago"):
+        check_age(asked, NOW + timedelta(days=30, seconds=1))
+
+
+def test_what_was_measured_in_the_future_is_not_certified() -> None:
+    asked = {"job_id": "20261120T200000Z-1f2e3d4c", "label": "mini/1.0-cpu@local"}
+    asked["created"] = timestamp(NOW)
+    with pytest.raises(StackwrightError, match="19:59:59Z now, before that: a clock is or was"):
+        check_age(asked, NOW - timedelta(seconds=1))
+
+
+def test_no_run_is_begun_before_one_that_is_there(store: Store) -> None:
+    check_clock(store, "2026-11-20T08:00:00Z")
+    newest = run(store, 9, None)
+    run(store, 8, None)
+    check_clock(store, "2026-11-20T09:00:00Z")
+    with pytest.raises(StackwrightError, match=f"{newest.name} was begun at 2026-11-20T09"):
+        check_clock(store, "2026-11-20T08:59:59Z")
 
 
 DAY = date(2026, 11, 20)

@@ -73,14 +73,15 @@ class Session:
         """Write the job and everything that it runs; returns its folder.
 
         Raises:
-            StackwrightError: the artefact's bytes have changed, the suite has a mistake, or
-                nothing on this machine can run the image or the module.
+            StackwrightError: the artefact's bytes have changed, the suite has a mistake, the clock
+                went back, or nothing on this machine can run the image or the module.
         """
         check_bytes(artefact, self.measure)
         suite_path = self.site.suite_file(suite)
         digests = suite_digest(suite_path), payload_digest(self.site.root / "validation")
         cases = expand(load_suite(suite_path), {"VERSIONS": lock.versions})
         now = datetime.now(timezone.utc)
+        check_clock(self.store, f"{now:%Y-%m-%dT%H:%M:%SZ}")
         job_id = f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
         folder = self.store.root / "runs" / job_id
         draft = self.store.root / "work" / f"run-{job_id}"
@@ -341,6 +342,22 @@ def check_untouched(folder: Path, keys: TrustedKeys) -> tuple[bytes, bytes, Begu
             code=ExitCode.INVALID,
         )
     return job, whole, begun
+
+
+def check_clock(store: Store, now: str) -> None:
+    """Check that a run that is begun at ``now`` will be the store's newest.
+
+    Raises:
+        StackwrightError: one says that it was begun later.
+    """
+    newest = max(runs(store), key=lambda run: str(run.job["created"]), default=None)
+    if newest and newest.job["created"] > now:
+        raise StackwrightError(
+            f"it is {now} by this clock, and {newest.folder.name} was begun at "
+            f"{newest.job['created']}",
+            where=Location(newest.folder),
+            hint="set the clock right; if it was wrong then, move that run out of STORE/runs",
+        )
 
 
 def _bytes(path: Path) -> bytes:
