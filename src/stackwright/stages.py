@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from datetime import datetime
+from collections.abc import Callable, Iterable, Mapping
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,11 @@ from stackwright.building.samebytes import check_one_image
 from stackwright.building.templates import Templates
 from stackwright.canonical import hash_file, hash_value
 from stackwright.certify import dsse
-from stackwright.certify.acceptance import Judged, accepted_cases
+from stackwright.certify.acceptance import Judged, Waiver, accepted_cases
 from stackwright.certify.attest import check_interruptions, verify_results
 from stackwright.certify.evidence import Evidence, agree
 from stackwright.certify.keys import PrivateKey, TrustedKeys
-from stackwright.certify.statement import PlanFacts, make_statement
+from stackwright.certify.statement import PlanFacts, make_statement, moment, timestamp
 from stackwright.certify.verify import Certificate, Expected, open_certificate, verify_certificate
 from stackwright.errors import ExitCode, Location, StackwrightError
 from stackwright.locking.lockinputs import locked
@@ -25,6 +25,7 @@ from stackwright.release.generations import read_file, read_history, save_certif
 from stackwright.release.measure import check_bytes
 from stackwright.release.rule import Outcome, Request, certified_artefact, damaged, release
 from stackwright.release.state import Generation
+from stackwright.store import Store
 from stackwright.tools.account import account
 from stackwright.validation.gate import judge
 from stackwright.validation.host import check_host
@@ -41,6 +42,9 @@ from stackwright.waivers import waivers_of
 from stackwright.workshop import Workshop
 
 UNFINISHED = "UNFINISHED"
+
+MAX_EVIDENCE_DAYS = 30
+"""How many days before the certificate's issue its run may have been begun: machines change."""
 
 
 def certify(
@@ -63,10 +67,11 @@ def certify(
         "suite": {"name": suite, "digest": _suite_digest(shop, suite)},
         "payload": _payload(shop),
     }
-    folder = latest_run(shop, suite, now)
+    folder = latest_run(shop, suite, now, by=issued)
     job, recorded, interrupted = checked_run(shop, folder, trusted)
     check_interruptions(interrupted)
     asked = json.loads(job)
+    check_age(asked, issued)
     if stale := [name for name, value in now.items() if asked[name] != value]:
         raise _refused(f"the {' and the '.join(stale)} changed since {folder.name}", shop)
     check_asked(shop, suite, asked)
@@ -80,7 +85,7 @@ def certify(
         system_fingerprint=hash_value(asked["host"]),
         payload=asked["payload"],
         runtime=asked.get("runtime"),
-        earlier=_earlier(shop, folder, asked),
+        earlier=earlier_runs(shop.store, folder, asked),
         interrupted=interrupted,
     )
     statement = make_statement(
@@ -124,6 +129,7 @@ def release_label(
     """
     suite = shop.suite
     certificate = open_certificate(envelope, keys)
+    check_current(shop, certificate, now)
     request = Request(
         artefact=shop.artefact,
         certificate=envelope,
@@ -188,8 +194,64 @@ def verify_label(
         payload=_payload(shop),
         required_cases=frozenset(required_cases(shop, shop.suite)),
     )
-    evidence = _evidence(shop, open_certificate(envelope, keys))
+    certificate = open_certificate(envelope, keys)
+    check_current(shop, certificate, now)
+    evidence = _evidence(shop, certificate)
     return verify_certificate(envelope, keys, expected, now=now, evidence=evidence)
+
+
+def check_current(shop: Workshop, certificate: Certificate, now: datetime) -> None:
+    """Check that site and store say nothing against a certificate that it can't know itself.
+
+    Raises:
+        StackwrightError: a later validation disputes it, or a waiver in it was taken back.
+    """
+    check_undisputed(shop.store, evidence_folder(shop, certificate))
+    used = certificate.statement.predicate.waivers
+    if used:
+        site = waivers_of(shop.site, shop.label, required_cases(shop, shop.suite))
+        check_still_waived(used, site, now.date())
+
+
+def check_undisputed(store: Store, evidence: Path) -> None:
+    """Check that nothing that was measured since says otherwise.
+
+    Args:
+        store: its runs of the same bytes by the same suite and cases count, once judged.
+        evidence: the run that a certificate was made from.
+
+    Raises:
+        StackwrightError: one that was begun later did not pass.
+    """
+    ours = json.loads(_read(evidence, "job.json"))
+    for other, job, judged in runs(store):
+        if judged is None or judged["verdict"] == "PASS" or job["job_id"] == ours["job_id"]:
+            continue
+        if job["created"] >= ours["created"] and _same_bytes_and_cases(job, ours):
+            raise StackwrightError(
+                f"{other.name}, a later validation of the same bytes, is {judged['verdict']}",
+                where=Location(other),
+                hint=f"find out why: stackwright report '{job['label']}' --run {other}; "
+                "then validate and certify again",
+                code=ExitCode.FAIL,
+            )
+
+
+def check_still_waived(used: Iterable[Waiver], site: Iterable[Waiver], day: date) -> None:
+    """Check that the site still has the waivers that a certificate needed.
+
+    Raises:
+        StackwrightError: one is gone, or ended before ``day``.
+    """
+    cases = {waiver.case for waiver in site if waiver.covers(day)}
+    for waiver in used:
+        if waiver.case not in cases:
+            raise StackwrightError(
+                f"the certificate needs a waiver for {waiver.case!r}, and the site has none now",
+                hint="mend the case, validate and certify again, or restore it in "
+                "validation/waivers.yaml",
+                code=ExitCode.FAIL,
+            )
 
 
 def check_live(shop: Workshop, keys: TrustedKeys) -> Generation | None:
@@ -259,14 +321,40 @@ def certificates(
     return sorted(found, key=lambda opened: (opened.statement.predicate.issued, opened.envelope))
 
 
+def check_age(job: Mapping[str, Any], issued: datetime) -> None:
+    """Check that what is certified was measured lately, and not in the future.
+
+    Raises:
+        StackwrightError: begun after ``issued``, or more than `MAX_EVIDENCE_DAYS` before it.
+    """
+    begun = moment(job["created"])
+    if begun > issued:
+        what = f"it is {timestamp(issued)} now, before that: a clock is or was wrong"
+    elif issued - begun > timedelta(days=MAX_EVIDENCE_DAYS):
+        what = f"more than {MAX_EVIDENCE_DAYS} days ago"
+    else:
+        return
+    raise StackwrightError(
+        f"run {job['job_id']} was begun at {job['created']}, {what}",
+        hint=f"validate again: stackwright validate '{job['label']}' --fresh",
+        code=ExitCode.FAIL,
+    )
+
+
 def latest_run(
-    shop: Workshop, suite: str | None = None, asked: Mapping[str, Any] | None = None
+    shop: Workshop,
+    suite: str | None = None,
+    asked: Mapping[str, Any] | None = None,
+    *,
+    by: datetime,
 ) -> Path:
     """The folder of the judged validation of the label that was begun last.
 
     Args:
+        shop: the label, and the store of its runs.
         suite: only those by this suite; None for any.
         asked: what a job should say; without one that does, it is the last of all.
+        by: those that say that they were begun later don't count, unless there is no other.
 
     Raises:
         StackwrightError: it was never validated as its files say now.
@@ -279,25 +367,43 @@ def latest_run(
         and suite in (None, judged["suite"]["name"])
     ]
     if not found:
-        by = f" by suite '{suite}'" if suite else ""
+        whose = f" by suite '{suite}'" if suite else ""
         raise StackwrightError(
-            f"{shop.label} was not validated{by} as its files say now",
+            f"{shop.label} was not validated{whose} as its files say now",
             hint=f"stackwright validate '{shop.label}'" + (f" --suite {suite}" if suite else ""),
             code=ExitCode.FAIL,
         )
-    fitting = [folder for folder, job in found if (asked or {}).items() <= job.items()]
-    return max(fitting or [folder for folder, _ in found], key=lambda folder: folder.name)
+    past = [(folder, job) for folder, job in found if moment(job["created"]) <= by] or found
+    fitting = [(folder, job) for folder, job in past if (asked or {}).items() <= job.items()]
+    newest, _ = max(fitting or past, key=lambda run: (run[1]["created"], run[0].name))
+    return newest
 
 
-def _earlier(shop: Workshop, folder: Path, asked: Mapping[str, Any]) -> dict[str, str]:
-    """How the store's other validations of the same bytes by the same cases came out."""
+def earlier_runs(store: Store, folder: Path, asked: Mapping[str, Any]) -> dict[str, str]:
+    """How the store's other validations of the same bytes came out, by run.
+
+    Such as ``FAIL``, or ``FAIL by suite smoke`` where they asked something else.
+    """
     return {
-        other.name: str(judged["verdict"]) if judged else UNFINISHED
-        for other, job, judged in runs(shop.store)
-        if other != folder
-        and all(job[name] == asked[name] for name in ("suite", "payload"))
-        and job["arms"]["candidate"] == asked["arms"]["candidate"]
+        other.name: (str(judged["verdict"]) if judged else UNFINISHED) + _by_others(job, asked)
+        for other, job, judged in runs(store)
+        if other != folder and job["arms"]["candidate"] == asked["arms"]["candidate"]
     }
+
+
+def _by_others(job: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
+    """What tells a job's cases from those that are asked; empty if nothing does."""
+    if _same_bytes_and_cases(job, asked):
+        return ""
+    before = ", as it was then" if job["suite"]["name"] == asked["suite"]["name"] else ""
+    return f" by suite {job['suite']['name']}{before}"
+
+
+def _same_bytes_and_cases(job: Mapping[str, Any], asked: Mapping[str, Any]) -> bool:
+    """Whether two jobs ask the same of the same candidate."""
+    return job["arms"]["candidate"] == asked["arms"]["candidate"] and all(
+        job[name] == asked[name] for name in ("suite", "payload")
+    )
 
 
 def evidence_folder(shop: Workshop, certificate: Certificate) -> Path:

@@ -99,7 +99,8 @@ def judge(job_bytes: bytes, results_bytes: bytes) -> dict[str, Any]:
     """Stand in for the gate: its results say outright how each case came out."""
     asked = json.loads(job_bytes)
     verdicts = dict(json.loads(line) for line in results_bytes.splitlines())
-    worst = [v for v in ("INVALID", "HUNG", "FAIL", "INCONCLUSIVE") if v in verdicts.values()]
+    order = ("INVALID", "HUNG", "FAIL", "INCONCLUSIVE", "UNAVAILABLE")
+    worst = [verdict for verdict in order if verdict in verdicts.values()]
     return {
         "schema": "stackwright/judgement/1",
         "job_id": "20261120T194000Z-1f2e3d4c",

@@ -69,3 +69,8 @@ def test_a_reboot_is_forgiven_and_a_choice_is_not() -> None:
     check_interruptions({"sums": 1, "speed candidate #3": 1})
     with pytest.raises(StackwrightError, match="speed candidate #3 was interrupted 2 times"):
         check_interruptions({"sums": 1, "speed candidate #3": 2})
+
+
+def test_to_choose_of_many_runs_once_each_is_a_choice() -> None:
+    with pytest.raises(StackwrightError, match="interrupted 3 times: sums, speed, gemm"):
+        check_interruptions({"sums": 1, "speed": 1, "gemm": 1})

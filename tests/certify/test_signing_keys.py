@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from certificate_samples import BUILDER, RELEASE
+from certificate_samples import BUILDER, RELEASE, STRANGER
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -142,6 +142,50 @@ def test_without_keys_in_the_site_those_of_the_store_count(tmp_path: Path) -> No
     trusted = trusted_keys(tmp_path / "site", tmp_path / "store")
     assert [key.id for key in trusted.release] == [release.id]
     assert [key.id for key in trusted.builder] == [builder.id]
+
+
+@pytest.mark.parametrize("left", [None, ".gitkeep", "README.md"])
+def test_a_site_without_its_release_key_does_not_fall_back_to_the_store(
+    tmp_path: Path, left: str | None
+) -> None:
+    site, store = tmp_path / "site", tmp_path / "store"
+    create_pair(store, "release")
+    public_half(site, RELEASE, "release")
+    trusted_keys(site, store)
+    (site / "release.pub").unlink()
+    if left:
+        (site / left).touch()
+    with pytest.raises(StackwrightError, match="the site pins no release key that counts"):
+        trusted_keys(site, store)
+
+
+def test_a_builders_key_in_the_site_does_not_leave_release_keys_to_the_store(
+    tmp_path: Path,
+) -> None:
+    site, store = tmp_path / "site", tmp_path / "store"
+    create_pair(store, "release")
+    public_half(site, BUILDER, "builder")
+    with pytest.raises(StackwrightError, match="the site pins no release key that counts"):
+        trusted_keys(site, store)
+
+
+def test_a_revoked_key_counts_nowhere(tmp_path: Path) -> None:
+    site, store = tmp_path / "site", tmp_path / "store"
+    builders = [create_pair(store, name) for name in ("builder", "builder-2025")]
+    public_half(site, RELEASE, "release")
+    public_half(site, STRANGER, "release-2025")
+    public_half(site, STRANGER, "revoked-2025")
+    public_half(site, builders[1], "revoked-builder")
+    trusted = trusted_keys(site, store)
+    assert [key.id for key in trusted.release] == [RELEASE.public.id]
+    assert [key.id for key in trusted.builder] == [builders[0].public.id]
+
+
+def test_revoking_the_only_release_key_leaves_none(tmp_path: Path) -> None:
+    site, store = tmp_path / "site", tmp_path / "store"
+    public_half(site, create_pair(store, "release"), "revoked")
+    with pytest.raises(StackwrightError, match="the site pins no release key that counts"):
+        trusted_keys(site, store)
 
 
 def test_a_damaged_key_in_the_site_does_not_bring_back_those_of_the_store(tmp_path: Path) -> None:

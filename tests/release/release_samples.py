@@ -18,8 +18,7 @@ from stackwright.inputs import labels
 from stackwright.release.generations import read_history
 from stackwright.release.measure import measurer
 from stackwright.release.rollback import rollback
-from stackwright.release.rule import Outcome, Request, release
-from stackwright.release.state import baseline_module
+from stackwright.release.rule import Outcome, Request, compared_with, release
 from stackwright.store import Store
 
 OLD, NEW = "pytorch/2.12.0-cpu@local", "pytorch/2.13.0-cpu@local"
@@ -159,11 +158,9 @@ def do_release(
 
 
 def released_image(store: Store, label: str) -> str | None:
-    """The image that a validation of ``label`` would compare with now."""
-    history = read_history(store)
-    current = history[-1] if history else None
-    module = baseline_module(current, labels.parse(label))
-    return current.pointers[module].image if current and module else None
+    """The image that a validation of a new build of ``label`` would compare with now."""
+    found = compared_with(store, read_history(store), labels.parse(label), "", TRUSTED)
+    return found.image.digest if found else None
 
 
 def do_rollback(

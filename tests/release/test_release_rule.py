@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from datetime import timedelta
 from pathlib import Path
 
@@ -18,7 +19,9 @@ from certificate_samples import (
     STRANGER,
     TRUSTED,
     certificate,
+    compared_with,
     judge,
+    judgement,
     new_key,
     write_run,
 )
@@ -39,13 +42,14 @@ from release_samples import (
 
 from stackwright.canonical import canonical_json, hash_bytes
 from stackwright.certify.acceptance import Waiver
+from stackwright.certify.artefact import Artefact
 from stackwright.certify.evidence import Evidence
 from stackwright.certify.keys import TrustedKeys
 from stackwright.errors import StackwrightError
 from stackwright.inputs.labels import parse
 from stackwright.release.generations import certificate_path, read_history
 from stackwright.release.measure import measurer
-from stackwright.release.rule import release, released_artefact
+from stackwright.release.rule import damaged, release, released_artefact
 from stackwright.store import Store
 from stackwright.validation.session import baseline_of
 
@@ -185,6 +189,17 @@ def test_releasing_the_same_again_moves_nothing(store: Store) -> None:
     assert (outcome.changed, outcome.generation.number, numbers(store)) == (False, 1, [1])
 
 
+def test_the_same_statement_in_another_envelope_moves_nothing(store: Store) -> None:
+    """ECDSA signatures and key ids can be varied by whoever has the envelope."""
+    built = build(store, NEW)
+    envelope = certificate(built)
+    do_release(store, built, envelope)
+    varied = json.loads(envelope)
+    varied["signatures"][0]["keyid"] = "another"
+    outcome = do_release(store, built, canonical_json(varied))
+    assert (outcome.changed, len([*store.path("certificates").iterdir()])) == (False, 1)
+
+
 def test_releasing_the_same_again_mends_a_damaged_modulefile(store: Store) -> None:
     built = build(store, NEW)
     envelope = certificate(built)
@@ -235,7 +250,7 @@ def test_a_certificate_from_before_the_last_release_releases_nothing(store: Stor
 def test_a_new_version_is_compared_with_the_default_of_its_variant(store: Store) -> None:
     do_release(store, build(store, OLD, "old"))
     new = build(store, NEW)
-    with pytest.raises(StackwrightError, match=r"pytorch/2\.12\.0-cpu .* is released now"):
+    with pytest.raises(StackwrightError, match=r"pytorch/2\.12\.0-cpu .* was released before it"):
         do_release(store, new, certificate(new))
 
 
@@ -467,6 +482,82 @@ def test_what_is_compared_with_is_believed_only_with_its_certificate(store: Stor
         baseline_of(store, parse(NEW), slow, TRUSTED)
 
 
+def waived(store: Store, built: Artefact, verdict: str = "FAIL") -> bytes:
+    """A certificate of a run in which one case was waived; its judgement is in the store."""
+    verdicts = {CASES[0]: "PASS", CASES[1]: verdict}
+    waiver = Waiver(case=CASES[1], reason="known", expires=NOW.date().isoformat())
+    image = released_image(store, built.label)
+    judged = judgement(built, verdicts, arms=compared_with(built, image))
+    path = store.path(f"runs/{built.label.replace('/', '-')}-{verdict}/judgement.json")
+    path.parent.mkdir(parents=True)
+    path.write_bytes(judged)
+    return certificate(built, verdicts=verdicts, waivers=[waiver], baseline=image)
+
+
+def test_a_waived_slowdown_gets_no_certificate_as_its_own_yardstick(store: Store) -> None:
+    fast, slow = build(store, NEW, "fast"), build(store, NEW, "slow")
+    do_release(store, fast)
+    do_release(store, slow, waived(store, slow))
+
+    assert baseline_of(store, parse(NEW), slow, TRUSTED) == fast
+    with pytest.raises(StackwrightError, match=r"compares with nothing, but pytorch/2\.13"):
+        do_release(store, slow, certificate(slow))
+
+
+def test_a_waived_slowdown_lowers_no_yardstick_of_later_builds(store: Store) -> None:
+    fast, slow = build(store, OLD, "fast"), build(store, OLD, "slow")
+    do_release(store, fast)
+    do_release(store, slow, waived(store, slow))
+    new = build(store, NEW)
+
+    assert baseline_of(store, parse(NEW), new, TRUSTED) == fast
+    with pytest.raises(StackwrightError, match="compares with"):
+        do_release(store, new, certificate(new, baseline=slow.image.digest))
+    outcome = do_release(store, new, certificate(new, baseline=fast.image.digest))
+    assert (default_of(store), outcome.warnings) == ("2.13.0-cpu", ())
+
+
+def test_a_slowdown_whose_evidence_is_gone_lowers_no_yardstick(store: Store) -> None:
+    fast, slow = build(store, NEW, "fast"), build(store, NEW, "slow")
+    do_release(store, fast)
+    do_release(store, slow, waived(store, slow))
+    shutil.rmtree(store.path("runs"))
+    assert baseline_of(store, parse(NEW), build(store, NEW), TRUSTED) == fast
+
+
+def test_what_was_waived_for_want_of_a_second_node_is_a_yardstick(store: Store) -> None:
+    old, lonely = build(store, NEW, "old"), build(store, NEW, "lonely")
+    do_release(store, old)
+    do_release(store, lonely, waived(store, lonely, "UNAVAILABLE"))
+    assert baseline_of(store, parse(NEW), build(store, NEW), TRUSTED) == lonely
+
+
+def test_a_first_release_by_waiver_is_compared_with_all_the_same(store: Store) -> None:
+    slow = build(store, NEW, "slow")
+    do_release(store, slow, waived(store, slow))
+    assert baseline_of(store, parse(NEW), build(store, NEW), TRUSTED) == slow
+
+
+def test_what_a_rollback_undid_is_no_yardstick(store: Store) -> None:
+    first, broken = build(store, NEW, "first"), build(store, NEW, "broken")
+    do_release(store, first)
+    do_release(store, broken)
+    assert baseline_of(store, parse(NEW), broken, TRUSTED) == first
+    do_rollback(store)
+    assert baseline_of(store, parse(NEW), build(store, NEW), TRUSTED) == first
+    assert baseline_of(store, parse(NEW), first, TRUSTED) is None
+
+
+def test_a_new_version_of_another_variant_than_the_default_is_compared(store: Store) -> None:
+    do_release(store, build(store, CUDA, "cuda"))
+    do_release(store, build(store, "pytorch/2.11.0-cpu@local", "older"))
+    old = build(store, OLD, "old")
+    do_release(store, old)
+    assert default_of(store) == "2.13.0-cuda"
+    assert baseline_of(store, parse(NEW), build(store, NEW), TRUSTED) == old
+    assert baseline_of(store, parse("pytorch/2.13.0-rocm@local"), old, TRUSTED) is None
+
+
 def test_releasing_the_same_again_mends_a_link(store: Store) -> None:
     built = build(store, NEW)
     do_release(store, built)
@@ -477,6 +568,51 @@ def test_releasing_the_same_again_mends_a_link(store: Store) -> None:
     assert do_release(store, built).changed
     live = store.path("live/images/pytorch/2.13.0-cpu/oci")
     assert live.resolve() == store.path(built.image.oci).resolve()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "modules/pytorch/9.9-cpu.lua",
+        "modules/pytorch/default",
+        "jupyter/kernels/planted/kernel.json",
+        "jupyter/kernels/empty/",
+        "images/notes.txt",
+        ".hidden",
+    ],
+)
+def test_what_was_added_to_a_generation_is_found_and_mended(store: Store, path: str) -> None:
+    built = build(store, NEW)
+    released = do_release(store, built).generation
+    assert [*damaged(store, released)] == []
+    live = store.path("generations/1")
+    planted = live / path
+    if path.endswith("/"):
+        planted.mkdir()
+    elif planted.name == "default":
+        planted.symlink_to("2.13.0-cpu.lua")
+    else:
+        planted.parent.mkdir(exist_ok=True)
+        planted.write_text("evil")
+
+    (found, *_) = damaged(store, released)
+    assert planted == found or planted.is_relative_to(found)
+    assert do_release(store, built).changed
+    assert not os.path.lexists(store.path("live") / path)
+
+
+@pytest.mark.parametrize("name", ["modules", "modules/pytorch/2.13.0-cpu.lua"])
+def test_a_link_to_the_same_content_is_not_what_was_released(
+    store: Store, tmp_path: Path, name: str
+) -> None:
+    built = build(store, NEW)
+    released = do_release(store, built).generation
+    path = store.path("generations/1") / name
+    path.rename(tmp_path / "elsewhere")
+    path.symlink_to(tmp_path / "elsewhere")
+
+    assert path in [*damaged(store, released)]
+    assert do_release(store, built).changed
 
 
 def test_a_rollback_of_another_system_is_refused(store: Store) -> None:

@@ -22,6 +22,9 @@ PREDICATE_TYPE = "urn:stackwright:results:v1"
 MAX_INTERRUPTIONS = 1
 """How often one run may be begun in vain: a reboot happens, but seldom twice in the same run."""
 
+MAX_INTERRUPTIONS_IN_ALL = 2
+"""How often all runs of a job together may be: one for each would be a choice of each."""
+
 
 @dataclass(frozen=True)
 class Begun:
@@ -58,15 +61,14 @@ def check_interruptions(in_vain: Mapping[str, int]) -> None:
     """Refuse results of which somebody may have taken what he liked.
 
     Raises:
-        StackwrightError: one run was begun in vain more often than chance explains.
+        StackwrightError: one run, or all together, were begun in vain more often than chance
+            explains.
     """
     for name, count in in_vain.items():
         if count > MAX_INTERRUPTIONS:
-            raise StackwrightError(
-                f"{name} was interrupted {count} times before it had a result",
-                hint="measure anew, without interruptions: stackwright validate LABEL --fresh",
-                code=ExitCode.FAIL,
-            )
+            raise _interrupted(f"{name} was interrupted {count} times before it had a result")
+    if (total := sum(in_vain.values())) > MAX_INTERRUPTIONS_IN_ALL:
+        raise _interrupted(f"the validation was interrupted {total} times: {', '.join(in_vain)}")
 
 
 def verify_results(envelope: bytes, job: bytes, results: bytes, keys: TrustedKeys) -> Begun:
@@ -99,6 +101,14 @@ def _statement(job: bytes, results: str, begun: Begun) -> dict[str, Any]:
         "predicateType": PREDICATE_TYPE,
         "predicate": {"job": hash_bytes(job), "results": results, "begun": asdict(begun)},
     }
+
+
+def _interrupted(what: str) -> StackwrightError:
+    return StackwrightError(
+        what,
+        hint="measure anew, without interruptions: stackwright validate LABEL --fresh",
+        code=ExitCode.FAIL,
+    )
 
 
 def _invalid(what: str) -> StackwrightError:

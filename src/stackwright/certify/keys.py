@@ -21,6 +21,7 @@ from stackwright.errors import ExitCode, Location, StackwrightError
 
 BUILDER = "builder"
 RELEASE = "release"
+REVOKED = "revoked"
 
 _MAX_PEM = 16 * 1024
 _PUBLIC, _PRIVATE = b" PUBLIC KEY-----", b" PRIVATE KEY-----"
@@ -91,16 +92,17 @@ class TrustedKeys:
 
 
 def trusted_keys(site_keys: Path, store_keys: Path) -> TrustedKeys:
-    """The keys that a site pins, else those that lie in the store, each kind by itself.
+    """The keys that a site pins; without a folder of them, those that lie in the store.
 
     Every ``release*.pub`` and ``builder*.pub`` counts, so that a replaced key stays trusted.
     Whoever writes the store can put a key there; the site's files are reviewed. So once the site
-    has a ``release*.pub``, the store's count no more; ``builder*.pub`` likewise. Either folder may
-    be missing.
+    has the folder, the store's release keys count no more, and its builders' only while the site
+    has no ``builder*.pub``. What is in the site as ``revoked*.pub`` counts nowhere. Either folder
+    may be missing.
 
     Raises:
-        StackwrightError: a private key lies in the site, a file is no public key, or one key plays
-            both parts.
+        StackwrightError: the site's folder leaves no release key, a private key lies in it, a file
+            is no public key, or one key plays both parts.
     """
     if os.path.lexists(site_keys):
         _check_pinned(site_keys)
@@ -110,10 +112,21 @@ def trusted_keys(site_keys: Path, store_keys: Path) -> TrustedKeys:
             where=Location(private[0]),
             hint=f"keep only its public half there: mv -n {private[0]} {store_keys}/",
         )
-    return TrustedKeys(
-        release=_load_all(site_keys, RELEASE) or _load_all(store_keys, RELEASE),
-        builder=_load_all(site_keys, BUILDER) or _load_all(store_keys, BUILDER),
+    pinned = os.path.lexists(site_keys)
+    revoked = {key.id for key in _load_all(site_keys, REVOKED)}
+    release = _load_all(site_keys if pinned else store_keys, RELEASE)
+    builder = _load_all(site_keys, BUILDER) or _load_all(store_keys, BUILDER)
+    trusted = TrustedKeys(
+        release=tuple(key for key in release if key.id not in revoked),
+        builder=tuple(key for key in builder if key.id not in revoked),
     )
+    if pinned and not trusted.release:
+        raise StackwrightError(
+            "the site pins no release key that counts, and the store's don't count beside it",
+            where=Location(site_keys),
+            hint="put the public half of a release key that you trust there, as release.pub",
+        )
+    return trusted
 
 
 def _check_pinned(folder: Path) -> None:
@@ -129,12 +142,13 @@ def _check_pinned(folder: Path) -> None:
         )
     for path in sorted(folder.iterdir()):
         check_inside(path, folder.parent)
-        known = path.name.startswith((RELEASE, BUILDER)) and path.suffix in (".pub", ".key")
+        kinds, suffixes = (RELEASE, BUILDER, REVOKED), (".pub", ".key")
+        known = path.name.startswith(kinds) and path.suffix in suffixes
         if not known and not path.name.startswith(("README", ".")):
             raise StackwrightError(
                 "not a name of a key, so it would be overlooked",
                 where=Location(path),
-                hint="public keys are named release*.pub and builder*.pub",
+                hint="public keys are named release*.pub, builder*.pub and revoked*.pub",
             )
 
 

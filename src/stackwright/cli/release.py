@@ -37,8 +37,8 @@ def command(
     """Release a certified label: image, module and kernel move together, in one rename.
 
     Refused, with the reason, unless a valid certificate names these very bytes on this system:
-    every case of the suite passed or waived, the evidence judged again, the comparison made with
-    what is released now.
+    every case of the suite passed or waived, the evidence judged again and disputed by no later
+    run, the comparison made with what was released before it.
 
     \b
     Examples:

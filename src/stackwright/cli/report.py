@@ -47,8 +47,9 @@ def command(
     if run:
         hint = f"the label's last run: stackwright report '{shop.label}'"
         check_run(run, JUDGED, hint=hint)
-    folder = run.resolve() if run else latest_run(shop)
-    data = gather(shop, folder, datetime.now(timezone.utc))
+    now = datetime.now(timezone.utc)
+    folder = run.resolve() if run else latest_run(shop, by=now)
+    data = gather(shop, folder, now)
     target = output or folder
     written = {
         "html": (target / "report.html", render_html),

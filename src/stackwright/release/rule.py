@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import os
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from stackwright.canonical import canonical_json, hash_bytes, hash_file
+from stackwright.certify.acceptance import Judged
 from stackwright.certify.artefact import Artefact
 from stackwright.certify.coverage import Coverage, altered, difference, shrank
 from stackwright.certify.evidence import Evidence
@@ -41,6 +43,7 @@ from stackwright.release.state import (
     check_system,
     default_after,
     next_release,
+    yardsticks,
 )
 from stackwright.store import Store
 
@@ -112,12 +115,17 @@ def release(
         current = history[-1] if history else None
         check_system(current, label.system)
         warnings: tuple[str, ...] = ()
-        if current and (module := baseline_module(current, label)):
-            _, released = certified_artefact(store, current, module, keys)
+        replaced = None
+        if current and (module := baseline_module(history, label)):
+            replaced, released = certified_artefact(store, current, module, keys)
             warnings += _asked_less(module, released.statement.predicate, predicate)
-        compared = predicate.baseline
-        check_baseline(current, label, compared, artefact.image.digest)
+            if released.statement == certificate.statement:  # in another envelope, perhaps
+                certificate = released
+        baseline = compared_with(store, history, label, artefact.image.digest, keys)
+        check_baseline(baseline, label, predicate.baseline)
         check_bytes(artefact, measure)
+        # Compared with what is released now, or with a better one before it.
+        compared = replaced.image.digest if replaced and predicate.baseline else None
         default = default_after(current, label, compared, make_default=request.make_default)
         if request.make_default is None:
             warnings += _default_kept(label, default, compared)
@@ -137,6 +145,50 @@ def release(
         save_certificate(store, certificate.envelope)
         publish(store, generation, files, origins=history)
     return Outcome(generation, changed=True, warnings=warnings)
+
+
+def compared_with(
+    store: Store,
+    history: Sequence[Generation],
+    label: labels.Label,
+    image: str,
+    keys: TrustedKeys,
+) -> Artefact | None:
+    """Return what a candidate has to be compared with; None where there is nothing.
+
+    It is the newest release in the label's place that is not the candidate itself, so that what
+    was compared once is never measured without comparison; and not one that is live by a waiver
+    for being slow, as long as there is an earlier one: a waiver lowers no yardstick.
+
+    Args:
+        store: holds the generations, their certificates, and the evidence of waivers.
+        history: the generations, the oldest first.
+        label: the candidate's.
+        image: the candidate's image.
+        keys: what certificates are believed by.
+
+    Raises:
+        StackwrightError: what was released is not what its certificate says.
+    """
+    waived: Artefact | None = None
+    for generation, module in yardsticks(history, label):
+        released, certificate = certified_artefact(store, generation, module, keys)
+        if released.image.digest == image:
+            continue
+        if not _waived_slowness(store, certificate.statement.predicate):
+            return released
+        waived = waived or released
+    return waived
+
+
+def _waived_slowness(store: Store, predicate: Predicate) -> bool:
+    """Say whether a case was waived that was slow or undecided; without evidence, each counts."""
+    waived = [case for case, verdict in predicate.cases.items() if verdict == "WAIVED"]
+    for path in store.path("runs").glob("*/judgement.json") if waived else ():
+        if hash_file(path) == predicate.evidence.judgement:
+            verdicts = {case.id: case.verdict for case in Judged.read(path.read_bytes()).cases}
+            return any(verdicts[case] != "UNAVAILABLE" for case in waived)
+    return bool(waived)
 
 
 def _asked_less(module: str, released: Predicate, ours: Predicate) -> tuple[str, ...]:
@@ -256,13 +308,29 @@ def _same_view(store: Store, current: Generation, following: Generation) -> bool
 
 
 def damaged(store: Store, generation: Generation) -> Iterator[Path]:
-    """Every file and link of a generation that is not what was released."""
+    """Every file and link of a generation that is not what was released, or was added to it."""
     folder = store.path(f"generations/{generation.number}")
     for path, digest in generation.files.items():
         file = folder / path
-        if not file.is_file() or hash_file(file) != digest:
+        if file.is_symlink() or not file.is_file() or hash_file(file) != digest:
             yield file
     for content in generation.content.values():
         for path, target in content.links.items():
             if (folder / path).resolve() != store.path(target).resolve():
                 yield folder / path
+    yield from _added(
+        folder, {p for content in generation.content.values() for p in content.paths()}
+    )
+
+
+def _added(folder: Path, released: Collection[str]) -> Iterator[Path]:
+    """What lies in a generation's folder and is not of the release; links are not followed."""
+    folders = {str(parent) for path in released for parent in PurePath(path).parents}
+    expected = {*released, "release.json"}
+    for where, subfolders, files in os.walk(folder):
+        for name in sorted([*subfolders, *files]):
+            path = Path(where, name)
+            known = path.relative_to(folder).as_posix()
+            ours = not path.is_symlink() if known in folders else known in expected
+            if not ours:
+                yield path

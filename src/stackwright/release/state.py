@@ -8,7 +8,7 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, Field, model_validator
 
-from stackwright.certify.artefact import Digest, Frozen, LabelText, StorePath
+from stackwright.certify.artefact import Artefact, Digest, Frozen, LabelText, StorePath
 from stackwright.certify.statement import Timestamp
 from stackwright.errors import ExitCode, StackwrightError
 from stackwright.inputs import labels
@@ -98,41 +98,56 @@ class Generation(Frozen):
         return labels.parse(self.label).system
 
 
-def baseline_module(current: Generation | None, label: labels.Label) -> str | None:
-    """Return the released ``stack/version-variant`` that a label has to be compared with.
+def baseline_module(history: Sequence[Generation], label: labels.Label) -> str | None:
+    """Return the ``stack/version-variant`` of the last generation that stands where a label would.
 
-    It is what users of the same module have now; for a new version, the stack's default, if it is
-    of the same variant. None where there is nothing to compare with.
+    It is what users of the same module have; for a new version, the stack's default, if it is of
+    the same variant, else the newest release of that variant. None where there is none.
     """
-    if current is None:
+    if not history:
         return None
+    current = history[-1]
     if label.module in current.pointers:
         return label.module
     default = current.defaults.get(label.stack)
-    if default is not None and default.endswith(f"-{label.variant}"):
+    if default is not None and _is_version_of(f"{label.stack}/{default}@{label.system}", label):
         return f"{label.stack}/{default}"
-    return None
+    released = (g.label for g in reversed(history) if _is_version_of(g.label, label))
+    modules = (labels.parse(text).module for text in released)
+    return next((module for module in modules if module in current.pointers), None)
 
 
-def check_baseline(
-    current: Generation | None, label: labels.Label, certified: str | None, image: str
-) -> None:
-    """Refuse a certificate that compares with something else than what users have now.
+def yardsticks(
+    history: Sequence[Generation], label: labels.Label
+) -> Iterator[tuple[Generation, str]]:
+    """What users have had where ``label`` would go, as generation and module, the newest first.
+
+    What a rollback has undone is left out. None is there before the first release.
+    """
+    for number in reversed(_standing(history, label.stack)):
+        module = baseline_module(history[:number], label)
+        if module is not None:
+            yield history[number - 1], module
+
+
+def check_baseline(released: Artefact | None, label: labels.Label, certified: str | None) -> None:
+    """Refuse a certificate that compares with something else than what it has to.
 
     Args:
+        released: what ``label`` has to be compared with.
+        label: what is to be released.
         certified: the image that the certificate compares with; None for a first release.
-        image: the image to be released; being released already, it needs no comparison.
 
     Raises:
         StackwrightError: "not slower than what is released" was not measured.
     """
-    module = baseline_module(current, label)
-    if current is None or module is None or current.pointers[module].image in (certified, image):
+    if released is None or released.image.digest == certified:
         return
     found = f"compares with {certified}" if certified else "compares with nothing"
+    module = labels.parse(released.label).module
     raise StackwrightError(
-        f"the certificate {found}, but {module} ({current.pointers[module].image}) is released now",
-        hint=f"measure against it: stackwright validate {label}, then certify again",
+        f"the certificate {found}, but {module} ({released.image.digest}) was released before it",
+        hint=f"measure against it: stackwright validate '{label}', then certify again",
         code=ExitCode.FAIL,
     )
 
@@ -240,6 +255,17 @@ def restore_point(history: Sequence[Generation], stack: str) -> int:
     Raises:
         StackwrightError: the stack was never released, or only once.
     """
+    standing = _standing(history, stack)
+    if len(standing) > 1:
+        return standing[-2]
+    found = "has no earlier release to go back to" if standing else "was never released here"
+    raise StackwrightError(
+        f"{stack} {found}", hint="see what was released: stackwright history", code=ExitCode.FAIL
+    )
+
+
+def _standing(history: Sequence[Generation], stack: str) -> list[int]:
+    """The numbers of the stack's releases that no rollback has undone, the oldest first."""
     standing: list[int] = []
     for generation in history:
         if generation.stack != stack:
@@ -248,12 +274,12 @@ def restore_point(history: Sequence[Generation], stack: str) -> int:
             standing.append(generation.number)
         else:
             standing.pop()
-    if len(standing) > 1:
-        return standing[-2]
-    found = "has no earlier release to go back to" if standing else "was never released here"
-    raise StackwrightError(
-        f"{stack} {found}", hint="see what was released: stackwright history", code=ExitCode.FAIL
-    )
+    return standing
+
+
+def _is_version_of(text: str, label: labels.Label) -> bool:
+    found = labels.parse(text)
+    return (found.stack, found.variant) == (label.stack, label.variant)
 
 
 def check_system(current: Generation | None, system: str) -> None:

@@ -158,8 +158,8 @@ def released_at(
     Without a baseline it is the run's own bytes, if they were released before it began.
     """
     image = (job["arms"]["baseline"] or job["arms"]["candidate"])["image"]
-    for generation in reversed(history):
-        module = baseline_module(generation, label)
+    for number in range(len(history), 0, -1):
+        generation, module = history[number - 1], baseline_module(history[:number], label)
         if module is None or generation.created > job["created"]:
             continue
         if generation.pointers[module].image == image:

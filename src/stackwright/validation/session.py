@@ -32,8 +32,7 @@ from stackwright.locking.locks import Lock
 from stackwright.plans.plan import Plan
 from stackwright.release.generations import read_history
 from stackwright.release.measure import Measure, check_bytes
-from stackwright.release.rule import certified_artefact
-from stackwright.release.state import baseline_module
+from stackwright.release.rule import compared_with
 from stackwright.store import Store, write_atomic
 from stackwright.tools import engines, lmod
 from stackwright.tools.process import Runner, find
@@ -75,7 +74,8 @@ class Session:
 
         Raises:
             StackwrightError: this machine is not the system's, the artefact's bytes have changed,
-                the suite has a mistake, or nothing here can run the image or the module.
+                the suite has a mistake, the clock went back, or nothing here can run the image or
+                the module.
         """
         host, system = fingerprint(), parse(artefact.label).system
         check_host(host, self.site.system(system), "this machine")
@@ -85,6 +85,7 @@ class Session:
         digests = suite_digest(suite_path), payload_digest(self.site.root / "validation")
         cases = expand(load_suite(suite_path), {"VERSIONS": lock.versions})
         now = datetime.now(timezone.utc)
+        check_clock(self.store, f"{now:%Y-%m-%dT%H:%M:%SZ}")
         job_id = f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
         folder = self.store.root / "runs" / job_id
         draft = self.store.root / "work" / f"run-{job_id}"
@@ -370,6 +371,22 @@ def check_untouched(folder: Path, keys: TrustedKeys) -> tuple[bytes, bytes, Begu
     return job, whole, begun
 
 
+def check_clock(store: Store, now: str) -> None:
+    """Check that a run that is begun at ``now`` will be the store's newest.
+
+    Raises:
+        StackwrightError: one says that it was begun later.
+    """
+    newest = max(runs(store), key=lambda run: str(run.job["created"]), default=None)
+    if newest and newest.job["created"] > now:
+        raise StackwrightError(
+            f"it is {now} by this clock, and {newest.folder.name} was begun at "
+            f"{newest.job['created']}",
+            where=Location(newest.folder),
+            hint="set the clock right; if it was wrong then, move that run out of STORE/runs",
+        )
+
+
 def _bytes(path: Path) -> bytes:
     return path.read_bytes() if path.exists() else b""
 
@@ -405,18 +422,12 @@ def check_files(folder: Path, job: bytes) -> None:
 def baseline_of(
     store: Store, label: Label, candidate: Artefact, keys: TrustedKeys
 ) -> Artefact | None:
-    """The released artefact to compare with; None for a first release, or the candidate itself.
+    """The released artefact to compare with; None for a first release: see `compared_with`.
 
     Raises:
         StackwrightError: what is released is not what its certificate says.
     """
-    history = read_history(store)
-    current = history[-1] if history else None
-    module = baseline_module(current, label)
-    if current is None or module is None:
-        return None
-    released, _ = certified_artefact(store, current, module, keys)
-    return None if released.digests == candidate.digests else released
+    return compared_with(store, read_history(store), label, candidate.image.digest, keys)
 
 
 def builder_key(store: Store) -> PrivateKey:

@@ -1,0 +1,182 @@
+"""What site and store say against a certificate that was right when it was signed."""
+
+from __future__ import annotations
+
+import json
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from certificate_samples import CASES, NOW, artefact, job
+
+from stackwright.certify.acceptance import Waiver
+from stackwright.certify.statement import timestamp
+from stackwright.errors import StackwrightError
+from stackwright.inputs.labels import parse
+from stackwright.inputs.site import Site
+from stackwright.stages import (
+    check_age,
+    check_still_waived,
+    check_undisputed,
+    earlier_runs,
+    latest_run,
+)
+from stackwright.store import Store
+from stackwright.validation.session import check_clock
+from stackwright.workshop import Workshop
+
+
+def run(store: Store, hour: int, verdict: str | None, **changes: Any) -> Path:
+    """A run of the sample's bytes that was begun at an hour of one day."""
+    name = f"20261120T{hour:02}0000Z-1f2e3d4c"
+    asked = {
+        **json.loads(job(artefact())),
+        "job_id": name,
+        "created": f"2026-11-20T{hour:02}:00:00Z",
+        **changes,
+    }
+    folder = store.root / "runs" / name
+    folder.mkdir(parents=True)
+    (folder / "job.json").write_text(json.dumps(asked))
+    if verdict:
+        (folder / "judgement.json").write_text(json.dumps({"verdict": verdict}))
+    return folder
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store")
+
+
+@pytest.mark.parametrize("verdict", ["FAIL", "INCONCLUSIVE", "INVALID", "UNAVAILABLE"])
+def test_a_later_validation_of_the_same_bytes_disputes_a_certificate(
+    store: Store, verdict: str
+) -> None:
+    evidence = run(store, 8, "PASS")
+    run(store, 9, "PASS")
+    later = run(store, 10, verdict)
+    with pytest.raises(StackwrightError, match=f"{later.name}, a later .* is {verdict}") as caught:
+        check_undisputed(store, evidence)
+    assert f"--run {later}" in str(caught.value.hint)
+
+
+def test_what_was_measured_before_or_of_something_else_disputes_nothing(store: Store) -> None:
+    other = json.loads(job(artefact("pytorch/2.12.0-cpu@local")))
+    run(store, 7, "FAIL")
+    evidence = run(store, 8, "PASS")
+    run(store, 9, None)
+    run(store, 10, "FAIL", arms=other["arms"])
+    run(store, 11, "FAIL", payload="sha256:other")
+    run(store, 12, "FAIL", suite={"name": "smoke", "digest": "sha256:other"})
+    check_undisputed(store, evidence)
+
+
+def test_what_is_compared_with_something_else_disputes_all_the_same(store: Store) -> None:
+    evidence = run(store, 8, "PASS")
+    arms = json.loads(job(artefact()))["arms"]
+    run(store, 9, "FAIL", arms={**arms, "baseline": arms["candidate"]})
+    with pytest.raises(StackwrightError, match="a later validation"):
+        check_undisputed(store, evidence)
+
+
+def test_a_certificate_from_a_run_that_was_waived_is_not_disputed_by_it(store: Store) -> None:
+    check_undisputed(store, run(store, 8, "FAIL"))
+
+
+def test_every_other_validation_of_the_bytes_is_told_with_its_suite(store: Store) -> None:
+    suite = json.loads(job(artefact()))["suite"]
+    changed = {**suite, "digest": "sha256:other"}
+    unlike = json.loads(job(artefact("pytorch/2.12.0-cpu@local")))["arms"]
+    runs = [
+        run(store, 7, "FAIL"),
+        run(store, 8, None),
+        run(store, 9, "FAIL", suite={"name": "smoke", "digest": "sha256:other"}),
+        run(store, 10, "PASS", suite=changed),
+        run(store, 11, "FAIL", arms=unlike),
+        run(store, 12, "PASS"),
+    ]
+    asked = json.loads((runs[-1] / "job.json").read_bytes())
+    assert earlier_runs(store, runs[-1], asked) == {
+        runs[0].name: "FAIL",
+        runs[1].name: "UNFINISHED",
+        runs[2].name: "FAIL by suite smoke",
+        runs[3].name: "PASS by suite certify, as it was then",
+    }
+
+
+def shop_of(store: Store) -> Workshop:
+    shop = Workshop(Site(Path("none")), parse(artefact().label), store)
+    shop.__dict__["plan_hash"] = artefact().plan_hash  # there is no site to resolve it from
+    return shop
+
+
+def judged(store: Store, hour: int) -> Path:
+    folder = run(store, hour, None)
+    arms = json.loads(job(artefact()))["arms"]
+    told = {"verdict": "PASS", "arms": arms, "suite": {"name": "certify"}}
+    (folder / "judgement.json").write_text(json.dumps(told))
+    return folder
+
+
+def test_a_run_dated_in_the_future_is_not_the_last_one(store: Store) -> None:
+    judged(store, 8)
+    last = judged(store, 9)
+    ahead = judged(store, 22)
+    assert latest_run(shop_of(store), by=NOW) == last
+    assert latest_run(shop_of(store), by=NOW + timedelta(hours=4)) == ahead
+
+
+def test_a_run_whose_name_is_ahead_of_its_date_is_not_the_last_one(store: Store) -> None:
+    judged(store, 9)
+    folder = judged(store, 10)
+    asked = json.loads((folder / "job.json").read_bytes())
+    (folder / "job.json").write_text(json.dumps({**asked, "created": "2026-11-20T08:00:00Z"}))
+    assert latest_run(shop_of(store), by=NOW).name.startswith("20261120T09")
+
+
+def test_only_what_was_measured_lately_is_certified() -> None:
+    asked = {"job_id": "20261120T200000Z-1f2e3d4c", "label": "mini/1.0-cpu@local"}
+    asked["created"] = timestamp(NOW)
+    check_age(asked, NOW)
+    check_age(asked, NOW + timedelta(days=30))
+    with pytest.raises(StackwrightError, match="more than 30 days ago"):
+        check_age(asked, NOW + timedelta(days=30, seconds=1))
+
+
+def test_what_was_measured_in_the_future_is_not_certified() -> None:
+    asked = {"job_id": "20261120T200000Z-1f2e3d4c", "label": "mini/1.0-cpu@local"}
+    asked["created"] = timestamp(NOW)
+    with pytest.raises(StackwrightError, match="19:59:59Z now, before that: a clock is or was"):
+        check_age(asked, NOW - timedelta(seconds=1))
+
+
+def test_no_run_is_begun_before_one_that_is_there(store: Store) -> None:
+    check_clock(store, "2026-11-20T08:00:00Z")
+    newest = run(store, 9, None)
+    run(store, 8, None)
+    check_clock(store, "2026-11-20T09:00:00Z")
+    with pytest.raises(StackwrightError, match=f"{newest.name} was begun at 2026-11-20T09"):
+        check_clock(store, "2026-11-20T08:59:59Z")
+
+
+DAY = date(2026, 11, 20)
+USED = Waiver(case=CASES[1], reason="known", expires="2026-12-31")
+
+
+def test_a_waiver_that_a_certificate_used_is_still_in_the_site() -> None:
+    check_still_waived([USED], [USED], DAY)
+    check_still_waived([], [], DAY)
+
+
+@pytest.mark.parametrize(
+    "site",
+    [
+        [],
+        [USED.model_copy(update={"case": CASES[0]})],
+        [USED.model_copy(update={"expires": "2026-11-19"})],
+    ],
+)
+def test_a_waiver_that_was_taken_back_counts_no_more(site: list[Waiver]) -> None:
+    with pytest.raises(StackwrightError, match="the site has none now"):
+        check_still_waived([USED], site, DAY)
