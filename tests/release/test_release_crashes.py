@@ -64,11 +64,12 @@ def check_live(store: Store) -> int:
     return number
 
 
-def release_forever(store: Store, builds: list[Artefact], ready: int) -> None:
-    """Release and roll back in turn; fresh certificates make every release a new one."""
-    for step in range(1, 1_000_000):
+def release_forever(store: Store, builds: list[Artefact], ready: int, turn: int) -> None:
+    """Release and roll back in turn; certificates of another date make every release a new one."""
+    for step in range(1, 1_000):
         built = builds[step % len(builds)]
-        do_release(store, built, certificate(built, issued=ISSUED - timedelta(seconds=step)))
+        issued = ISSUED - timedelta(seconds=1_000 * turn + step)
+        do_release(store, built, certificate(built, issued=issued))
         if step == 1:
             os.write(ready, b"!")
         if step % 3 == 0:
@@ -80,10 +81,10 @@ def test_kill_at_random_instants_leaves_a_whole_release(store: Store) -> None:
     builds = [build(store, label) for label in (OLD, NEW, OTHER)]
     for built in builds:
         do_release(store, built)
-    for _ in range(KILLS):
+    for turn in range(KILLS):
         before = check_live(store)
         receive, ready = os.pipe()
-        child = fork(lambda ready=ready: release_forever(store, builds, ready))
+        child = fork(lambda ready=ready, turn=turn: release_forever(store, builds, ready, turn))
         os.close(ready)
         assert os.read(receive, 1) == b"!"
         os.close(receive)
