@@ -33,7 +33,7 @@ def gone(pid: int) -> bool:
 
 
 def wait_until_gone(pid: int) -> bool:
-    limit = time.monotonic() + 10
+    limit = time.monotonic() + 60
     while not gone(pid) and time.monotonic() < limit:
         time.sleep(0.01)
     return gone(pid)
