@@ -180,7 +180,84 @@ def test_payload_digest_ignores_suites_and_bytecode(validation: Path) -> None:
     assert payload_digest(validation) == before
 
 
-@pytest.mark.parametrize("name", ["smoke", "certify"])
+LARGER = """\
+name: larger
+summary: All of small, and more
+includes: [small]
+cases:
+  - name: more
+    script: compute
+    launches: [{launcher: none, ranks: 1, threads: 2}]
+    channels: [image]
+    timeout_s: 60
+    checks: [right]
+"""
+
+
+def larger_file(validation: Path, old: str = "", new: str = "") -> Path:
+    assert old in LARGER
+    file = validation / "suites/larger.yaml"
+    file.write_text(LARGER.replace(old, new, 1))
+    return file
+
+
+def test_included_cases_come_first_and_unaltered(validation: Path) -> None:
+    suite, least = load_suite(larger_file(validation)), load_suite(suite_file(validation))
+
+    assert [case.name for case in suite.cases] == ["sums", "speed", "more"]
+    assert suite.cases[:2] == least.cases
+    check_includes(suite, least)
+
+
+def test_suites_included_twice_hold_their_cases_once(validation: Path) -> None:
+    larger_file(validation)
+    largest = validation / "suites/largest.yaml"
+    text = LARGER.replace("name: larger", "name: largest").replace("name: more", "name: most")
+    largest.write_text(text.replace("[small]", "[small, larger]"))
+
+    assert [case.name for case in load_suite(largest).cases] == ["sums", "speed", "more", "most"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "error"),
+    [
+        ("[small]", "[smal]", r"larger\.yaml:3:12: unknown suite 'smal' \(did you mean 'small'"),
+        ("[small]", "[larger]", r"larger\.yaml:3:12: 'larger' includes 'larger': no end"),
+        ("name: more", "name: speed", r"larger\.yaml:5:11: two cases have the id 'speed.none-1"),
+    ],
+)
+def test_wrong_includes_are_refused(validation: Path, old: str, new: str, error: str) -> None:
+    with pytest.raises(StackwrightError, match=error):
+        load_suite(larger_file(validation, old, new))
+
+
+@pytest.mark.parametrize("read", [load_suite, suite_digest])
+def test_suites_that_include_each_other_are_refused(validation: Path, read) -> None:  # type: ignore[no-untyped-def]
+    suite_file(validation, "cases:\n", "includes: [larger]\ncases:\n")
+
+    with pytest.raises(StackwrightError, match="'larger' includes 'small' includes 'larger'"):
+        read(larger_file(validation))
+
+
+def test_included_suites_that_differ_are_refused(validation: Path) -> None:
+    other = validation / "suites/other.yaml"
+    other.write_text(
+        SUITE.replace("name: small", "name: other").replace("timeout_s: 60", "timeout_s: 9")
+    )
+
+    with pytest.raises(StackwrightError, match=r"larger\.yaml:3:12: two cases have the id 'sums"):
+        load_suite(larger_file(validation, "[small]", "[small, other]"))
+
+
+def test_digest_covers_what_is_included(validation: Path) -> None:
+    before = suite_digest(larger_file(validation))
+
+    suite_file(validation, "timeout_s: 60", "timeout_s: 61")
+
+    assert suite_digest(larger_file(validation)) != before
+
+
+@pytest.mark.parametrize("name", ["smoke", "certify", "science"])
 def test_shipped_suites_load(name: str) -> None:
     suite = load_suite(VALIDATION / f"suites/{name}.yaml")
 
@@ -194,6 +271,11 @@ def test_certify_holds_all_of_smoke() -> None:
     )
 
     assert set(smoke.cases) <= set(certify.cases)
+
+
+def test_science_holds_all_of_certify() -> None:
+    suites = VALIDATION / "suites"
+    check_includes(load_suite(suites / "science.yaml"), load_suite(suites / "certify.yaml"))
 
 
 def test_module_channel_has_the_correctness_cases() -> None:

@@ -100,10 +100,11 @@ class Case(Model):
 
 
 class Suite(Model):
-    """A named set of cases."""
+    """A named set of cases; once loaded, it also holds those of the suites that it includes."""
 
     name: Name
     summary: Line
+    includes: tuple[Name, ...] = ()
     cases: tuple[Case, ...] = Field(min_length=1)
 
 
@@ -123,18 +124,23 @@ class ConcreteCase:
 
 
 def load_suite(path: Path) -> Suite:
-    """Read a suite from `validation/suites/<name>.yaml`.
+    """Read a suite from `validation/suites/<name>.yaml`; the cases that it includes come first.
 
     Raises:
-        ManyErrors: every mistake in the file, in its place; also scripts that don't exist and
-            cases that would expand to the same id.
+        ManyErrors: every mistake in the file, in its place; also scripts and included suites that
+            don't exist, suites that include each other, and cases that would expand to the same id.
     """
-    document = load_document(path, Suite)
-    if errors := [*_name_errors(document, path), *_script_errors(document, path)]:
+    documents = _with_included(path)
+    for file, document in documents.items():
+        if errors := [*_name_errors(document, file), *_script_errors(document, file)]:
+            raise many_errors(errors)
+        if errors := list(_id_errors(document, document.value)):
+            raise many_errors(errors)
+    cases = dict.fromkeys(case for d in documents.values() for case in d.value.cases)
+    suite = documents[path].value.model_copy(update={"cases": tuple(cases)})
+    if errors := list(_id_errors(documents[path], suite)):
         raise many_errors(errors)
-    if errors := list(_id_errors(document)):
-        raise many_errors(errors)
-    return document.value
+    return suite
 
 
 def expand(suite: Suite, values: Mapping[str, str]) -> tuple[ConcreteCase, ...]:
@@ -182,13 +188,29 @@ def check_includes(suite: Suite, least: Suite) -> None:
 
 
 def suite_digest(path: Path) -> str:
-    """Hash a suite's file."""
-    return hash_file(path)
+    """Hash a suite's file, with those of the suites that it includes.
+
+    Raises:
+        ManyErrors: as `load_suite`, where a file can't be read or does not exist.
+    """
+    hashes = {file.name: hash_file(file) for file in _with_included(path)}
+    return hash_value(hashes) if len(hashes) > 1 else hashes[path.name]
 
 
 def payload_digest(validation: Path) -> str:
     """Hash everything that a case may run: names and bytes below cases/ and probes/."""
     return hash_value({folder: hash_folder(validation / folder) for folder in PAYLOAD_FOLDERS})
+
+
+def _with_included(path: Path, above: tuple[str, ...] = ()) -> dict[Path, Document[Suite]]:
+    """Read a suite and all that it includes, included ones first; `above` are what includes it."""
+    document = load_document(path, Suite)
+    if errors := list(_include_errors(document, path, (*above, path.stem))):
+        raise many_errors(errors)
+    found: dict[Path, Document[Suite]] = {}
+    for name in document.value.includes:
+        found |= _with_included(path.with_name(f"{name}.yaml"), (*above, path.stem))
+    return found | {path: document}
 
 
 def _combinations(suite: Suite) -> Iterator[tuple[Case, Launch, Channel]]:
@@ -235,13 +257,29 @@ def _script_errors(document: Document[Suite], path: Path) -> Iterator[Stackwrigh
             yield document.error(what, "cases", index, "script", hint=hint)
 
 
-def _id_errors(document: Document[Suite]) -> Iterator[StackwrightError]:
-    ids = [_id(*combination) for combination in _combinations(document.value)]
+def _include_errors(
+    document: Document[Suite], path: Path, above: tuple[str, ...]
+) -> Iterator[StackwrightError]:
+    suites = sorted({file.stem for file in path.parent.glob("*.yaml")} - set(above))
+    for index, name in enumerate(document.value.includes):
+        place = ("includes", index)
+        if name in above:
+            round_trip = " includes ".join(f"'{n}'" for n in (*above[above.index(name) :], name))
+            yield document.error(f"{round_trip}: no end", *place, hint="take one of them out")
+        elif name not in suites:
+            what = f"unknown suite '{name}'{did_you_mean(name, suites)}"
+            yield document.error(what, *place, hint=f"write validation/suites/{name}.yaml")
+
+
+def _id_errors(document: Document[Suite], suite: Suite) -> Iterator[StackwrightError]:
+    ids = [_id(*combination) for combination in _combinations(suite)]
+    names = [case.name for case in document.value.cases]
     for twice in _repeated(ids):
-        names = [case.name for case in document.value.cases]
-        last = len(names) - 1 - names[::-1].index(twice.split(".")[0])
         hint = "give one of the cases another name, or take out the repeated launch or channel"
-        yield document.error(f"two cases have the id '{twice}'", "cases", last, "name", hint=hint)
+        name = twice.split(".")[0]
+        last = len(names) - 1 - names[::-1].index(name) if name in names else 0
+        place = ("cases", last, "name") if name in names else ("includes", 0)
+        yield document.error(f"two cases have the id '{twice}'", *place, hint=hint)
 
 
 def _repeated(names: list[str] | tuple[str, ...]) -> list[str]:
