@@ -225,9 +225,11 @@ def test_ranks_agree_with_one(
     assert run.finished(), run.output
     assert len(run.ranks) == ranks
     for name in MODELS:
-        # Single precision, reassociated over six steps; a score changes by whole samples.
+        # Single precision, reassociated over six steps; a score changes by whole samples. LAMB's and
+        # LARC's steps are as long for a small gradient as for a large one, rounding included.
+        off = 6e-3 if name in CLIMATE else 2e-3
         found, wanted = run.values("info")[name]["value"], scores_on_one_rank[name]["value"]
-        assert found == pytest.approx(wanted, abs=2e-3), name
+        assert found == pytest.approx(wanted, abs=off), name
         assert wanted[0] != wanted[2], f"{name} did not train"
 
 
@@ -861,7 +863,7 @@ values = rng.random(1000)
 assert 0.68 < best_threshold(values, values > 0.7) < 0.72
 # Ranks whose shares have other classes still average to the mean over all pixels.
 batch = science.samples(3, range(4))
-logits = torch.randn(4, 3, *grid)
+logits = torch.randn(4, 3, science.rows, science.columns)
 parts = [science.loss(logits[i::2], batch.labels[i::2]) for i in (0, 1)]
 assert torch.isclose(sum(parts) / 2, science.loss(logits, batch.labels))
 """
