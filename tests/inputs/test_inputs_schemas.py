@@ -21,6 +21,7 @@ FILES = [
     ("system", ROOT / "tests" / "site" / "systems" / "summit-like.yaml"),
     ("suite", ROOT / "validation" / "suites" / "smoke.yaml"),
     ("suite", ROOT / "validation" / "suites" / "certify.yaml"),
+    ("suite", ROOT / "validation" / "suites" / "science.yaml"),
     ("environment", ROOT / "systems" / "policy" / "environment.yaml"),
 ]
 

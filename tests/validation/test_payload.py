@@ -19,7 +19,10 @@ pytestmark = needs_stack
 
 VERSIONS = "import importlib.metadata as m; print(f\"torch={m.version('torch')}\")"
 # Need minutes, and have tests of their own: test_science.py.
-SLOW_SCRIPTS = {"cosmoflow", "etalumis", "hepcnn", "icecube_gnn", "tracking_gnn"}
+SLOW_SCRIPTS = {
+    *("climate_deeplab", "climate_tiramisu", "cosmoflow", "etalumis", "hepcnn"),
+    *("icecube_gnn", "pigan", "tracking_gnn"),
+}
 
 
 def concrete_cases() -> list[ConcreteCase]:
@@ -321,6 +324,39 @@ def test_gemm_in_low_precision_shows(tmp_path: Path, roofline: Path) -> None:
     )
 
     assert run.failed() == {"results_verified"}
+
+
+CONVOLUTIONS_IN_BFLOAT16 = """
+import torch
+whole = torch.nn.Conv2d._conv_forward
+def forward(self, images, weight, bias):
+    return whole(self, images.bfloat16(), weight.bfloat16(), bias).to(images.dtype)
+torch.nn.Conv2d._conv_forward = forward
+"""
+LOSS_SCALED = """
+import torch
+whole = torch.nn.functional.cross_entropy
+torch.nn.functional.cross_entropy = lambda *args: 1.000001 * whole(*args)
+"""
+
+
+@pytest.mark.parametrize(
+    ("fault", "failed"),
+    [
+        (
+            CONVOLUTIONS_IN_BFLOAT16,
+            {"forward_float64", "backward_float64", "forward_float32", "backward_float32"},
+        ),
+        (LOSS_SCALED, {"backward_float64"}),
+    ],
+)
+def test_other_resnet_than_the_stock_builds_shows(
+    fault: str, failed: set[str], tmp_path: Path
+) -> None:
+    run = run_case("none", "resnet50", out=tmp_path / "out", fault=fault)
+
+    assert run.finished(), run.output
+    assert run.failed() == failed
 
 
 def test_missing_probe_binary_says_how_to_build_it(tmp_path: Path) -> None:

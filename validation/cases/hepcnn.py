@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from classifier import Classifier
-from hepcnn_data import event, jets_and_mass, stored
+from hepcnn_data import event, events, jets_and_mass
 from science import Batch, Reader
 from torch import Tensor, nn
 from trainer import main
@@ -67,7 +67,7 @@ class Jets(Classifier):
     @contextmanager
     def data(self, seed: int, count: int, rank: int, world: int) -> Iterator[Reader]:
         """Write the events to HDF5, and stream them from there."""
-        with stored(seed, count, self.pixels, rank, world) as files:
+        with events(seed, count, self.pixels, rank, world) as files:
             yield lambda indices: as_batch(*files.read(indices))
 
     def summary(self, batch: Batch) -> np.ndarray:

@@ -9,9 +9,6 @@ are in TeV. The files have the layout of NERSC's data set: `all_events/{hist,y,w
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +16,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import torch
-import torch.distributed as dist
+from shards import stored
 from torch import Tensor, nn
 
 ETA_REACH = 2.5
@@ -127,9 +124,9 @@ def write(file: Path, seed: int, indices: Sequence[int], pixels: int) -> None:
 class Files:
     """Events in files of EVENTS_PER_FILE."""
 
-    def __init__(self, folder: Path) -> None:
-        """Open all of a folder's files."""
-        self._files = [h5py.File(file) for file in sorted(folder.glob("*.h5"))]
+    def __init__(self, files: Sequence[Path]) -> None:
+        """Open all files."""
+        self._files = [h5py.File(file) for file in files]
 
     def read(self, indices: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """Give images (events, pixels, pixels, 3) and labels (events)."""
@@ -145,21 +142,16 @@ class Files:
 
 
 @contextmanager
-def stored(seed: int, count: int, pixels: int, rank: int, world: int) -> Iterator[Files]:
+def events(seed: int, count: int, pixels: int, rank: int, world: int) -> Iterator[Files]:
     """Write the first `count` events, each rank its share of files, for all ranks to read."""
-    made = [tempfile.mkdtemp(dir=os.environ.get("STACKWRIGHT_OUT")) if rank == 0 else ""]
-    dist.broadcast_object_list(made)
-    folder = Path(made[0])
-    for first in range(rank * EVENTS_PER_FILE, count, world * EVENTS_PER_FILE):
-        indices = range(first, min(first + EVENTS_PER_FILE, count))
-        write(folder / f"events-{first:09}.h5", seed, indices, pixels)
-    dist.barrier()
-    files = Files(folder)
-    yield files
-    files.close()
-    dist.barrier()
-    if rank == 0:
-        shutil.rmtree(folder)
+
+    def write_some(file: Path, indices: range) -> None:
+        write(file.with_suffix(".h5"), seed, indices, pixels)
+
+    with stored(count, EVENTS_PER_FILE, write_some, rank, world) as made:
+        files = Files(made)
+        yield files
+        files.close()
 
 
 def windows(fields: Tensor, cells: int) -> Tensor:

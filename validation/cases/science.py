@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
+import layerwise
 import numpy as np
 import tomllib
 import torch
@@ -61,6 +62,8 @@ class Science(ABC):
     """The score that the learning curve shows."""
     classical: ClassVar[str]
     """What the baseline without a network is called."""
+    baseline_samples: ClassVar[int] = 1 << 17
+    """To how many training samples the baseline is fitted, at most."""
 
     @abstractmethod
     def network(self) -> nn.Module:
@@ -110,7 +113,7 @@ class Training:
     """Hyper-parameters that every model has; samples are counted over all ranks.
 
     Args:
-        optimizer: a class of `torch.optim` as `name`, and its arguments.
+        optimizer: a class of `torch.optim` or layerwise.py as `name`, and its arguments.
         warm_up: the part of all steps over which the learning rate rises linearly; a cosine to
             zero follows.
         evaluations: how often the held-out samples are scored, besides before the first step.
@@ -180,7 +183,10 @@ class Training:
     def start(self, model: nn.Module) -> tuple[torch.optim.Optimizer, Any]:
         """Make the optimizer and its schedule."""
         options = dict(self.optimizer)
-        optimizer = getattr(torch.optim, options.pop("name"))(model.parameters(), **options)
+        name = options.pop("name")
+        kind = getattr(layerwise, name, None) or getattr(torch.optim, name)
+        parameters = [p for p in model.parameters() if p.requires_grad]
+        optimizer = kind(parameters, **options)
         return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, self.rate)
 
 

@@ -8,6 +8,7 @@ import torch
 from cosmoflow import Cosmology
 from emit import Emitter
 from hepcnn import Jets
+from resnet50 import Images
 from timing import median_seconds
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.flop_counter import FlopCounterMode
@@ -20,6 +21,8 @@ MODELS = {
     # CosmoFlow's network on a 64th of its volume: the same kernels.
     "cosmoflow": (Cosmology(cells=32, channels=4, features=16, dropout=0.5), 8),
     "hepcnn": (Jets(pixels=64, widths=(16, 32, 64), dense=128), 32),
+    # ResNet-50 on images of a twelfth of the pixels of ImageNet's.
+    "resnet50": (Images(pixels=64), 8),
 }
 WARM_UP_STEPS = 3
 STEPS = 12

@@ -142,6 +142,7 @@ def _train(science: Science, training: Training, seed: int, out: Emitter, read: 
     seconds = [0.0]
     times_seen = torch.zeros(training.train_samples, dtype=torch.int64)
     first_epoch = []
+    for_baseline = min(training.steps_per_epoch, science.baseline_samples // training.batch)
 
     mllog(out, "run_start", None, "INTERVAL_START", seed=seed)
     for step, share in enumerate(training.shares(seed, out.rank, out.world), 1):
@@ -153,7 +154,7 @@ def _train(science: Science, training: Training, seed: int, out: Emitter, read: 
         schedule.step()
         seconds.append(time.perf_counter() - begun)
         times_seen[share] += 1
-        if step <= training.steps_per_epoch:
+        if step <= for_baseline:
             first_epoch.append((science.summary(batch), batch.labels.numpy()))
         if step in examined:
             curve[step] = examination.network(model)
