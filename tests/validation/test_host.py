@@ -60,7 +60,7 @@ def test_more_than_is_stated_fits() -> None:
         ({"cores": "many"}, "(cores: 0, not 128)"),
         ({"memory_gib": 480}, "(memory: 480 GiB, not 512 GiB)"),
         ({"glibc": "2.31"}, "(glibc: 2.31, not 2.36)"),
-        ({"os_id": "ubuntu"}, "(OS: ubuntu, not debian)"),
+        ({"os_id": "rocky", "os_like": ["rhel", "centos"]}, "(OS: rocky, not debian)"),
         ({"gpus": []}, "(GPUs: 0 of them, not 2 x nvidia A100, 40 GiB)"),
         ({"gpus": [SEEN]}, "(GPUs: 1 of them, not 2 x nvidia A100, 40 GiB)"),
         ({"gpus": [SEEN, SEEN | {"model": "Tesla T4"}]}, "(GPUs: 1 of them,"),
@@ -97,6 +97,7 @@ def test_a_job_that_was_measured_elsewhere_is_neither_certified_nor_released(
 def test_the_shipped_system_is_any_computer_of_two_cores() -> None:
     small = {"cpu_target": "haswell", "cores": 2, "memory_gib": 3.8, "glibc": "2.36"}
     check_host(small | {"os_id": "debian"}, system(), "this machine")
+    check_host(small | {"os_id": "ubuntu", "os_like": ["debian"]}, system(), "this machine")
 
 
 def test_this_machine_runs_what_is_built_for_it() -> None:

@@ -47,6 +47,7 @@ def fingerprint() -> dict[str, Any]:
         "kernel": platform.release(),
         "os": _os_release("PRETTY_NAME"),
         "os_id": _os_release("ID"),
+        "os_like": _os_release("ID_LIKE", "").split(),
         "glibc": platform.libc_ver()[1],
         "gpus": gpus(Runner()),
     }
@@ -82,7 +83,8 @@ def compare(host: Mapping[str, Any], system: System) -> Iterator[Compared]:
     fits = _numbers(glibc) >= _numbers(system.os.glibc)
     yield Compared("glibc", glibc or "none", system.os.glibc, fits)
     name = str(host.get("os_id", "unknown"))
-    yield Compared("OS", name, system.os.id, name == system.os.id)
+    kin = {name, *host.get("os_like", ())}
+    yield Compared("OS", name, system.os.id, system.os.id in kin)
     for gpu in system.gpus:
         count = sum(_is(found, gpu) for found in host.get("gpus", ()))
         stated = f"{gpu.count} x {gpu.vendor} {gpu.model}, {gpu.memory_gib:g} GiB"
@@ -146,12 +148,12 @@ def _gib(mib: str) -> float:
     return round(int(mib) / 2**10, 1)
 
 
-def _os_release(key: str) -> str:
-    """A field of os-release(5)."""
+def _os_release(key: str, default: str = platform.system()) -> str:
+    """A field of os-release(5); ID_LIKE names the systems that this one is made from."""
     for line in _text("/etc/os-release").splitlines():
         if line.startswith(f"{key}="):
             return line.partition("=")[2].strip("'\"")
-    return platform.system()
+    return default
 
 
 def _numbers(version: str) -> tuple[int, ...]:
