@@ -14,7 +14,7 @@ from stackwright.inputs.yamlfile import load
 from stackwright.validation.judgement import CaseJudgement, Verdict
 
 HERE = Path(__file__).parent
-SHOWN = 100
+SHOWN = 60
 """Characters of a reason that the table has room for."""
 NEVER = "never reported"
 
