@@ -64,4 +64,4 @@ bench: setup .venv-bench/.done ## Run every benchmark; their tables go to docs/b
 	@touch $@
 
 clean: ## Remove the environment and the demo's store
-	rm -rf $(VENV) .venv-payload .venv-bench .stackwright
+	rm -rf $(VENV) .venv-payload .venv-bench .stackwright .mutants-*

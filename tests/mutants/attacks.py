@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,10 +52,12 @@ class Ground:
 
     def outcome(self, case: str, refused: Ran) -> Outcome:
         """What came of an attack: the verdict on a case, if one is to decide, and the refusal."""
+        told = refused.refusal if refused.code else refused.out
+        verdict = "REFUSED" if refused.code else "DONE"
         if not case:
-            return Outcome("REFUSED", frozenset(), refused.refusal)
+            return Outcome(verdict, frozenset(), told, bool(refused.code))
         found = Outcome.of(judged(Walk(self.folder / "site", self.folder / "store", {}))[case])
-        return Outcome(found.verdict, found.checks, f"{found.said}; {refused.refusal}")
+        return replace(found, said=f"{found.said}; {told}", refused=bool(refused.code))
 
     def _own(self, walk: Walk) -> Walk:
         return walk.with_site(self.folder / "site").with_store(self.folder / "store")

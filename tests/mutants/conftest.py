@@ -87,7 +87,10 @@ def pytest_terminal_summary(
     count = len(config.stash[CHOSEN])
     terminalreporter.write_line(f"{count - len(survivors)} of {count} faults caught")
     for name in survivors:
-        why = next(("; ".join(r.missed) for r in rows if r.fault == name), "was not injected")
+        why = next(
+            ("; ".join(r.missed) for r in rows if r.fault == name),
+            "no outcome: it was skipped, or stopped by the error above",
+        )
         terminalreporter.write_line(f"SURVIVED {name}: {why}")
     if path := config.getoption("--kill-json"):
         path.write_text(json.dumps([row.to_json() for row in rows], indent=1) + "\n")
@@ -108,13 +111,13 @@ Control = Callable[[ConcreteCase], str]
 @pytest.fixture(scope="session")
 def control(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Control:
     """The verdict on a case without any fault, found once."""
-    found: dict[str, str] = {}
+    found: dict[ConcreteCase, str] = {}
 
     def verdict(case: ConcreteCase) -> str:
-        if case.id not in found:
+        if case not in found:
             folder = tmp_path_factory.mktemp("control") / "run"
-            found[case.id] = bench.judge(case, folder, fault=None).verdict
-        return found[case.id]
+            found[case] = bench.judge(case, folder, fault=None).verdict
+        return found[case]
 
     return verdict
 

@@ -86,11 +86,13 @@ class Outcome:
         verdict: the case's; "REFUSED" where no case decides but a command.
         checks: those that were reported, and failed.
         said: reasons and errors, as a reviewer reads them.
+        refused: whether the command that had to refuse did; judging refuses by its verdict.
     """
 
     verdict: str
     checks: frozenset[str]
     said: str
+    refused: bool = True
 
     @staticmethod
     def of(case: CaseJudgement) -> Outcome:
@@ -124,6 +126,8 @@ def _missed(fault: Fault, found: Outcome) -> Iterator[str]:
         yield f"not caught by {', '.join(sorted(missed))}"
     if stray := found.checks - {*fault.checks, *fault.perhaps}:
         yield f"caught by {', '.join(sorted(stray))}, which it should not concern"
+    if not found.refused:
+        yield "the command that had to refuse it did not"
     if fault.reason not in found.said:
         yield f"nothing says {fault.reason!r}"
 

@@ -121,11 +121,8 @@ class Bench:
         Args:
             prefix: what the candidate runs in, if not in the healthy stack.
         """
-        claimed = artefact("a").model_copy(
-            update={"prefix": artefact("a").prefix.model_copy(update={"digest": self.prefix.tree})}
-        )
-        healthy = Arm(claimed, {"image": Channel(self.prefix.root)})
-        candidate = Arm(claimed, {"image": Channel((prefix or self.prefix).root, fault)})
+        healthy = self._arm(Channel(self.prefix.root))
+        candidate = self._arm(Channel((prefix or self.prefix).root, fault))
         baseline = healthy if case.looks else None
         heading = replace(HEADING, host=fingerprint())
         job = make_job(heading, (case,), candidate, baseline, self.payload)
@@ -136,6 +133,12 @@ class Bench:
         judgement = judge(*files)
         assert not judgement.reasons, judgement.reasons
         return judgement.cases[0]
+
+    def _arm(self, channel: Channel) -> Arm:
+        """An arm that claims to be the healthy stack."""
+        whole = artefact("a")
+        prefix = whole.prefix.model_copy(update={"digest": self.prefix.tree})
+        return Arm(whole.model_copy(update={"prefix": prefix}), {"image": channel})
 
 
 def _ignore(_event: dict[str, Any]) -> None:

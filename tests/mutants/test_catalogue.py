@@ -180,10 +180,14 @@ def test_a_command_that_is_to_refuse_must_say_why() -> None:
     assert shortfalls(attack, "PASS", replace(refused, said="error: no such label"))
 
 
-def test_an_attack_that_succeeds_is_no_refusal(tmp_path: Path) -> None:
+def test_an_attack_that_succeeds_has_survived(tmp_path: Path) -> None:
     walk = Walk(tmp_path, tmp_path, {})
-    with pytest.raises(AssertionError, match="not refused: released"):
-        Ground(tmp_path, walk, lambda: walk).outcome("", Ran(0, "released", ""))
+    attack = Fault(name="forged", what="a forgery", command="certify", reason="not signed")
+
+    found = Ground(tmp_path, walk, lambda: walk).outcome("", Ran(0, "not signed: released", ""))
+
+    assert found.verdict == "DONE"
+    assert shortfalls(attack, "PASS", found) == ["the command that had to refuse it did not"]
 
 
 @needs_stack
