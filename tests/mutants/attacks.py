@@ -52,7 +52,8 @@ class Ground:
 
     def outcome(self, case: str, refused: Ran) -> Outcome:
         """What came of an attack: the verdict on a case, if one is to decide, and the refusal."""
-        told = refused.refusal if refused.code else refused.out
+        assert not refused.code or refused.refusal  # in one line
+        told = refused.err if refused.code else refused.out
         verdict = "REFUSED" if refused.code else "DONE"
         if not case:
             return Outcome(verdict, frozenset(), told, bool(refused.code))

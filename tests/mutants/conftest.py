@@ -48,7 +48,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         skip_those_of_minutes(items)
     if config.getoption("--kill-table", False):
         items[:] = [item for item in items if item in faults]
-    config.stash[CHOSEN] = {name for item, name in faults.items() if item in items}
 
 
 def skip_those_of_minutes(items: list[pytest.Item]) -> None:
@@ -62,6 +61,11 @@ def _fault_of(item: pytest.Item) -> str | None:
         return None
     found = item.callspec.params.get("fault")
     return found.name if isinstance(found, Fault) else None
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """What is left after pytest's own options, such as -k."""
+    session.config.stash[CHOSEN] = {name for item in session.items if (name := _fault_of(item))}
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

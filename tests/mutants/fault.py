@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -159,7 +160,6 @@ class Row:
 
 def make_row(fault: Fault, way: str, control: str, found: Outcome, seconds: float) -> Row:
     """Put together what is known of a fault."""
-    caught = ", ".join(sorted(found.checks)) or found.said
     return Row(
         fault=fault.name,
         what=fault.what,
@@ -168,10 +168,20 @@ def make_row(fault: Fault, way: str, control: str, found: Outcome, seconds: floa
         required=" or ".join(fault.verdicts) if fault.case else "REFUSED",
         control=control,
         verdict=found.verdict,
-        caught_by=caught if len(caught) <= SHOWN else caught[: SHOWN - 1] + "…",
+        caught_by=_shown(", ".join(sorted(found.checks)) or _telling(fault.reason, found.said)),
         seconds=seconds,
         missed=tuple(shortfalls(fault, control, found)),
     )
+
+
+def _telling(reason: str, said: str) -> str:
+    """The part of what was said that holds the reason; from the reason on where that is long."""
+    part = next((p for p in re.split("; |\n", said) if reason in p), said)
+    return part if len(part) <= SHOWN else part[max(part.find(reason), 0) :]
+
+
+def _shown(text: str) -> str:
+    return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
 
 
 def table(rows: Sequence[Row]) -> list[str]:

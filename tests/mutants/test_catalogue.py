@@ -82,12 +82,12 @@ def test_injectors_and_entries_are_the_same() -> None:
         assert callable(getattr(attacks, fault.injector))
 
 
-@pytest.mark.parametrize("fault", [*CATALOGUE.start_up, *CATALOGUE.prefix], ids=lambda f: f.name)
-def test_the_case_has_the_checks_that_are_to_catch_a_fault(fault: Fault) -> None:
-    case = shipped_cases()[fault.case]
+@pytest.mark.parametrize("entry", [*CATALOGUE.start_up, *CATALOGUE.prefix], ids=lambda f: f.name)
+def test_the_case_has_the_checks_that_are_to_catch_a_fault(entry: Fault) -> None:
+    case = shipped_cases()[entry.case]
 
-    assert {*fault.checks, *fault.perhaps} <= set(case.checks)
-    assert bool(case.looks) == fault.minutes
+    assert {*entry.checks, *entry.perhaps} <= set(case.checks)
+    assert bool(case.looks) == entry.minutes
 
 
 def test_every_check_of_certify_is_seen_to_fail() -> None:
