@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 import subprocess
 import tempfile
@@ -124,7 +125,9 @@ class Bench:
         healthy = self._arm(Channel(self.prefix.root))
         candidate = self._arm(Channel((prefix or self.prefix).root, fault))
         baseline = healthy if case.looks else None
-        heading = replace(HEADING, host=fingerprint())
+        # The driver ends what is left of a job of the same name: another session's, were it the same.
+        name, nonce = f"mutants-{secrets.token_hex(8)}", secrets.token_hex(16)
+        heading = replace(HEADING, job_id=name, nonce=nonce, host=fingerprint())
         job = make_job(heading, (case,), candidate, baseline, self.payload)
         folder.mkdir()
         (folder / "job.json").write_text(json.dumps(job))
