@@ -125,7 +125,7 @@ class Bench:
         healthy = self._arm(Channel(self.prefix.root))
         candidate = self._arm(Channel((prefix or self.prefix).root, fault))
         baseline = healthy if case.looks else None
-        # The driver ends what is left of a job of the same name: another session's, were it the same.
+        # The driver ends what a job of the same name has left, even if another session runs it.
         name, nonce = f"mutants-{secrets.token_hex(8)}", secrets.token_hex(16)
         heading = replace(HEADING, job_id=name, nonce=nonce, host=fingerprint())
         job = make_job(heading, (case,), candidate, baseline, self.payload)
