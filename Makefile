@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 LABEL ?= pytorch/2.13.0-cpu@local
 export STACKWRIGHT_STORE ?= $(CURDIR)/.stackwright
 
-.PHONY: help demo test test-quick walkthrough check setup format bench clean
+.PHONY: help demo test test-quick mutants walkthrough check setup format bench clean
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -19,6 +19,11 @@ test: setup .venv-payload/.done ## Set up and run all tests, the real tools and 
 
 test-quick: setup ## The tests without real builds and without the cases: two minutes
 	$(BIN)/pytest -m "not real and not slow"
+
+mutants: setup .venv-payload/.done ## Inject every fault that the suite must catch: FAULT=name for one, JSON=file for the table
+	@sh setup/install-packages.sh debian-packages-test.txt
+	STACKWRIGHT_TEST_PYTHON=$(CURDIR)/.venv-payload/bin/python $(BIN)/pytest tests/mutants --quiet --tb=line \
+		--kill-table $(if $(FAULT),--fault=$(FAULT)) $(if $(JSON),--kill-json=$(JSON))
 
 walkthrough: setup ## Break it on purpose: attacks on a release, each refused; needs `make demo` first
 	PATH="$(CURDIR)/$(BIN):$$PATH" examples/break-it/run.sh $(LABEL)
@@ -59,4 +64,4 @@ bench: setup .venv-bench/.done ## Run every benchmark; their tables go to docs/b
 	@touch $@
 
 clean: ## Remove the environment and the demo's store
-	rm -rf $(VENV) .venv-payload .venv-bench .stackwright
+	rm -rf $(VENV) .venv-payload .venv-bench .stackwright .mutants-*

@@ -17,6 +17,8 @@ import pytest
 
 VALIDATION = Path(__file__).parents[2] / "validation"
 CASES = VALIDATION / "cases"
+FAULTS = Path(__file__).parents[1] / "mutants/faults"
+BREAK_IT = VALIDATION.parent / "examples/break-it"
 STACK_PYTHON = os.environ.get("STACKWRIGHT_TEST_PYTHON")
 
 needs_stack = pytest.mark.skipif(
@@ -24,6 +26,8 @@ needs_stack = pytest.mark.skipif(
     reason="set STACKWRIGHT_TEST_PYTHON to the python of an environment with "
     "torch, numpy, mpi4py, mpich and h5py",
 )
+
+VERSIONS = "import importlib.metadata as m; print(f\"torch={m.version('torch')}\")"
 
 TORCHRUN = (
     *("-m", "torch.distributed.run", "--nnodes=1"),
@@ -64,6 +68,12 @@ def load_case_module(name: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def versions_of(python: Path) -> str:
+    """The frameworks of an environment, as a lock says them."""
+    done = subprocess.run([python, "-c", VERSIONS], check=True, stdout=subprocess.PIPE, text=True)
+    return done.stdout.strip()
 
 
 def run_python(
@@ -108,6 +118,14 @@ def run_program(text: str, out: Path, env: Mapping[str, str] | None = None) -> R
     return run_python([sys.executable, "-c", text], out, env)
 
 
+def faulty(fault: str | None, cases: Path) -> dict[str, str]:
+    """What makes every Python of a run start with a fault, or with none."""
+    if fault is None:
+        return {}
+    folders = (FAULTS, cases, BREAK_IT)
+    return {"PYTHONPATH": ":".join(map(str, folders)), "STACKWRIGHT_FAULT": fault}
+
+
 def run_case(
     launcher: str,
     script: str,
@@ -120,15 +138,11 @@ def run_case(
 ) -> Run:
     """Run a case of the payload in the stack, on 1 rank (`none`) or as many as asked.
 
-    `fault` is Python that every process of the run executes before anything else.
+    `fault` is one of tests/mutants/faults, which every process of the run executes first.
     """
     assert STACK_PYTHON is not None
     environment = dict(env or {})
-    if fault:
-        folder = out.with_name(f"{out.name}-fault")
-        folder.mkdir()
-        (folder / "sitecustomize.py").write_text(fault)
-        environment["PYTHONPATH"] = str(folder)
+    environment |= faulty(fault, CASES)
     mpiexec = str(Path(STACK_PYTHON).parent / "mpiexec")
     prefix = {
         "none": [STACK_PYTHON],

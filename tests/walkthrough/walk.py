@@ -11,10 +11,12 @@ from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from build_samples import LABEL
-from real_samples import patched_environment
+from build_samples import LABEL, REPOSITORY
+from real_samples import Mini, patched_environment
 
 from stackwright.cli import main
+from stackwright.validation.gate import judge
+from stackwright.validation.judgement import CaseJudgement
 
 HERE = Path(__file__).parent
 EXAMPLES = HERE.parents[1] / "examples" / "break-it"
@@ -104,6 +106,49 @@ def candidate(walk: Walk, folder: Path, start_up: str) -> Walk:
     (packages / "break-it.pth").write_text(f"{start_up}\n")
     made.done("build", LABEL)
     return made
+
+
+def release_mini(mini: Mini, folder: Path) -> Walk:
+    """Validate the small stack by cases of its own, certify and release it."""
+    environment = {"CONTAINERS_STORAGE_CONF": mini.environment["CONTAINERS_STORAGE_CONF"]}
+    built = Walk(mini.site.root, mini.store.root, environment)
+    walk = built.with_site(folder / "site").with_store(folder / "store")
+    shutil.copytree(REPOSITORY / "validation/probes", walk.site / "validation/probes")
+    shutil.copytree(HERE / "site", walk.site, dirs_exist_ok=True)
+    walk.done("validate", LABEL)
+    walk.done("keys", "create", "release")
+    walk.done("certify", LABEL)
+    walk.done("release", LABEL)
+    return walk
+
+
+def slow_candidate(released: Walk, folder: Path) -> Walk:
+    """Validate a candidate that is a fifth slower, in a copy of the store."""
+    store = released.with_store(folder / "store")
+    walk = candidate(store, folder / "site", "import break_it; break_it.slow_down()")
+    walk.run("validate", LABEL)
+    return walk
+
+
+def judged(walk: Walk) -> dict[str, CaseJudgement]:
+    """What the gate says of the last run's cases, by their ids."""
+    files = ((walk.latest_run / name).read_bytes() for name in ("job.json", "results.jsonl"))
+    return {case.id: case for case in judge(*files).cases}
+
+
+def copied(run: Path) -> Path:
+    """Give a run files of its own in place of hard links."""
+    shutil.copytree(run, run.with_name("copy"))
+    shutil.rmtree(run)
+    return run.with_name("copy").rename(run)
+
+
+def replace_text(file: Path, old: str, new: str) -> None:
+    """Write a new file, as copies share theirs by hard links."""
+    text = file.read_text()
+    assert old in text, f"{old!r} is not in {file}"
+    file.unlink()
+    file.write_text(text.replace(old, new))
 
 
 def tamper(run: Path, *deeds: str) -> None:

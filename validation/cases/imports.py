@@ -59,8 +59,10 @@ def file_found_with_decoy(module: str) -> str:
 
 
 def mapped_openmp_runtimes() -> list[str]:
-    """List the OpenMP runtime libraries that this process has mapped."""
-    mapped = {line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines()}
+    """List the OpenMP runtime libraries that this process has mapped, deleted or not."""
+    mapped = {
+        line.split(maxsplit=5)[-1] for line in Path("/proc/self/maps").read_text().splitlines()
+    }
     return sorted(path for path in mapped if OPENMP.search(Path(path).name))
 
 

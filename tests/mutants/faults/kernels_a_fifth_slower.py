@@ -1,0 +1,3 @@
+import break_it
+
+break_it.slow_down()

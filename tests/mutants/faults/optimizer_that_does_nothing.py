@@ -1,0 +1,3 @@
+from torch.optim import SGD
+
+SGD.step = lambda self, *args, **kwargs: None

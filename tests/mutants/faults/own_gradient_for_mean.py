@@ -1,0 +1,3 @@
+import algorithms
+
+algorithms.mean_over_ranks = lambda comm, mine: mine

@@ -1,0 +1,3 @@
+import torch
+
+torch.set_rng_state = lambda state: None

@@ -1,0 +1,148 @@
+"""Runs a case of the shipped suites by the real driver and gate, in an environment with no image.
+
+The environment of STACKWRIGHT_TEST_PYTHON stands for the stack: its copy gets a manifest, so that
+the gate can tell which stack it was. What a certificate needs beside (image, module, signature)
+is the business of the attacks.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from payload_runs import VALIDATION, faulty, load_case_module
+from test_prepare import HEADING, artefact
+
+from stackwright.validation.gate import judge
+from stackwright.validation.host import fingerprint
+from stackwright.validation.jobrun import run_job
+from stackwright.validation.judgement import CaseJudgement
+from stackwright.validation.launch import PROBE, Launch, Program, command, environment
+from stackwright.validation.prepare import Arm, make_job
+from stackwright.validation.suites import ConcreteCase, expand, load_suite
+
+MANIFEST = Path("share/stackwright/manifest.json")
+PLAN = "sha256:" + "a" * 64
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """A copy of the payload's environment, and the tree hash that its manifest claims."""
+
+    root: Path
+    tree: str
+
+    @contextmanager
+    def copy(self) -> Iterator[Prefix]:
+        """A copy by hard links, whose files may be removed or replaced."""
+        with copied(self.root) as root:
+            yield replace(self, root=root)
+
+
+@contextmanager
+def copied(root: Path) -> Iterator[Path]:
+    """A copy by hard links, beside its original, as they must share a file system."""
+    with tempfile.TemporaryDirectory(prefix=".mutants-", dir=root.parent) as folder:
+        copy = Path(folder, "prefix")
+        subprocess.run(["cp", "-al", root, copy], check=True)
+        yield copy
+
+
+@contextmanager
+def stack_of(python: Path) -> Iterator[Prefix]:
+    """Give the environment of an interpreter what makes it a stack: a manifest."""
+    with copied(python.parents[1]) as root:
+        (root / MANIFEST).parent.mkdir(parents=True)  # the tree hash covers the folder
+        tree = load_case_module("tree_hash").tree_hash(str(root))
+        manifest = {"plan_hash": PLAN, "tree": tree}
+        (root / MANIFEST).write_text(json.dumps(manifest))
+        yield Prefix(root, tree)
+
+
+@dataclass(frozen=True)
+class Channel:
+    """The stack without an image: nothing is inherited but what the case and the fault set."""
+
+    prefix: Path
+    fault: str | None = None
+
+    def launch(self, program: Program, payload: Path) -> Launch:
+        """Set the environment on the command line, as each arm has its own."""
+        given = {
+            **environment(program, str(payload), "@OUT@"),
+            "PATH": f"{self.prefix}/bin:{os.environ['PATH']}",
+            "HOME": "@OUT@",
+            "PYTHONNOUSERSITE": "1",
+            **faulty(self.fault, payload / "cases"),
+        }
+        words = (f"{name}={value}" for name, value in given.items())
+        return Launch(("env", *words, *command(program, str(payload))), (), {})
+
+
+def make_payload(folder: Path) -> Path:
+    """Copy cases and probes, and compile the probe of the machine's ceilings."""
+    for name in ("cases", "probes"):
+        shutil.copytree(VALIDATION / name, folder / name)
+    probe = folder / PROBE
+    probe.parent.mkdir()
+    flags = ("-O3", "-march=native", "-static", "-pthread")
+    subprocess.run(["cc", *flags, "-o", probe, folder / "probes/roofline.c", "-lm"], check=True)
+    return folder
+
+
+def shipped_cases(versions: str = "") -> dict[str, ConcreteCase]:
+    """The shipped cases that run in the image, by their id without the channel."""
+    suite = load_suite(VALIDATION / "suites/science.yaml")
+    cases = expand(suite, {"VERSIONS": versions})
+    return {c.id.removesuffix(".image"): c for c in cases if c.channel == "image"}
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where cases run."""
+
+    prefix: Prefix
+    payload: Path
+    cases: Mapping[str, ConcreteCase]
+
+    def judge(
+        self, case: ConcreteCase, folder: Path, fault: str | None, prefix: Prefix | None = None
+    ) -> CaseJudgement:
+        """Run a case with a fault or none; what is measured, in pairs with the healthy stack.
+
+        Args:
+            prefix: what the candidate runs in, if not in the healthy stack.
+        """
+        healthy = self._arm(Channel(self.prefix.root))
+        candidate = self._arm(Channel((prefix or self.prefix).root, fault))
+        baseline = healthy if case.looks else None
+        # The driver ends what a job of the same name has left, even if another session runs it.
+        name, nonce = f"mutants-{secrets.token_hex(8)}", secrets.token_hex(16)
+        heading = replace(HEADING, job_id=name, nonce=nonce, host=fingerprint())
+        job = make_job(heading, (case,), candidate, baseline, self.payload)
+        folder.mkdir()
+        (folder / "job.json").write_text(json.dumps(job))
+        run_job(folder, _ignore)
+        files = ((folder / name).read_bytes() for name in ("job.json", "results.jsonl"))
+        judgement = judge(*files)
+        assert not judgement.reasons, judgement.reasons
+        return judgement.cases[0]
+
+    def _arm(self, channel: Channel) -> Arm:
+        """An arm that claims to be the healthy stack."""
+        whole = artefact("a")
+        prefix = whole.prefix.model_copy(update={"digest": self.prefix.tree})
+        return Arm(whole.model_copy(update={"prefix": prefix}), {"image": channel})
+
+
+def _ignore(_event: dict[str, Any]) -> None:
+    """Nobody watches."""

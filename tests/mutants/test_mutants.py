@@ -1,0 +1,75 @@
+"""Every fault of the catalogue is caught, by the case and the check that are meant to catch it.
+
+`make mutants` runs all of them and prints the kill table; `make test` leaves out those of minutes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import attacks
+import prefixes
+import pytest
+from attacks import Ground
+from fault import Fault, Outcome, Row, load_catalogue, make_row
+from payload import Bench
+from payload_runs import needs_stack
+
+from stackwright.validation.suites import ConcreteCase
+
+CATALOGUE = load_catalogue()
+Control = Callable[[ConcreteCase], str]
+Record = Callable[[Row], None]
+
+
+def each(faults: tuple[Fault, ...]) -> pytest.MarkDecorator:
+    params = [pytest.param(f, id=f.name, marks=[pytest.mark.minutes] * f.minutes) for f in faults]
+    return pytest.mark.parametrize("fault", params)
+
+
+def case_of(fault: Fault, bench: Bench) -> ConcreteCase:
+    case = bench.cases[fault.case]
+    return replace(case, timeout_s=fault.timeout_s or case.timeout_s)
+
+
+@needs_stack
+@each(CATALOGUE.start_up)
+def test_fault_at_start_up(
+    fault: Fault, bench: Bench, control: Control, record: Record, tmp_path: Path
+) -> None:
+    case = case_of(fault, bench)
+    healthy = control(case)
+
+    judged = bench.judge(case, tmp_path / "run", fault.injector)
+
+    record(make_row(fault, "start_up", healthy, Outcome.of(judged), judged.seconds))
+
+
+@needs_stack
+@each(CATALOGUE.prefix)
+def test_fault_of_the_prefix(
+    fault: Fault, bench: Bench, control: Control, record: Record, tmp_path: Path
+) -> None:
+    case = case_of(fault, bench)
+    healthy = control(case)
+
+    with bench.prefix.copy() as prefix:
+        getattr(prefixes, fault.injector)(prefix.root)
+        judged = bench.judge(case, tmp_path / "run", None, prefix)
+
+    record(make_row(fault, "prefix", healthy, Outcome.of(judged), judged.seconds))
+
+
+@pytest.mark.real
+@each(CATALOGUE.attack)
+def test_attack_on_the_small_stack(fault: Fault, ground: Ground, record: Record) -> None:
+    healthy = ground.verdict_of_the_released(fault.case)
+    begun = time.monotonic()
+
+    refused = getattr(attacks, fault.injector)(ground)
+
+    found = ground.outcome(fault.case, refused)
+    record(make_row(fault, "attack", healthy, found, time.monotonic() - begun))
