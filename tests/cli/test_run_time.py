@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from stackwright.cli.release import untried
+from stackwright.cli.release import podman_reads, untried
 
 
 @pytest.mark.parametrize(
@@ -18,3 +20,16 @@ def test_nothing_is_said_where_the_lines_are_for_what_was_validated(
 
 def test_lines_for_another_run_time_come_with_a_warning() -> None:
     assert "validated under charliecloud, not under podman" in untried("podman", "charliecloud")
+
+
+@pytest.mark.parametrize(
+    ("store", "reads"),
+    [
+        ("/scratch/sw_1/store-2", True),
+        ("/home/someone/.stackwright", False),
+        ("/scratch/Stacks", False),
+        ("/scratch/a..b", False),
+    ],
+)
+def test_podman_takes_the_path_of_a_layout_for_a_name(store: str, reads: bool) -> None:
+    assert podman_reads(Path(store, "live/images/pytorch/2.13.0-cpu")) is reads

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -109,7 +110,7 @@ def command(
         env = "".join(f"{name}={value} " for name, value in sorted(tags.env.items()))
         run = f"{env}{tags.engine} run --rm -it --network=host"
         click.echo(f"image:     {run} {tags.names[module]}")
-        if tags.engine == "podman":  # its tags are this account's own
+        if tags.engine == "podman" and podman_reads(image):  # its tags are this account's own
             click.echo(f"others:    {run} oci:{image}/oci:image   (any account of this machine)")
     click.echo(
         f"squashfs:  ch-run --unset-env='*' --env-no-expand --set-env={image}/environment"
@@ -124,3 +125,13 @@ def untried(engine: str, validated: str | None) -> str:
     if not engine or validated in (None, engine):
         return ""
     return f"the image was validated under {validated}, not under {engine}, for which lines follow"
+
+
+def podman_reads(layout: Path) -> bool:
+    """Whether podman runs an image by its folder, whose path it takes for an image's name.
+
+    A name's parts, by the OCI distribution specification, are small letters and digits with single
+    separators inside: no part may begin with a dot.
+    """
+    part = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
+    return all(map(part.fullmatch, layout.parts[1:]))
