@@ -69,6 +69,25 @@ def test_list_says_that_there_is_no_store(store: Path, capsys: pytest.CaptureFix
     assert run(capsys, "list", "demo/2.10-cpu@laptop")[2] == ""
 
 
+@pytest.mark.parametrize("command", ["list", "plan"])
+def test_a_system_whose_store_is_elsewhere_hides_no_other(
+    command: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.delenv("STACKWRIGHT_STORE", raising=False)
+    monkeypatch.delenv("DEMO_ROOT", raising=False)
+
+    _, out, err = run(capsys, command, "demo/2.10-cpu@*", "--json")
+
+    assert [row["label"] for row in json.loads(out)] == ["demo/2.10-cpu@summit-like"]
+    assert "$DEMO_ROOT is not set: the labels of 'laptop' are left out" in err
+    code, out, err = run(capsys, command, "demo/2.10-cpu@laptop", "--json")
+    assert (code, out) == (ExitCode.USAGE, "")
+    assert "$DEMO_ROOT is not set" in err
+
+
 def test_plan_says_how_far_what_is_stale_has_come(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -96,7 +96,7 @@ def test_a_system_left_out_is_never_guessed() -> None:
         caught.value.what == "'pytorch/2.13.0-cpu' doesn't say which system: local, perlmutter-gpu"
     )
     assert caught.value.hint == (
-        "write 'pytorch/2.13.0-cpu@local', or 'pytorch/2.13.0-cpu@*' for all of them"
+        "name one: 'pytorch/2.13.0-cpu@local'; `list` and `plan` take 'pytorch/2.13.0-cpu@*', too"
     )
 
 

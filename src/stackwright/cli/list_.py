@@ -44,10 +44,10 @@ def command(context: Context, pattern: str, as_json: bool) -> None:
       stackwright list
       stackwright list 'pytorch/*@local' --json
     """
-    from stackwright.cli.overview import overview
+    from stackwright.cli.overview import overview, reachable
     from stackwright.cli.strays import strays, warn
 
-    rows = [*overview(context, context.select(pattern))]
+    rows = [*overview(context, reachable(context, context.select(pattern)))]
     found = {system: strays(context, system) for system in {row.label.system for row in rows}}
     shown = {
         str(row.label): [one for one in found[row.label.system] if one.module == row.label.module]

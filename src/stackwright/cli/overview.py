@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
+import click
+
 from stackwright.cli.context import Context
 from stackwright.errors import StackwrightError
 from stackwright.inputs.labels import Label
@@ -42,6 +44,31 @@ class Row:
     changes: tuple[Change, ...] | None
     lock: Lock | StackwrightError
     waived: Mapping[str, str]
+
+
+def reachable(context: Context, labels: Iterable[Label]) -> list[Label]:
+    """The labels whose system's store can be named on this machine; says which systems' can't.
+
+    A site has systems that are elsewhere, whose stores lie under variables that only they set.
+
+    Raises:
+        StackwrightError: no system's store can be named.
+    """
+    absent: dict[str, StackwrightError] = {}
+    found = []
+    for label in labels:
+        if label.system not in absent:
+            try:
+                context.store(label.system)
+            except StackwrightError as error:
+                absent[label.system] = error
+            else:
+                found.append(label)
+    if absent and not found:
+        raise next(iter(absent.values()))
+    for system, why in absent.items():
+        click.echo(f"warning: {why.what}: the labels of '{system}' are left out", err=True)
+    return found
 
 
 def overview(context: Context, labels: Iterable[Label]) -> Iterator[Row]:

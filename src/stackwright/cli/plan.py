@@ -33,10 +33,10 @@ def command(context: Context, pattern: str, as_json: bool) -> None:
       stackwright plan 'pytorch/*-cpu@*'
       stackwright plan pytorch@local --json
     """
-    from stackwright.cli.overview import overview
+    from stackwright.cli.overview import overview, reachable
     from stackwright.fit import check_fit, misfits
 
-    labels = context.select(pattern)
+    labels = reachable(context, context.select(pattern))
     fit = [label for label in labels if not misfits(context.site, label)]
     rows = [*overview(context, fit)]
     if as_json:

@@ -103,7 +103,7 @@ def select(pattern: str, known: Collection[Label]) -> tuple[Label, ...]:
     if system is None and len(systems) > 1:
         raise StackwrightError(
             f"'{pattern}' doesn't say which system: {', '.join(sorted(systems))}",
-            hint=f"write '{pattern}@{min(systems)}', or '{pattern}@*' for all of them",
+            hint=f"name one: '{pattern}@{min(systems)}'; `list` and `plan` take '{pattern}@*', too",
         )
     return tuple(chosen)
 
