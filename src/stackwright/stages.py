@@ -293,9 +293,23 @@ def newest_certificate(shop: Workshop, keys: TrustedKeys) -> bytes:
         raise problems[-1]
     raise StackwrightError(
         f"{shop.label} has no certificate for what its files say now",
-        hint=f"stackwright validate '{shop.label}', then stackwright certify '{shop.label}'",
+        hint=_to_a_certificate(shop),
         code=ExitCode.FAIL,
     )
+
+
+def _to_a_certificate(shop: Workshop) -> str:
+    """What to type next; only `certify` where the last validation passed."""
+    judged = [run.judgement for run in runs(shop.store) if run.job["label"] == str(shop.label)]
+    asked = {"verdict": "PASS", "suite": shop.suite, "plan": shop.plan_hash}
+    last = judged[-1] if judged and judged[-1] else None
+    found = last and {
+        "verdict": last["verdict"],
+        "suite": last["suite"]["name"],
+        "plan": last["arms"]["candidate"]["plan_hash"],
+    }
+    certify = f"stackwright certify '{shop.label}'"
+    return certify if found == asked else f"stackwright validate '{shop.label}', then {certify}"
 
 
 def certificates(

@@ -11,6 +11,7 @@ import pytest
 from certificate_samples import CASES, NOW, artefact, job
 
 from stackwright.certify.acceptance import Waiver
+from stackwright.certify.keys import TrustedKeys
 from stackwright.certify.statement import timestamp
 from stackwright.errors import StackwrightError
 from stackwright.inputs.labels import parse
@@ -21,6 +22,7 @@ from stackwright.stages import (
     check_undisputed,
     earlier_runs,
     latest_run,
+    newest_certificate,
 )
 from stackwright.store import Store
 from stackwright.validation.session import check_clock
@@ -107,7 +109,8 @@ def test_every_other_validation_of_the_bytes_is_told_with_its_suite(store: Store
 
 def shop_of(store: Store) -> Workshop:
     shop = Workshop(Site(Path("none")), parse(artefact().label), store)
-    shop.__dict__["plan_hash"] = artefact().plan_hash  # there is no site to resolve it from
+    # there is no site to resolve it from
+    shop.__dict__.update(plan_hash=artefact().plan_hash, suite="certify")
     return shop
 
 
@@ -125,6 +128,26 @@ def test_a_run_dated_in_the_future_is_not_the_last_one(store: Store) -> None:
     ahead = judged(store, 22)
     assert latest_run(shop_of(store), by=NOW) == last
     assert latest_run(shop_of(store), by=NOW + timedelta(hours=4)) == ahead
+
+
+def test_what_passed_needs_no_second_validation_but_a_signature(store: Store) -> None:
+    nothing = TrustedKeys((), ())
+    shop = shop_of(store)
+    again = f"stackwright validate '{shop.label}', then stackwright certify '{shop.label}'"
+    with pytest.raises(StackwrightError, match="has no certificate") as untried:
+        newest_certificate(shop, nothing)
+    judged(store, 8)
+    with pytest.raises(StackwrightError, match="has no certificate") as passed:
+        newest_certificate(shop, nothing)
+    run(store, 9, None)
+    with pytest.raises(StackwrightError, match="has no certificate") as interrupted:
+        newest_certificate(shop, nothing)
+
+    assert [str(caught.value.hint) for caught in (untried, passed, interrupted)] == [
+        again,
+        f"stackwright certify '{shop.label}'",
+        again,
+    ]
 
 
 def test_a_run_whose_name_is_ahead_of_its_date_is_not_the_last_one(store: Store) -> None:
