@@ -39,21 +39,21 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Faults of minutes are for `make mutants`; with --fault nothing but that one runs."""
+    """Some faults are for `make mutants` alone; with --fault nothing but that one runs."""
     faults = {item: name for item in items if (name := _fault_of(item))}
     wanted = config.getoption("--fault", None)
     if wanted:
         items[:] = [item for item in items if faults.get(item) == wanted]
     elif not config.getoption("--kill-table", False):
-        skip_those_of_minutes(items)
+        skip_those_of_make_mutants(items)
     if config.getoption("--kill-table", False):
         items[:] = [item for item in items if item in faults]
 
 
-def skip_those_of_minutes(items: list[pytest.Item]) -> None:
+def skip_those_of_make_mutants(items: list[pytest.Item]) -> None:
     for item in items:
-        if item.get_closest_marker("minutes"):
-            item.add_marker(pytest.mark.skip(reason="takes minutes: make mutants"))
+        if item.get_closest_marker("mutant"):
+            item.add_marker(pytest.mark.skip(reason="run by: make mutants"))
 
 
 def _fault_of(item: pytest.Item) -> str | None:

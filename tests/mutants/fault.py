@@ -70,6 +70,22 @@ class Catalogue(Model):
         return iter((*self.start_up, *self.prefix, *self.attack))
 
 
+def enough(faults: Sequence[Fault]) -> frozenset[str]:
+    """The names of those without which some check of a case would not be seen to fail at all.
+
+    A fault whose checks others before it have failed as well is for `make mutants`.
+    """
+    seen: set[tuple[str, str]] = set()
+    names = set()
+    for fault in faults:
+        script = fault.case.partition(".")[0]
+        shows = {(script, what) for what in fault.checks or (fault.reason,)}
+        if not shows <= seen:
+            names.add(fault.name)
+        seen |= shows
+    return frozenset(names)
+
+
 def load_catalogue() -> Catalogue:
     """Read catalogue.yaml.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import prefixes
 import pytest
 from attacks import Ground
 from build_samples import REPOSITORY
-from fault import Fault, Outcome, load_catalogue, make_row, shortfalls, table
+from fault import Fault, Outcome, enough, load_catalogue, make_row, shortfalls, table
 from payload import Bench, shipped_cases
 from payload_runs import FAULTS, needs_stack
 from pydantic import ValidationError
@@ -98,6 +99,19 @@ def test_every_check_of_certify_is_seen_to_fail() -> None:
     seen |= {(cases[f.case].script, k) for f in CATALOGUE.prefix for k in f.checks}
 
     assert {f"{script}: {check}" for script, check in shipped - seen} == ELSEWHERE
+
+
+def test_the_faults_of_make_test_fail_every_check_that_all_faults_fail() -> None:
+    def shown(faults: Iterable[Fault]) -> set[tuple[str, str]]:
+        return {
+            (f.case.partition(".")[0], what) for f in faults for what in f.checks or (f.reason,)
+        }
+
+    names = enough(CATALOGUE.start_up)
+    chosen = [fault for fault in CATALOGUE.start_up if fault.name in names]
+
+    assert shown(chosen) == shown(CATALOGUE.start_up)
+    assert len(chosen) < len(CATALOGUE.start_up)
 
 
 def test_what_was_caught_as_it_should_be_counts() -> None:

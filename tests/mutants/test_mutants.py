@@ -1,6 +1,7 @@
 """Every fault of the catalogue is caught, by the case and the check that are meant to catch it.
 
-`make mutants` runs all of them and prints the kill table; `make test` leaves out those of minutes.
+`make mutants` runs all of them and prints the kill table; `make test` leaves out those that take
+minutes, and those whose checks others fail as well.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import attacks
 import prefixes
 import pytest
 from attacks import Ground
-from fault import Fault, Outcome, Row, load_catalogue, make_row
+from fault import Fault, Outcome, Row, enough, load_catalogue, make_row
 from payload import Bench
 from payload_runs import needs_stack
 
@@ -26,7 +27,11 @@ Record = Callable[[Row], None]
 
 
 def each(faults: tuple[Fault, ...]) -> pytest.MarkDecorator:
-    params = [pytest.param(f, id=f.name, marks=[pytest.mark.minutes] * f.minutes) for f in faults]
+    needed = enough(faults)
+    params = [
+        pytest.param(f, id=f.name, marks=[pytest.mark.mutant] * (f.minutes or f.name not in needed))
+        for f in faults
+    ]
     return pytest.mark.parametrize("fault", params)
 
 
