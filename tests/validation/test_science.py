@@ -225,8 +225,8 @@ def test_ranks_agree_with_one(
     assert run.finished(), run.output
     assert len(run.ranks) == ranks
     for name in MODELS:
-        # Single precision, reassociated over six steps; a score changes by whole samples. Steps of
-        # LAMB and LARC are as long for a small gradient as for a large one, rounding included.
+        # Single precision, reassociated over six steps; a score changes by whole samples. LAMB and
+        # LARC take as long a step for a small gradient as for a large one, rounding included.
         off = 6e-3 if name in CLIMATE else 2e-3
         found, wanted = run.values("info")[name]["value"], scores_on_one_rank[name]["value"]
         assert found == pytest.approx(wanted, abs=off), name
