@@ -27,11 +27,14 @@ def stage(title: str) -> None:
 
 
 def run(*argv: str, may_fail: bool = False, quiet: bool = False) -> int:
-    """Show a command and run it; unless it may fail, a failure ends the demo with its code."""
+    """Show a command and run it; unless it may fail, a failure ends the demo with its code.
+
+    Quiet, it says only why it failed.
+    """
     print(f"$ {shlex.join(argv)}", flush=True)
     command = [STACKWRIGHT, *argv[1:]] if argv[0] == "stackwright" else list(argv)
     stream = subprocess.DEVNULL if quiet else None
-    code = subprocess.run(command, check=False, stdout=stream, stderr=stream).returncode
+    code = subprocess.run(command, check=False, stdout=stream).returncode
     if code and not may_fail:
         sys.exit(code)
     return code
