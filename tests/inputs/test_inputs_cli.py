@@ -141,7 +141,7 @@ def test_show_says_what_is_in_a_label(capsys: pytest.CaptureFixture[str]) -> Non
     assert "has no lock; next: stackwright lock 'demo/2.10-cpu@laptop'" in out
 
 
-def test_show_warns_of_what_is_unwise(
+def test_show_and_plan_warn_of_what_is_unwise(
     site_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stack = site_folder / "stacks" / "demo.yaml"
@@ -150,6 +150,9 @@ def test_show_warns_of_what_is_unwise(
     _, _, err = run(capsys, "show", "demo/2.10-cuda")
 
     assert err == "warning: NCCL_CROSS_NIC=1: slower since 2.23\n"
+    assert run(capsys, "plan", "demo/2.10-cuda")[1].splitlines()[-1] == f"  {err.rstrip()}"
+    (planned,) = json.loads(run(capsys, "plan", "demo/2.10-cuda", "--json")[1])
+    assert planned["warnings"] == ["NCCL_CROSS_NIC=1: slower since 2.23"]
 
 
 def test_plan_says_that_nothing_is_to_be_built(

@@ -60,6 +60,8 @@ def _steps(context: Context, row: Row) -> tuple[Step, ...] | None:
 
 
 def _plain(context: Context, row: Row) -> dict[str, Any]:
+    from stackwright.plans.plan import warnings
+
     steps = _steps(context, row)
     return {
         "label": str(row.label),
@@ -70,11 +72,14 @@ def _plain(context: Context, row: Row) -> dict[str, Any]:
         "steps": None if steps is None else [step.name for step in steps],
         "before": row.before,
         "changes": None if row.changes is None else [asdict(change) for change in row.changes],
+        "warnings": [*warnings(context.site, row.label)],
         "plan": row.plan.to_json(),
     }
 
 
 def _lines(context: Context, row: Row) -> Iterator[str]:
+    from stackwright.plans.plan import warnings
+
     progress = f", {row.progress}" if row.state == "stale" else ""
     yield f"{row.label}  {row.plan_hash}  {row.state}{progress}"
     if row.built:
@@ -92,3 +97,5 @@ def _lines(context: Context, row: Row) -> Iterator[str]:
         yield f"  first: {row.lock.hint}   ({row.lock.what})"
     elif steps := _steps(context, row):
         yield f"  steps: {', '.join(step.name for step in steps)}"
+    for warning in warnings(context.site, row.label):
+        yield f"  warning: {warning}"
