@@ -438,6 +438,7 @@ def test_one_engine_is_enough_and_its_workaround_is_named() -> None:
         ("docker", "warning"),
     ]
     assert rows[0].found == "4.3.1, works with runc"
+    assert rows[2].advice == "not needed: another works"
 
 
 @pytest.mark.skipif(shutil.which("podman") is None, reason="needs: apt-get install podman")

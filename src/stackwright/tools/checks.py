@@ -136,8 +136,10 @@ def check_engines(probe: Callable[[str], engines.BuildEngine]) -> Iterator[Check
         try:
             found = probe(name)
         except StackwrightError as error:
-            absent = find(name) is None
-            yield Check(name, "warning", error.what, f"apt-get install {name}" if absent else "")
+            absent = f"apt-get install {name}" if find(name) is None else error.hint or ""
+            yield Check(
+                name, "warning", error.what, "not needed: another works" if works else absent
+            )
             continue
         works = True
         version = ".".join(map(str, _numbers(found.version))) or found.version
