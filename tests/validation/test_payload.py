@@ -128,7 +128,9 @@ torch.nn.functional.cross_entropy = lambda *args: 1.000001 * whole(*args)
 def test_other_resnet_than_the_stock_builds_shows(
     fault: str, failed: set[str], tmp_path: Path
 ) -> None:
-    run = run_case("none", "resnet50", out=tmp_path / "out", fault=fault)
+    (tmp_path / "sitecustomize.py").write_text(fault)
+    env = {"PYTHONPATH": str(tmp_path)}
+    run = run_case("none", "resnet50", out=tmp_path / "out", env=env)
 
     assert run.finished(), run.output
     assert run.failed() == failed
