@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,9 @@ from walk import Walk, release_mini, slow_candidate
 # A machine that is busy must not fail a property.
 settings.register_profile("stackwright", deadline=None)
 settings.load_profile("stackwright")
+
+# Started in the background of a shell, pytest and all that it starts would ignore Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
