@@ -13,7 +13,7 @@ help: ## Show the targets
 demo: setup ## From a stack file to a certified, released PyTorch (15 minutes cold, seconds warm)
 	$(BIN)/python setup/demo.py $(LABEL)
 
-test: setup .venv-payload/.done ## Set up and run all tests, the real tools and attacks included: 12 minutes
+test: setup .venv-payload/.done ## Set up and run all tests, the real tools and attacks included: 20 minutes
 	@sh setup/install-packages.sh debian-packages-test.txt
 	STACKWRIGHT_TEST_PYTHON=$(CURDIR)/.venv-payload/bin/python $(BIN)/pytest
 
