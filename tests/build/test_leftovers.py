@@ -114,7 +114,7 @@ def test_the_next_build_removes_what_killed_ones_left(
     """A step that somebody is just doing holds its lock; another store's is not ours to judge."""
     working(root, "killed", trying(store.path("work/image-abc.1")))
     working(root, "going-on", trying(store.path("work/image-def.1")))
-    working(root, "other-store", trying(tmp_path / "other/work/image-abc.1"))
+    working(root, "other-store", trying(Store(tmp_path / "other").path("work/image-abc.1")))
     (root / "overlay-containers/half-written/userdata").mkdir(parents=True)
     (root / "overlay-containers/half-written/userdata/buildah.json").write_text('{"Comm')
     (root / "running").write_text(f"runs {store.path('work/layer-abc.7')}\n")

@@ -59,7 +59,7 @@ def refused(number: int, path: str) -> StackwrightError | None:
         (errno.EROFS, "/data/store", "ask its owner"),
         (errno.EACCES, "/data", "ask its owner"),
         (errno.ENOENT, "/data", "ask its owner"),
-        (errno.ENOSPC, "/data/store/work/x", "make room there"),
+        (errno.ENOSPC, "/data/store/runs/x", "make room there"),
     ],
 )
 def test_a_store_that_cannot_be_written_is_told_in_one_line(
