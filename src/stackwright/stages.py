@@ -14,12 +14,15 @@ from stackwright.building.templates import Templates
 from stackwright.canonical import hash_file, hash_value
 from stackwright.certify import dsse
 from stackwright.certify.acceptance import Judged, Waiver, accepted_cases
+from stackwright.certify.artefact import Artefact
 from stackwright.certify.attest import check_interruptions, verify_results
 from stackwright.certify.evidence import Evidence, agree
 from stackwright.certify.keys import PrivateKey, TrustedKeys
 from stackwright.certify.statement import PlanFacts, make_statement, moment, timestamp
 from stackwright.certify.verify import Certificate, Expected, open_certificate, verify_certificate
 from stackwright.errors import ExitCode, Location, StackwrightError
+from stackwright.inputs.labels import parse
+from stackwright.inputs.site import Site
 from stackwright.locking.lockinputs import locked
 from stackwright.release.generations import read_file, read_history, save_certificate
 from stackwright.release.measure import check_bytes
@@ -146,30 +149,32 @@ def release_label(
         request,
         keys=keys,
         measure=shop.measure,
-        render=lambda default: release_files(shop, default),
+        render=lambda artefact, default: release_files(shop.site, shop.store, artefact, default),
         now=now,
         evidence=_evidence(shop, certificate),
     )
 
 
-def release_files(shop: Workshop, default: str) -> Mapping[str, bytes]:
+def release_files(
+    site: Site, store: Store, artefact: Artefact, default: str
+) -> Mapping[str, bytes]:
     """What a release puts before users, by its path in the generation."""
-    stack = shop.label.stack
-    modulerc = Templates(shop.site.root / "modules").render(
+    stack = parse(artefact.label).stack
+    modulerc = Templates(site.root / "modules").render(
         "modulerc.lua.j2", {"default": f"{stack}/{default}"}
     )
-    return {**_own_files(shop), f"modules/{stack}/.modulerc.lua": modulerc}
+    return {**_own_files(store, artefact), f"modules/{stack}/.modulerc.lua": modulerc}
 
 
-def _own_files(shop: Workshop) -> dict[str, bytes]:
+def _own_files(store: Store, artefact: Artefact) -> dict[str, bytes]:
     """The label's own files, all of them made from certified bytes.
 
     Its modulefile and kernel are in the prefix; the environment, for run times that ignore what an
     image sets, is in the image.
     """
-    label, image = shop.label, shop.artefact.image
-    built = installed_modules(shop.store.path(shop.artefact.prefix.path))
-    config = shop.store.path(image.oci) / "blobs" / "sha256" / image.config.removeprefix("sha256:")
+    label, image = parse(artefact.label), artefact.image
+    built = installed_modules(store.path(artefact.prefix.path))
+    config = store.path(image.oci) / "blobs" / "sha256" / image.config.removeprefix("sha256:")
     variables = json.loads(config.read_bytes())["config"]["Env"]
     return {
         f"images/{label.module}/environment": "".join(f"{v}\n" for v in variables).encode(),
@@ -267,7 +272,7 @@ def check_live(shop: Workshop, keys: TrustedKeys) -> Generation | None:
         return None
     certified_artefact(shop.store, live, shop.label.module, keys)
     wrong = [*damaged(shop.store, live)]
-    for path, data in _own_files(shop).items():
+    for path, data in _own_files(shop.store, shop.artefact).items():
         if read_file(shop.store, live, path) != data:
             wrong.append(shop.store.path(f"generations/{live.number}/{path}"))
     if wrong:

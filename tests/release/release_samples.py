@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from certificate_samples import CASES, FACTS, NOW, SUITE, TRUSTED, certificate, digest
 
+from stackwright.building.recipe import PREFIX_PLACEHOLDER
 from stackwright.canonical import canonical_json, hash_bytes
 from stackwright.certify.artefact import Artefact
 from stackwright.inputs import labels
@@ -88,7 +89,7 @@ def _build_image(layout: Path, text: str) -> tuple[str, str]:
         (blobs / hash_bytes(data)[7:]).write_bytes(data)
         return {"digest": hash_bytes(data), "size": len(data)}
 
-    config = blob(canonical_json({"made_of": text}))
+    config = blob(canonical_json({"made_of": text, "config": {"Env": ["PATH=/bin"]}}))
     layer = blob(text.encode())
     manifest = blob(canonical_json({"config": config, "layers": [layer]}))
     (layout / "index.json").write_bytes(canonical_json({"manifests": [manifest]}))
@@ -100,6 +101,8 @@ def _build_prefix(prefix: Path, text: str) -> str:
     (prefix / "bin").mkdir()
     (prefix / "bin/python3.11").write_text(text)
     (prefix / "bin/python").symlink_to("python3.11")
+    for name in ("module.lua", "kernel.json"):
+        (prefix / "share/stackwright" / name).write_text(f"{name} of {PREFIX_PLACEHOLDER}\n")
     return tree_hash(prefix)
 
 
@@ -108,18 +111,14 @@ def modulefile(label: str) -> bytes:
     return (f'-- {label}\nprepend_path("PATH", "bin")\n' * 200 + "-- end\n").encode()
 
 
-def render(label: str) -> Callable[[str], Mapping[str, bytes]]:
-    parsed = labels.parse(label)
-    kernel = f"{parsed.stack}-{parsed.release}"
-
-    def files(default: str) -> Mapping[str, bytes]:
-        return {
-            f"modules/{parsed.module}.lua": modulefile(label),
-            f"modules/{parsed.stack}/.modulerc.lua": f'module_version("{default}")\n'.encode(),
-            f"jupyter/kernels/{kernel}/kernel.json": json.dumps({"display_name": label}).encode(),
-        }
-
-    return files
+def render(artefact: Artefact, default: str) -> Mapping[str, bytes]:
+    label = labels.parse(artefact.label)
+    kernel = {"display_name": artefact.label}
+    return {
+        f"modules/{label.module}.lua": modulefile(artefact.label),
+        f"modules/{label.stack}/.modulerc.lua": f'module_version("{default}")\n'.encode(),
+        f"jupyter/kernels/{label.stack}-{label.release}/kernel.json": json.dumps(kernel).encode(),
+    }
 
 
 def request(built: Artefact, envelope: bytes | None = None, **changes: Any) -> Request:
@@ -152,7 +151,7 @@ def do_release(
         request(built, envelope, **changes),
         keys=TRUSTED,
         measure=measurer(store, tree_hash),
-        render=render(built.label),
+        render=render,
         now=now,
     )
 
@@ -166,7 +165,12 @@ def released_image(store: Store, label: str) -> str | None:
 def do_rollback(
     store: Store, stack: str = "pytorch", system: str = "local", now: datetime = NOW, **changes: Any
 ) -> Outcome:
-    options = {"keys": TRUSTED, "measure": measurer(store, tree_hash), **changes}
+    options = {
+        "keys": TRUSTED,
+        "measure": measurer(store, tree_hash),
+        "render": render,
+        **changes,
+    }
     return rollback(store, stack, system, who="root", why="it is broken", now=now, **options)
 
 

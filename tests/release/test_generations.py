@@ -170,7 +170,7 @@ def test_a_release_that_cannot_be_written_leaves_live_alone(store: Store) -> Non
             request(built),
             keys=TRUSTED,
             measure=measurer(store, tree_hash),
-            render=lambda _: clash,
+            render=lambda *_: clash,
             now=NOW,
         )
     assert (live_number(store), names(store, "work")) == (1, [])

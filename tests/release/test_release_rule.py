@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 
@@ -293,7 +294,7 @@ def test_evidence_is_judged_again_before_a_release(
             request(built),
             keys=TRUSTED,
             measure=measurer(store, tree_hash),
-            render=render(NEW),
+            render=render,
             now=NOW,
             evidence=Evidence(run, judge),
         )
@@ -408,15 +409,42 @@ def test_a_rollback_under_a_key_that_is_no_longer_trusted_is_refused(store: Stor
     do_rollback(store, keys=TrustedKeys(release=(*keys.release, RELEASE.public)))
 
 
-def test_a_rollback_of_a_changed_modulefile_is_refused(store: Store) -> None:
+@pytest.mark.parametrize("hashed", [False, True])
+def test_a_rollback_takes_no_modulefile_from_an_old_generation(store: Store, hashed: bool) -> None:
     do_release(store, build(store, OLD))
     do_release(store, build(store, NEW))
-    path = store.path("generations/1/modules/pytorch/2.12.0-cpu.lua")
-    path.write_text("os.execute('evil')")
-    changed = store.path("generations/2/modules/pytorch/2.12.0-cpu.lua")
-    changed.write_text("os.execute('evil')")
-    with pytest.raises(StackwrightError, match="it was changed after its release"):
-        do_rollback(store)
+    for number in (1, 2):
+        path = store.path(f"generations/{number}/modules/pytorch/2.12.0-cpu.lua")
+        before = hash_bytes(path.read_bytes())
+        path.write_text("os.execute('evil')")
+        record = store.path(f"generations/{number}/release.json")
+        if hashed:
+            record.write_text(record.read_text().replace(before, hash_bytes(path.read_bytes())))
+    do_rollback(store)
+    live = store.path("live/modules/pytorch/2.12.0-cpu.lua")
+    assert live.read_bytes() == modulefile(OLD)
+
+
+def test_a_rollback_leaves_other_versions_as_users_have_them_now(store: Store) -> None:
+    for label in (OLD, NEW):
+        do_release(store, build(store, label))
+    again = build(store, NEW, "again")
+    do_release(store, again, who="another")
+    (before,) = [g.content["pytorch/2.12.0-cpu"] for g in read_history(store)[-1:]]
+    after = do_rollback(store).generation
+    assert after.content["pytorch/2.12.0-cpu"] == before
+
+
+def test_a_rollback_makes_modulefiles_for_where_the_store_is_now(store: Store) -> None:
+    def placed(artefact: Artefact, default: str) -> Mapping[str, bytes]:
+        made = dict.fromkeys(render(artefact, default), b"a kernel")
+        return {**made, "modules/pytorch/2.12.0-cpu.lua": str(store.root).encode()}
+
+    do_release(store, build(store, OLD))
+    do_release(store, build(store, NEW))
+    do_rollback(store, render=placed)
+    live = store.path("live/modules/pytorch/2.12.0-cpu.lua")
+    assert live.read_bytes() == str(store.root).encode()
 
 
 def edit_first_generation(store: Store, old: str, new: str) -> None:
@@ -452,18 +480,25 @@ def test_a_rollback_to_a_pointer_and_a_record_that_were_edited_is_refused(store:
         do_rollback(store)
 
 
-@pytest.mark.parametrize("default", [True, False])
-def test_a_rollback_to_links_that_were_edited_is_refused(store: Store, default: bool) -> None:
+def test_a_rollback_to_links_that_were_edited_is_refused(store: Store) -> None:
     old, evil = build(store, OLD), build(store, OLD, "evil")
-    if not default:
-        do_release(store, build(store, OTHER.replace("tensorflow", "pytorch")))
-    do_release(store, old, make_default=default)
-    do_release(store, build(store, NEW), make_default=default)
-    number = 1 if default else 2
-    path = store.path(f"generations/{number}/release.json")
-    path.write_text(path.read_text().replace(old.squashfs.path, evil.squashfs.path))
-    with pytest.raises(StackwrightError, match=f"generation {number} has links to something else"):
+    do_release(store, old)
+    do_release(store, build(store, NEW))
+    edit_first_generation(store, old.squashfs.path, evil.squashfs.path)
+    with pytest.raises(StackwrightError, match="generation 1 has links to something else"):
         do_rollback(store)
+
+
+def test_a_rollback_takes_no_links_of_another_version_from_an_old_generation(store: Store) -> None:
+    other, evil = build(store, OTHER.replace("tensorflow", "pytorch")), build(store, OLD, "evil")
+    for artefact in (other, build(store, OLD)):
+        do_release(store, artefact)
+    do_release(store, build(store, OLD, "newer"))
+    path = store.path("generations/2/release.json")
+    path.write_text(path.read_text().replace(other.squashfs.path, evil.squashfs.path))
+    do_rollback(store)
+    link = store.path(f"live/images/{parse(other.label).module}/image.squashfs")
+    assert link.resolve() == store.path(other.squashfs.path)
 
 
 def test_what_is_compared_with_is_believed_only_with_its_certificate(store: Store) -> None:

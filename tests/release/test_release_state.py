@@ -18,6 +18,7 @@ from stackwright.release.state import (
     default_after,
     next_release,
     next_rollback,
+    restore_point,
 )
 
 CREATED = "2026-11-20T20:00:00Z"
@@ -60,7 +61,10 @@ def release(
 
 
 def rollback(history: HISTORY, stack: str) -> HISTORY:
-    return (*history, next_rollback(history, stack, created=CREATED, who="root", why=""))
+    source = history[restore_point(history, stack) - 1]
+    content = {k: v for k, v in source.content.items() if k.split("/")[0] == stack}
+    undone = next_rollback(history, stack, content, created=CREATED, who="root", why="")
+    return (*history, undone)
 
 
 def view(generation: Generation, stack: str) -> tuple[object, ...]:

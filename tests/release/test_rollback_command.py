@@ -49,6 +49,15 @@ def test_generation_module_and_image_are_named(
     )
 
 
+def test_the_modulefile_is_made_for_where_the_store_is_now(store: Store, tmp_path: Path) -> None:
+    moved = Store(store.root.rename(tmp_path / "moved"))
+
+    assert typed(moved, "pytorch") == 0
+
+    live = moved.path("live/modules/pytorch/2.12.0-cpu.lua").read_text()
+    assert live.startswith(f"module.lua of {moved.root}/")
+
+
 def test_scripts_get_them_as_well(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     typed(store, "pytorch@local", "--json")
 

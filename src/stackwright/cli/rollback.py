@@ -32,6 +32,7 @@ def command(context: Context, pattern: str, message: str, as_json: bool) -> None
     from stackwright.release.measure import measurer
     from stackwright.release.rollback import rollback
     from stackwright.release.tags import tag_images
+    from stackwright.stages import release_files
     from stackwright.store import Store
     from stackwright.tools.account import account
     from stackwright.tools.process import Runner
@@ -45,6 +46,7 @@ def command(context: Context, pattern: str, message: str, as_json: bool) -> None
         system,
         keys=context.trusted_keys(system),
         measure=measurer(store, tree_hash_of(context.site)),
+        render=lambda artefact, default: release_files(context.site, store, artefact, default),
         who=account(),
         why=message,
         now=datetime.now(timezone.utc),

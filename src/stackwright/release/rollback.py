@@ -5,13 +5,21 @@ from __future__ import annotations
 from datetime import datetime
 
 from stackwright.certify.acceptance import check_cases
+from stackwright.certify.artefact import Artefact
 from stackwright.certify.keys import TrustedKeys
 from stackwright.certify.statement import moment, timestamp
 from stackwright.certify.verify import Certificate
 from stackwright.release.generations import live_number, publish, read_history, releasing
 from stackwright.release.measure import Measure, check_bytes
-from stackwright.release.rule import Outcome, certified_artefact
-from stackwright.release.state import Generation, check_system, next_rollback, restore_point
+from stackwright.release.rule import Outcome, Render, certified_artefact, content_of, files_of
+from stackwright.release.state import (
+    Content,
+    Generation,
+    by_owner,
+    check_system,
+    next_rollback,
+    restore_point,
+)
 from stackwright.store import Store
 
 
@@ -22,14 +30,16 @@ def rollback(
     *,
     keys: TrustedKeys,
     measure: Measure,
+    render: Render,
     who: str,
     why: str,
     now: datetime,
 ) -> Outcome:
     """Take a stack back to what it was before its last release.
 
-    What comes back must still be the certified bytes, under a trusted signature. A certificate
-    or waiver that has expired since is a warning in the outcome, not an obstacle: see
+    What comes back must still be the certified bytes, under a trusted signature, and its
+    modulefile and kernel are made from these bytes anew, for where the store is now. A
+    certificate or waiver that has expired since is a warning in the outcome, not an obstacle: see
     docs/decisions/0003-rollback.md.
 
     Raises:
@@ -40,26 +50,33 @@ def rollback(
     with releasing(store):
         history = read_history(store)
         check_system(history[-1] if history else None, system)
-        generation = next_rollback(history, stack, created=timestamp(now), who=who, why=why)
         source = history[restore_point(history, stack) - 1]
         warnings: list[str] = []
-        for module in sorted(_modules_to_check(history[-1], generation, stack)):
-            warnings += _check_restorable(
+        files: dict[str, bytes] = {}
+        content: dict[str, Content] = {}
+        for module in _coming_back(history[-1], source, stack):
+            artefact, warned = _check_restorable(
                 store, source, module, keys=keys, measure=measure, now=now
             )
-        publish(store, generation, {}, origins=history)
+            made = files_of(artefact, source.defaults[stack], render)
+            files |= made
+            content |= by_owner(module, content_of(artefact, made))
+            warnings += warned
+        generation = next_rollback(
+            history, stack, content, created=timestamp(now), who=who, why=why
+        )
+        publish(store, generation, files, origins=history)
     return Outcome(generation, changed=True, warnings=tuple(warnings))
 
 
-def _modules_to_check(current: Generation, restored: Generation, stack: str) -> set[str]:
+def _coming_back(current: Generation, source: Generation, stack: str) -> list[str]:
     """What users would newly get: what moves, and the default, which may move alone."""
     moved = {
         module
-        for module, pointer in restored.pointers.items()
-        if current.pointers.get(module) != pointer
-        or current.content.get(module) != restored.content.get(module)
+        for module, pointer in source.pointers.items()
+        if module.startswith(f"{stack}/") and current.pointers.get(module) != pointer
     }
-    return moved | {f"{stack}/{restored.defaults[stack]}"}
+    return sorted(moved | {f"{stack}/{source.defaults[stack]}"})
 
 
 def _check_restorable(
@@ -70,14 +87,14 @@ def _check_restorable(
     keys: TrustedKeys,
     measure: Measure,
     now: datetime,
-) -> list[str]:
+) -> tuple[Artefact, list[str]]:
     artefact, certificate = certified_artefact(store, source, module, keys)
     predicate = certificate.statement.predicate
     # Waivers have to have counted when the release was made, not tonight.
     issued = moment(predicate.issued).date()
     check_cases(predicate.cases, predicate.waivers, predicate.cases, issued=issued, day=issued)
     check_bytes(artefact, measure)
-    return _warnings(module, certificate, now)
+    return artefact, _warnings(module, certificate, now)
 
 
 def _warnings(module: str, certificate: Certificate, now: datetime) -> list[str]:

@@ -47,9 +47,9 @@ from stackwright.release.state import (
 )
 from stackwright.store import Store
 
-# Given the stack's default after the release (``version-variant``), all files of the label and
-# the stack's .modulerc.lua, by their path in the generation.
-Render = Callable[[str], Mapping[str, bytes]]
+# Given an artefact and its stack's default (``version-variant``): what users get by the release
+# beside the artefact itself, and the stack's .modulerc.lua, by their path in the generation.
+Render = Callable[[Artefact, str], Mapping[str, bytes]]
 
 
 @dataclass(frozen=True)
@@ -129,12 +129,12 @@ def release(
         default = default_after(current, label, compared, make_default=request.make_default)
         if request.make_default is None:
             warnings += _default_kept(label, default, compared)
-        files = {**render(default), _record_path(label.module): _record(artefact)}
+        files = files_of(artefact, default, render)
         generation = next_release(
             current,
             label,
             pointer_to(artefact, certificate),
-            Content(files={p: hash_bytes(d) for p, d in files.items()}, links=links_to(artefact)),
+            content_of(artefact, files),
             default=default,
             created=timestamp(now),
             who=request.who,
@@ -271,6 +271,18 @@ def _forged(where: Path, what: str) -> StackwrightError:
         hint="restore generations and certificates from a backup",
         code=ExitCode.INVALID,
     )
+
+
+def files_of(artefact: Artefact, default: str, render: Render) -> dict[str, bytes]:
+    """Return the files of a release of ``artefact``, with its record, by path."""
+    module = labels.parse(artefact.label).module
+    return {**render(artefact, default), _record_path(module): _record(artefact)}
+
+
+def content_of(artefact: Artefact, files: Mapping[str, bytes]) -> Content:
+    """Return what a release of ``artefact`` with these files is, as a generation records it."""
+    hashes = {path: hash_bytes(data) for path, data in files.items()}
+    return Content(files=hashes, links=links_to(artefact))
 
 
 def _record_path(module: str) -> str:

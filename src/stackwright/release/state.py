@@ -187,14 +187,12 @@ def next_release(
 ) -> Generation:
     """Return the generation in which ``label`` points to ``pointer``.
 
-    ``content`` holds all of the label's files and its stack's `.modulerc.lua`, which is told
-    from the others by its path.
+    ``content`` holds all of the label's files and its stack's `.modulerc.lua`.
 
     Raises:
         StackwrightError: the store serves another system, or a path belongs to another label.
     """
     check_system(current, label.system)
-    shared, own = _split(content, f"modules/{label.stack}/.modulerc.lua")
     before = current.content if current else {}
     others = {name: c for name, c in before.items() if name not in {label.module, label.stack}}
     _check_paths_free(others, [content])
@@ -211,17 +209,24 @@ def next_release(
             "why": why,
             "pointers": {**(current.pointers if current else {}), label.module: pointer},
             "defaults": {**(current.defaults if current else {}), label.stack: default},
-            "content": {**before, label.module: own, label.stack: shared},
+            "content": {**before, **by_owner(label.module, content)},
         }
     )
 
 
 def next_rollback(
-    history: Sequence[Generation], stack: str, *, created: str, who: str, why: str
+    history: Sequence[Generation],
+    stack: str,
+    content: Mapping[str, Content],
+    *,
+    created: str,
+    who: str,
+    why: str,
 ) -> Generation:
     """Return the generation in which ``stack`` is as it was before its last release.
 
-    ``history`` is all of it: generation n at index n-1. Other stacks stay as they are. A second
+    ``history`` is all of it: generation n at index n-1. ``content`` is what users get of the
+    modules that come back, by owner. Other modules and other stacks stay as they are. A second
     rollback goes one release further back: it undoes a release, never another rollback.
 
     Raises:
@@ -230,7 +235,8 @@ def next_rollback(
     number = restore_point(history, stack)
     target, current = history[number - 1], history[-1]
     others = _without(current.content, stack)
-    restored = _only(target.content, stack)
+    stay = _only(target.pointers, stack).keys() & current.content.keys()
+    restored = {**{module: current.content[module] for module in stay}, **content}
     _check_paths_free(others, restored.values())
     return current.model_copy(
         update={
@@ -295,11 +301,15 @@ def check_system(current: Generation | None, system: str) -> None:
         )
 
 
-def _split(content: Content, path: str) -> tuple[Content, Content]:
-    """Return what lies at ``path``, and the rest."""
-    there = {name: digest for name, digest in content.files.items() if name == path}
-    rest = {name: digest for name, digest in content.files.items() if name != path}
-    return Content(files=there, links={}), Content(files=rest, links=content.links)
+def by_owner(module: str, content: Content) -> dict[str, Content]:
+    """Return the content of a module, and that of its stack: `.modulerc.lua`, told by its path."""
+    stack = module.partition("/")[0]
+    shared = f"modules/{stack}/.modulerc.lua"
+    own = {path: digest for path, digest in content.files.items() if path != shared}
+    return {
+        module: Content(files=own, links=content.links),
+        stack: Content(files={p: d for p, d in content.files.items() if p == shared}, links={}),
+    }
 
 
 def _only(values: Mapping[str, _T], stack: str) -> dict[str, _T]:
