@@ -17,7 +17,7 @@ from stackwright.certify.acceptance import Judged, Waiver, accepted_cases
 from stackwright.certify.artefact import Artefact
 from stackwright.certify.attest import check_interruptions, verify_results
 from stackwright.certify.evidence import Evidence, agree
-from stackwright.certify.keys import PrivateKey, TrustedKeys
+from stackwright.certify.keys import PrivateKey, TrustedKeys, load_private
 from stackwright.certify.statement import PlanFacts, make_statement, moment, timestamp
 from stackwright.certify.verify import Certificate, Expected, open_certificate, verify_certificate
 from stackwright.errors import ExitCode, Location, StackwrightError
@@ -50,21 +50,19 @@ MAX_EVIDENCE_DAYS = 30
 """How many days before the certificate's issue its run may have been begun: machines change."""
 
 
-def certify(
-    shop: Workshop, suite: str, key: PrivateKey, *, issued: datetime, expires: datetime
-) -> Path:
+def certify(shop: Workshop, suite: str, key: Path, *, issued: datetime, expires: datetime) -> Path:
     """Sign what the last validation of a label found out; returns the certificate's path.
+
+    Args:
+        key: the file of the release key. It is read once there is something to sign, before the
+            artefact's bytes are hashed.
 
     Raises:
         StackwrightError: it wasn't validated by this suite as the site has it now, its results
-            were changed, a case neither passed nor is waived, or the artefact's bytes changed.
+            were changed, a case neither passed nor is waived, the key is none that a release
+            would believe, or the artefact's bytes changed.
     """
     trusted = shop.trusted()
-    if key.public.id not in {known.id for known in trusted.release}:
-        raise StackwrightError(
-            f"key {key.public.id[:16]} is no release key here: no release would believe it",
-            hint="stackwright keys list shows those that count",
-        )
     waivers = waivers_of(shop.site, shop.label, required_cases(shop, suite))
     now = {
         "suite": {"name": suite, "digest": _suite_digest(shop, suite)},
@@ -78,7 +76,8 @@ def certify(
     if stale := [name for name, value in now.items() if asked[name] != value]:
         raise _refused(f"the {' and the '.join(stale)} changed since {folder.name}", shop)
     check_asked(shop, suite, asked)
-    accepted_cases(Judged.read(recorded), waivers, issued.date())  # before half a minute of hashing
+    accepted_cases(Judged.read(recorded), waivers, issued.date())
+    signer = _release_key(key, trusted)  # all this before half a minute of hashing
     check_bytes(shop.artefact, shop.measure)
     lock = locked(shop.plan, shop.site)
     shop.tell("comparing the image with its squashfs and prefix")
@@ -94,7 +93,17 @@ def certify(
     statement = make_statement(
         shop.artefact, recorded, waivers, facts, issued=issued, expires=expires
     )
-    return save_certificate(shop.store, dsse.sign(statement.to_json(), key))
+    return save_certificate(shop.store, dsse.sign(statement.to_json(), signer))
+
+
+def _release_key(path: Path, trusted: TrustedKeys) -> PrivateKey:
+    key = load_private(path)
+    if key.public.id not in {known.id for known in trusted.release}:
+        raise StackwrightError(
+            f"key {key.public.id[:16]} is no release key here: no release would believe it",
+            hint="stackwright keys list shows those that count",
+        )
+    return key
 
 
 def checked_run(

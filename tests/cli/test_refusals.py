@@ -140,7 +140,13 @@ def test_a_path_that_no_store_can_have_is_refused_by_every_command(
             ExitCode.OK,
             "there are no keys yet; next: stackwright keys create release\n",
         ),
-        (["certify", "pytorch/2.13.0-cpu@local"], ExitCode.USAGE, "error: "),
+        (
+            ["certify", "pytorch/2.13.0-cpu@local"],
+            ExitCode.FAIL,
+            "error: pytorch/2.13.0-cpu@local was not validated by suite 'certify'"
+            " as its files say now\n"
+            "hint: stackwright validate 'pytorch/2.13.0-cpu@local' --suite certify\n",
+        ),
         (["release", "pytorch/2.13.0-cpu@local"], ExitCode.FAIL, "error: "),
         (["verify", "pytorch/2.13.0-cpu@local"], ExitCode.FAIL, "error: "),
     ],

@@ -26,8 +26,12 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def stackwright(installed: Path, *argv: str, cwd: Path) -> str:
+    return run(installed, *argv, cwd=cwd).stdout
+
+
+def run(installed: Path, *argv: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     env = {name: os.environ[name] for name in ("PATH", "HOME")}
-    done = subprocess.run(
+    return subprocess.run(
         [sys.executable, "-m", "stackwright", *argv],
         env={**env, "PYTHONPATH": str(installed), "STACKWRIGHT_STORE": str(cwd / "store")},
         cwd=cwd,
@@ -35,7 +39,6 @@ def stackwright(installed: Path, *argv: str, cwd: Path) -> str:
         text=True,
         check=True,
     )
-    return done.stdout
 
 
 @pytest.mark.real
@@ -45,10 +48,20 @@ def test_the_wheel_gives_a_site_that_plans_as_the_checkout_does(
     stackwright(installed, "init", "mysite", cwd=tmp_path)
     assert (tmp_path / "mysite/README.md").is_file()
     assert (tmp_path / "mysite/docs/schemas/stack.json").is_file()
+    assert (tmp_path / "mysite/examples/train.py").is_file()
     label = "pytorch/2.13.0-cpu@local"
     own = stackwright(installed, "plan", label, "--json", cwd=tmp_path / "mysite")
     ours = stackwright(installed, "--site", str(ROOT), "plan", label, "--json", cwd=tmp_path)
     assert own == ours
+
+
+@pytest.mark.real
+def test_who_stands_in_no_site_is_told_what_is_read(installed: Path, tmp_path: Path) -> None:
+    elsewhere = run(installed, "list", cwd=tmp_path)
+    stackwright(installed, "init", "mysite", cwd=tmp_path)
+    inside = run(installed, "list", cwd=tmp_path / "mysite")
+    assert elsewhere.stderr.startswith("note: no site here, so what ships with Stackwright is read")
+    assert (inside.stdout, inside.stderr) == (elsewhere.stdout, "")
 
 
 @pytest.mark.real

@@ -38,7 +38,7 @@ def command(
       stackwright certify pytorch
       stackwright certify pytorch --days 30 --key /secure/release.key
     """
-    from stackwright.certify.keys import RELEASE, load_private
+    from stackwright.certify.keys import RELEASE
     from stackwright.certify.verify import open_certificate, read_certificate
     from stackwright.cli.progress import Progress
     from stackwright.cli.verdicts import print_waivers
@@ -51,7 +51,7 @@ def command(
         path = certify(
             shop,
             suite or shop.suite,
-            load_private(key or shop.keys / f"{RELEASE}.key"),
+            key or shop.keys / f"{RELEASE}.key",
             issued=now,
             expires=now + timedelta(days=days),
         )

@@ -31,10 +31,17 @@ class Context:
 
     @cached_property
     def site(self) -> Site:
-        """The site that the command works on."""
+        """The site that the command works on; who stands in none is told what is read instead."""
         from stackwright.inputs.site import find_site
 
-        return find_site(self.site_option, os.environ, Path.cwd())
+        site = find_site(self.site_option, os.environ, Path.cwd())
+        if site.shipped:
+            click.echo(
+                "note: no site here, so what ships with Stackwright is read;"
+                " make your own: stackwright init mysite && cd mysite",
+                err=True,
+            )
+        return site
 
     @cached_property
     def about(self) -> list[Label]:
