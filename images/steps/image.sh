@@ -6,7 +6,11 @@ set -eu
 . "$RECIPE/steps/base-image.sh"
 
 context=$OUT/context
-mkdir -p "$context/mounts/stackwright/out" "$context/mounts/stackwright/payload"
+mounts=$context/mounts
+mkdir -p "$mounts/stackwright/out" "$mounts/stackwright/payload" "$mounts/etc"
+# Run times lay the host's own over these, and only where the image has them.
+printf '127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n' >"$mounts/etc/hosts"
+: >"$mounts/etc/resolv.conf"
 for layer in python:"$IN_PYTHON/tree" frameworks:"$IN_FRAMEWORKS/tree" packages:"$IN_PACKAGES/tree" own:"$IN_PREFIX/own"; do
     mkdir -p "$context/${layer%%:*}"
     [ ! -d "${layer#*:}" ] || cp -al "${layer#*:}/." "$context/${layer%%:*}/"

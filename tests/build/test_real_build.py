@@ -214,6 +214,12 @@ def test_the_image_has_no_compiler_no_cache_and_nothing_setuid(mini: Mini) -> No
     assert [p for p in writable if files[p][0] not in "cb" and files[p][9] != "t"] == []
 
 
+def test_run_times_find_the_files_that_they_lay_the_hosts_own_over(mini: Mini) -> None:
+    """Where they lay nothing over it, ranks on one node still find localhost."""
+    assert {"/etc/hosts", "/etc/resolv.conf"} <= {path for _, path in image_files(mini)}
+    assert "127.0.0.1 localhost" in run("unsquashfs", "-cat", mini.squashfs, "etc/hosts")
+
+
 # The image
 
 
