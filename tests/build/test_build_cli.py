@@ -68,11 +68,11 @@ def test_check_says_which_locks_are_missing_and_what_to_type(
 
 
 @pytest.mark.parametrize(
-    ("file", "old", "new", "stale", "option"),
+    ("file", "old", "new", "stale"),
     [
-        ("stacks/mini.yaml", "numpy==2.2.6", "numpy==2.2.5", "wheels", " --wheels-only"),
-        ("systems/bench.yaml", "bookworm", "trixie", "base", " --base-only"),
-        ("systems/bench.yaml", "target: x86_64", "target: aarch64", "base and wheels", ""),
+        ("stacks/mini.yaml", "numpy==2.2.6", "numpy==2.2.5", "wheels"),
+        ("systems/bench.yaml", "bookworm", "trixie", "base"),
+        ("systems/bench.yaml", "target: x86_64", "target: aarch64", "base and wheels"),
     ],
 )
 def test_check_names_the_stale_half_and_the_command_for_it(
@@ -81,7 +81,6 @@ def test_check_names_the_stale_half_and_the_command_for_it(
     old: str,
     new: str,
     stale: str,
-    option: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     write_lock(site)
@@ -92,7 +91,7 @@ def test_check_names_the_stale_half_and_the_command_for_it(
 
     assert capsys.readouterr().out == (
         f"{LABEL}: stale: {stale}, as the stack or the system file has changed since;"
-        f" next: stackwright lock{option} '{LABEL}'\n"
+        f" next: stackwright lock '{LABEL}'\n"
     )
 
 
@@ -134,7 +133,7 @@ def test_a_stale_lock_is_not_called_locked(site: Site, capsys: pytest.CaptureFix
     run(site, "list", "--json")
     assert json.loads(capsys.readouterr().out)[0]["state"] == "planned"
     run(site, "plan")
-    assert f"  first: stackwright lock --wheels-only '{LABEL}'" in capsys.readouterr().out
+    assert f"  first: stackwright lock '{LABEL}'" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("option", ["--base-only", "--wheels-only"])
@@ -150,6 +149,67 @@ def test_both_halves_cannot_be_kept(site: Site, capsys: pytest.CaptureFixture[st
     assert run(site, "lock", LABEL, "--base-only", "--wheels-only") == ExitCode.USAGE
 
     assert "--base-only and --wheels-only exclude each other" in capsys.readouterr().err
+
+
+@pytest.fixture
+def solved(site: Site, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the solvers are asked for, in order; they answer with what the lock has."""
+    asked: list[str] = []
+    old = write_lock(site)
+
+    def base(*_: object) -> object:
+        asked.append("base")
+        return old.base
+
+    def wheels(_plan: object, _site: object, _runner: object, prefer: object) -> object:
+        asked.append("wheels like before" if prefer == old.wheels else "wheels")
+        return old.wheels
+
+    monkeypatch.setattr("stackwright.locking.solve.solve_base", base)
+    monkeypatch.setattr("stackwright.locking.solve.solve_wheels", wheels)
+    monkeypatch.setattr("stackwright.locking.solve._base_tool", lambda *_: {"mmdebstrap": "9.9"})
+    return asked
+
+
+@pytest.mark.parametrize(
+    ("options", "edited", "asked"),
+    [
+        ((), ("stacks/mini.yaml", "numpy==2.2.6", "numpy==2.2.5"), ["wheels like before"]),
+        ((), ("systems/bench.yaml", "bookworm", "trixie"), ["base"]),
+        (("--upgrade",), None, ["wheels", "base"]),
+        (("--wheels-only",), None, ["wheels"]),
+        (("--base-only",), None, ["base"]),
+    ],
+)
+def test_what_fits_in_a_lock_stays_unless_an_option_asks_for_it_anew(
+    site: Site,
+    solved: list[str],
+    options: tuple[str, ...],
+    edited: tuple[str, str, str] | None,
+    asked: list[str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    if edited:
+        file, old, new = edited
+        path = site.root / file
+        path.write_text(path.read_text().replace(old, new))
+
+    assert run(site, "lock", LABEL, *options) == ExitCode.OK
+
+    assert solved == asked
+    assert capsys.readouterr().err.endswith(f"next: commit it, then: stackwright build '{LABEL}'\n")
+
+
+def test_a_lock_that_fits_is_left_alone(
+    site: Site, solved: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(site, "lock", LABEL) == ExitCode.OK
+
+    assert solved == []
+    assert capsys.readouterr().err == (
+        f"{site.lock_file(parse(LABEL))}: fits; for newer packages:"
+        f" stackwright lock --upgrade '{LABEL}'\n"
+    )
 
 
 def test_shipped_content_is_never_written(
@@ -224,7 +284,7 @@ def test_a_new_lock_says_how_many_packages_changed(
     new = old.model_copy(update={"base": old.base.model_copy(update={"packages": packages})})
     monkeypatch.setattr("stackwright.locking.solve.solve", lambda *_, **__: new)
 
-    assert run(site, "lock", LABEL) == ExitCode.OK
+    assert run(site, "lock", LABEL, "--upgrade") == ExitCode.OK
 
     assert f"Debian packages; {said}" in capsys.readouterr().err
 

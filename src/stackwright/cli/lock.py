@@ -14,14 +14,24 @@ if TYPE_CHECKING:
     from stackwright.inputs.labels import Label
     from stackwright.locking.locks import Lock
 
+_ANEW = {
+    "--upgrade": ("base", "wheels"),
+    "--base-only": ("base",),
+    "--wheels-only": ("wheels",),
+}
+"""The parts of a lock that an option has solved again, whether they fit or not."""
+
 _PARTS = {"wheels": "ask pip which wheels", "base": "make the base, to know its packages"}
 
 
 @click.command("lock")
 @click.argument("pattern", metavar="LABEL")
 @click.option("--check", is_flag=True, help="Write nothing; say which locks are stale or missing.")
-@click.option("--base-only", is_flag=True, help="Keep the wheels: Debian's mirrors have moved on.")
-@click.option("--wheels-only", is_flag=True, help="Keep the base.")
+@click.option("--upgrade", is_flag=True, help="Take the newest of all, also where the lock fits.")
+@click.option(
+    "--base-only", is_flag=True, help="Make the base anew: Debian's mirrors have moved on."
+)
+@click.option("--wheels-only", is_flag=True, help="Choose the wheels anew, the newest of each.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @pass_context
 def command(
@@ -29,25 +39,30 @@ def command(
     *,
     pattern: str,
     check: bool,
+    upgrade: bool,
     base_only: bool,
     wheels_only: bool,
     as_json: bool,
 ) -> int:
     """Pin every wheel and Debian package of a label, by version and hash, in stacks/locks/.
 
-    LABEL may hold *, ? and [...]; each label that it selects is locked. Locks are to be committed:
-    builds use nothing else.
+    LABEL may hold *, ? and [...]; each label that it selects is locked. A lock that is there is
+    changed where it no longer fits, and nowhere else: other packages keep their versions if they
+    can. Locks are to be committed: builds use nothing else.
 
     \b
     Examples:
       stackwright lock pytorch/2.13.0-cpu@local
       stackwright lock 'pytorch/*@*' --check
+      stackwright lock pytorch@local --upgrade
       stackwright lock pytorch@local --base-only
     """
     from stackwright.fit import check_fit
 
-    if base_only and wheels_only:
-        raise click.UsageError("--base-only and --wheels-only exclude each other")
+    chosen = {"upgrade": upgrade, "base-only": base_only, "wheels-only": wheels_only}
+    anew = [f"--{name}" for name, given in chosen.items() if given]
+    if len(anew) > 1:
+        raise click.UsageError(f"{' and '.join(anew)} exclude each other")
     labels = context.select(pattern)
     if check:
         return _check(context, labels, as_json)
@@ -57,7 +72,7 @@ def command(
             hint="make a site of your own: stackwright init mysite && cd mysite",
         )
     check_fit(context.site, labels)
-    results = [_lock(context, label, base_only, wheels_only) for label in labels]
+    results = [_lock(context, label, _ANEW[anew[0]] if anew else None) for label in labels]
     if as_json:
         echo_json(results)
     return ExitCode.OK
@@ -89,14 +104,15 @@ def _state(context: Context, label: Label) -> dict[str, Any]:
     try:
         if parts := stale_parts(load_lock(path), lock_inputs(plan)):
             why = f"{' and '.join(parts)}, as the stack or the system file has changed since"
-            return entry("stale", why, relock(str(label), parts))
+            return entry("stale", why, relock(str(label)))
         locked(plan, context.site)
     except StackwrightError as error:
         return entry("unusable", str(error), error.hint)
     return entry("fresh", None, None)
 
 
-def _lock(context: Context, label: Label, base_only: bool, wheels_only: bool) -> dict[str, Any]:
+def _lock(context: Context, label: Label, anew: tuple[str, ...] | None) -> dict[str, Any]:
+    """Solve these parts of a lock; None for those that don't fit."""
     from stackwright.cli.progress import Progress, duration
     from stackwright.locking.lockinputs import lock_inputs, relock, stale_parts
     from stackwright.locking.locks import changes
@@ -107,7 +123,13 @@ def _lock(context: Context, label: Label, base_only: bool, wheels_only: bool) ->
 
     plan = resolve(context.site, label)
     path = context.site.lock_file(label)
-    old = _old(path, label, needed=base_only or wheels_only)
+    old = _old(path, label, needed=anew is not None and len(anew) == 1)
+    parts = anew or (stale_parts(old, lock_inputs(plan)) if old else _ANEW["--upgrade"])
+    if old and not parts:
+        click.echo(
+            f"{path}: fits; for newer packages: stackwright lock --upgrade '{label}'", err=True
+        )
+        return {"label": str(label), "file": str(path), "new": False, "changes": []}
     store = Store(context.store(label.system))
     with Progress(color=context.color) as progress:
         lock = solve(
@@ -115,8 +137,9 @@ def _lock(context: Context, label: Label, base_only: bool, wheels_only: bool) ->
             context.site,
             store,
             Runner(store.log, progress.line),
-            keep_base=old if wheels_only else None,
-            keep_wheels=old if base_only else None,
+            keep_base=None if "base" in parts else old,
+            keep_wheels=None if "wheels" in parts else old,
+            prefer=old.wheels if old and anew is None else None,
             on_part=lambda part, seconds: (
                 progress.start(f"{label}: {_PARTS[part]}")
                 if seconds is None
@@ -126,13 +149,14 @@ def _lock(context: Context, label: Label, base_only: bool, wheels_only: bool) ->
     write_atomic(path, lock.to_json())
     lines = changes(old, lock) if old else []
     click.echo(_summary(lock, old, lines, path), err=True)
-    if parts := stale_parts(lock, lock_inputs(plan)):
-        be = "is" if parts == ["base"] else "are"
+    if stale := stale_parts(lock, lock_inputs(plan)):
+        be = "is" if stale == ["base"] else "are"
         click.echo(
-            f"warning: its {' and '.join(parts)} {be} still stale;"
-            f" next: {relock(str(label), parts)}",
+            f"warning: its {' and '.join(stale)} {be} still stale; next: {relock(str(label))}",
             err=True,
         )
+    else:
+        click.echo(f"next: commit it, then: stackwright build '{label}'", err=True)
     return {"label": str(label), "file": str(path), "new": old is None, "changes": lines}
 
 
@@ -153,7 +177,7 @@ def _summary(lock: Lock, old: Lock | None, lines: list[str], path: Path) -> str:
     count = len(wheels.tools) + len(wheels.frameworks) + len(wheels.packages)
     head = f"{path}: {count} wheels, {len(lock.base.packages)} Debian packages"
     if old is None:
-        return f"{head}\nnext: commit it, then: stackwright build '{lock.label}'"
+        return head
     changed = "1 package" if len(lines) == 1 else f"{len(lines) or 'no'} packages"
     what = f"{changed} changed"
     return "\n".join([f"{head}; {what}", *(f"  {line}" for line in lines)])

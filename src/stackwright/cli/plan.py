@@ -97,5 +97,6 @@ def _lines(context: Context, row: Row) -> Iterator[str]:
         yield f"  first: {row.lock.hint}   ({row.lock.what})"
     elif steps := _steps(context, row):
         yield f"  steps: {', '.join(step.name for step in steps)}"
+        yield f"  next: stackwright build '{row.label}'"
     for warning in warnings(context.site, row.label):
         yield f"  warning: {warning}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,10 +52,9 @@ def stale_parts(lock: Lock, inputs: Inputs) -> list[str]:
     ]
 
 
-def relock(label: str, parts: Sequence[str] = ()) -> str:
-    """The command that solves these parts of a lock again; all of it if none are named."""
-    only = f" --{parts[0]}-only" if len(parts) == 1 else ""
-    return f"stackwright lock{only} '{label}'"
+def relock(label: str) -> str:
+    """The command that solves what a lock lacks, or what no longer fits in it."""
+    return f"stackwright lock '{label}'"
 
 
 def check_fresh(lock: Lock, inputs: Inputs, path: Path) -> None:
@@ -64,11 +63,11 @@ def check_fresh(lock: Lock, inputs: Inputs, path: Path) -> None:
     Raises:
         StackwrightError: the lock is stale.
     """
-    if parts := stale_parts(lock, inputs):
+    if stale_parts(lock, inputs):
         raise StackwrightError(
             f"the lock of {lock.label} is stale: its stack or system file has changed since",
             where=Location(path),
-            hint=relock(lock.label, parts),
+            hint=relock(lock.label),
         )
 
 

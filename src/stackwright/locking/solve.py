@@ -7,12 +7,14 @@ import re
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
+from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from stackwright.building.providers.scripts import run_script
@@ -45,6 +47,7 @@ def solve(
     *,
     keep_base: Lock | None = None,
     keep_wheels: Lock | None = None,
+    prefer: Wheels | None = None,
     on_part: OnPart = lambda _part, _seconds: None,
 ) -> Lock:
     """Ask the solvers, and return what they decided.
@@ -52,6 +55,7 @@ def solve(
     Args:
         keep_base: a lock whose base is kept as it is, with what it was solved from.
         keep_wheels: the same for the wheels.
+        prefer: wheels whose versions stay, where the requirements still allow them.
         on_part: told ``wheels`` or ``base``, with None before it is solved, the seconds after.
 
     Raises:
@@ -62,7 +66,7 @@ def solve(
     wheels = (
         keep_wheels.wheels
         if keep_wheels
-        else _timed("wheels", on_part, lambda: solve_wheels(plan, site, runner))
+        else _timed("wheels", on_part, lambda: solve_wheels(plan, site, runner, prefer))
     )
     base = (
         keep_base.base
@@ -95,12 +99,28 @@ def _timed(part: str, on_part: OnPart, work: Callable[[], T]) -> T:
     return result
 
 
-def solve_wheels(plan: Plan, site: Site, runner: Runner) -> Wheels:
+def solve_wheels(plan: Plan, site: Site, runner: Runner, prefer: Wheels | None = None) -> Wheels:
     """Every wheel that the requirements need, transitively, and the build tools.
+
+    Args:
+        prefer: wheels whose versions stay, if all that are still allowed can stay together.
 
     Raises:
         StackwrightError: pip can't satisfy a requirement, which is named in its place.
     """
+    found = _resolve(plan, site, runner, _still_allowed(prefer, plan) if prefer else ())
+    names = [canonicalize_name(_name(text, plan)) for text in plan.frameworks]
+    wheels = group_wheels(found, names, plan.python)
+    tools = group_wheels(_pip_report(plan, BUILD_TOOLS, runner), (), plan.python)
+    return wheels.model_copy(update={"tools": tools.packages})
+
+
+def _resolve(plan: Plan, site: Site, runner: Runner, pins: Sequence[str]) -> Mapping[str, Any]:
+    """What pip chooses, with these pins if it can, else without."""
+    wanted = (*plan.frameworks, *plan.packages)
+    if pins:
+        with suppress(ToolError):
+            return _pip_report(plan, wanted, runner, pins)
     lines: list[str] = []
 
     def keep(line: str) -> None:
@@ -108,20 +128,30 @@ def solve_wheels(plan: Plan, site: Site, runner: Runner) -> Wheels:
         runner.on_line(line)
 
     try:
-        wanted = (*plan.frameworks, *plan.packages)
-        found = _pip_report(plan, wanted, replace(runner, on_line=keep))
+        return _pip_report(plan, wanted, replace(runner, on_line=keep))
     except ToolError as error:
         raise (explain(lines, plan, site) or error) from error
-    names = [canonicalize_name(_name(text, plan)) for text in plan.frameworks]
-    wheels = group_wheels(found, names, plan.python)
-    tools = group_wheels(_pip_report(plan, BUILD_TOOLS, runner), (), plan.python)
-    return wheels.model_copy(update={"tools": tools.packages})
 
 
-def _pip_report(plan: Plan, requirements: Sequence[str], runner: Runner) -> Mapping[str, Any]:
+def _still_allowed(wheels: Wheels, plan: Plan) -> tuple[str, ...]:
+    """Pins of the wheels that the stack's own requirements don't exclude now."""
+    asked = [Requirement(text) for text in (*plan.frameworks, *plan.packages)]
+    allowed = {canonicalize_name(need.name): need.specifier for need in asked}
+    return tuple(
+        f"{wheel.name}=={wheel.version}"
+        for wheel in (*wheels.frameworks, *wheels.packages)
+        if wheel.name not in allowed
+        or allowed[canonicalize_name(wheel.name)].contains(wheel.version, prereleases=True)
+    )
+
+
+def _pip_report(
+    plan: Plan, requirements: Sequence[str], runner: Runner, pins: Sequence[str] = ()
+) -> Mapping[str, Any]:
     """What the pip of this Python would install; its own configuration names the indexes."""
     with TemporaryDirectory(prefix="stackwright-") as folder:
-        report = Path(folder, "report.json")
+        report, constraints = Path(folder, "report.json"), Path(folder, "constraints.txt")
+        constraints.write_text("".join(f"{pin}\n" for pin in pins))
         platforms = platform_tags(machine_of(plan), plan.machine.os.glibc)
         runner.run(
             [
@@ -132,6 +162,7 @@ def _pip_report(plan: Plan, requirements: Sequence[str], runner: Runner) -> Mapp
                 *("--implementation", "cp", "--abi", f"cp{plan.python.replace('.', '')}"),
                 *("--abi", "abi3", "--abi", "none"),
                 *(argument for name in platforms for argument in ("--platform", name)),
+                *("--constraint", str(constraints)),
                 *requirements,
             ],
             hint=ELSEWHERE,

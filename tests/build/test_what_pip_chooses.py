@@ -1,4 +1,4 @@
-"""What a user reads when pip finds no wheels: a real pip, at a folder with wheels of our own."""
+"""What pip chooses, and what a user reads when it can't: a real pip, at wheels of our own."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from build_samples import LABEL
 from stackwright.errors import StackwrightError
 from stackwright.inputs.labels import parse
 from stackwright.inputs.site import Site
+from stackwright.locking.lockinputs import BUILD_TOOLS
+from stackwright.locking.locks import Wheels
 from stackwright.locking.piprefusal import ELSEWHERE
 from stackwright.locking.solve import solve_wheels
 from stackwright.plans.plan import resolve
@@ -39,15 +41,66 @@ def wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def refused(site: Site, *packages: str) -> StackwrightError:
-    """What is said of a stack with these packages; its framework is ``frame``."""
+def solved(site: Site, *packages: str, prefer: Wheels | None = None) -> Wheels:
+    """What is chosen for a stack with these packages; its framework is ``frame``."""
     stack = site.root / "stacks/mini.yaml"
     text = re.sub("packages: .*", f"packages: [{', '.join(packages)}]", stack.read_text())
     stack.write_text(text.replace("numpy==2.2.6", "frame==1.0"))
     again = Site(site.root)
+    return solve_wheels(resolve(again, parse(LABEL)), again, Runner(), prefer)
+
+
+def refused(site: Site, *packages: str) -> StackwrightError:
+    """What is said of a stack with these packages."""
     with pytest.raises(StackwrightError) as caught:
-        solve_wheels(resolve(again, parse(LABEL)), again, Runner())
+        solved(site, *packages)
     return caught.value
+
+
+def versions(wheels: Wheels) -> dict[str, str]:
+    return {wheel.name: wheel.version for wheel in wheels.packages}
+
+
+@pytest.fixture
+def chosen(site: Site, wheels: Path) -> Wheels:
+    """What was chosen when these were the newest; there are newer ones now."""
+    for tool in BUILD_TOOLS:
+        put_wheel(wheels, *tool.split("=="))
+    put_wheel(wheels, "frame", "1.0")
+    put_wheel(wheels, "aaa", "1.0", "bbb>=1")
+    put_wheel(wheels, "bbb", "1.0")
+    before = solved(site, "aaa")
+    put_wheel(wheels, "aaa", "2.0", "bbb>=1")
+    put_wheel(wheels, "bbb", "2.0")
+    put_wheel(wheels, "ccc", "1.0")
+    return before
+
+
+def test_a_new_package_moves_no_other(site: Site, chosen: Wheels) -> None:
+    assert versions(solved(site, "aaa", "ccc", prefer=chosen)) == {
+        "aaa": "1.0",
+        "bbb": "1.0",
+        "ccc": "1.0",
+    }
+    assert versions(solved(site, "aaa")) == {"aaa": "2.0", "bbb": "2.0"}
+
+
+def test_a_requirement_that_excludes_what_was_chosen_moves_that_alone(
+    site: Site, chosen: Wheels
+) -> None:
+    assert versions(solved(site, "aaa>1", prefer=chosen)) == {"aaa": "2.0", "bbb": "1.0"}
+
+
+def test_where_the_old_versions_cannot_stay_all_are_chosen_anew(
+    site: Site, chosen: Wheels, wheels: Path
+) -> None:
+    put_wheel(wheels, "ddd", "1.0", "bbb>1")
+
+    assert versions(solved(site, "aaa", "ddd", prefer=chosen)) == {
+        "aaa": "2.0",
+        "bbb": "2.0",
+        "ddd": "1.0",
+    }
 
 
 def test_a_version_that_is_nowhere_is_named_in_its_place(site: Site, wheels: Path) -> None:
