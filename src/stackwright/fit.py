@@ -48,7 +48,7 @@ def required_suite(site: Site, label: Label) -> str:
             f"suite '{suite.name}' asks less than '{least.name}', which {system.name} asks of every"
             f" stack: it lacks or alters {', '.join(lacking)}",
             where=site.place_in_stack(label.stack, "suite"),
-            hint=f"copy them from validation/suites/{least.name}.yaml, or name another suite",
+            hint=f"write 'includes: [{least.name}]' in it in place of these, or name another suite",
         )
         raise ManyErrors([error])
     return stack.suite

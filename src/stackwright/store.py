@@ -24,6 +24,7 @@ from stackwright.errors import StackwrightError
 
 # Paths in the store end up in modulefiles, job scripts and mount options.
 _PLAIN_PATH = re.compile(r"/[A-Za-z0-9._/+@-]*")
+_NOT_PLAIN = re.compile(r"[^A-Za-z0-9._/+@-]")
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,7 @@ class Store:
         """Accept plain absolute paths only."""
         if _PLAIN_PATH.fullmatch(str(self.root)) is None:
             raise StackwrightError(
-                f"the store path {str(self.root)!r} must be absolute"
-                " and made of letters, digits and ._/+@-",
+                f"the store path {str(self.root)!r} {_wrong_with(str(self.root))}",
                 hint="choose another with --store or STACKWRIGHT_STORE",
             )
 
@@ -180,3 +180,10 @@ def move_content(source: Path, target: Path) -> None:
     """Move everything in a folder into another one on the same file system."""
     for path in source.iterdir():
         path.rename(target / path.name)
+
+
+def _wrong_with(path: str) -> str:
+    """What keeps a path from being plain and absolute."""
+    if strange := _NOT_PLAIN.search(path):
+        return f"has {strange.group()!r} in it: only letters, digits and ._/+@- may be"
+    return "must be absolute"

@@ -16,8 +16,17 @@ from typing import Any
 import pytest
 from build_samples import LABEL, REPOSITORY, fixed_lock
 
+from stackwright import checks
 from stackwright.building.providers.steps import step_keys
 from stackwright.building.recipe import render
+from stackwright.checks import (
+    Program,
+    check_engines,
+    check_host,
+    check_program,
+    check_room,
+    check_run_root,
+)
 from stackwright.cli import main
 from stackwright.cli.progress import duration, size
 from stackwright.errors import ExitCode, StackwrightError
@@ -28,15 +37,6 @@ from stackwright.locking.locks import Lock
 from stackwright.locking.solve import solve
 from stackwright.plans.plan import plan_hash, resolve
 from stackwright.store import Store
-from stackwright.tools import checks
-from stackwright.tools.checks import (
-    Program,
-    check_engines,
-    check_host,
-    check_program,
-    check_room,
-    check_run_root,
-)
 from stackwright.tools.engines import BuildEngine
 from stackwright.tools.process import Runner
 
@@ -545,7 +545,7 @@ def test_doctor_ends_with_1_only_if_something_needed_is_missing(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     row = checks.Check("umoci", status, "not found", "apt-get install umoci")
-    monkeypatch.setattr("stackwright.tools.checks.all_checks", lambda *_: iter([row]))
+    monkeypatch.setattr("stackwright.checks.all_checks", lambda *_: iter([row]))
 
     assert run(site, "doctor", "--json") == code
 
@@ -559,7 +559,7 @@ def test_doctor_s_lines_have_no_blanks_at_their_ends(
         checks.Check("umoci", "missing", "not found", "apt-get install umoci"),
         checks.Check("cc", "ok", "12.2.0 " + "x" * 300),
     ]
-    monkeypatch.setattr("stackwright.tools.checks.all_checks", lambda *_: iter(rows))
+    monkeypatch.setattr("stackwright.checks.all_checks", lambda *_: iter(rows))
 
     run(site, "doctor")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import stackwright.tools
 from stackwright.errors import StackwrightError
 from stackwright.tools.lines import LONGEST, LineSplitter
 from stackwright.tools.process import Runner, ToolError
@@ -227,3 +229,10 @@ def test_progress_bars_are_lines_and_colours_are_dropped() -> None:
     lines = [*splitter.feed(b"10%\r20%\r\n\x1b[31mred\x1b[0m\x07\tend\n")]
 
     assert lines == ["10%", "20%", "red\tend"]
+
+
+def test_tools_stand_on_nothing_that_is_built_with_them() -> None:
+    sources = Path(stackwright.tools.__file__).parent.glob("*.py")
+    imports = re.findall(r"from stackwright\.(\w+)", "".join(map(Path.read_text, sources)))
+
+    assert {*imports} == {"canonical", "errors", "store", "tools"}

@@ -207,7 +207,16 @@ def test_a_failed_step_names_itself_its_last_lines_and_its_log(store: Store) -> 
     assert not [*store.path("work").iterdir()]
 
 
-@pytest.mark.parametrize("path", ["relative", "/with space", '/quote"', "/new\nline", "/dollar$x"])
-def test_a_store_path_that_modulefiles_cannot_carry_is_refused(path: str) -> None:
-    with pytest.raises(StackwrightError, match="the store path"):
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("relative", "must be absolute"),
+        ("/with space", r"has ' ' in it: only letters"),
+        ('/quote"', "has '\"' in it"),
+        ("/new\nline", r"has '\\n' in it"),
+        ("/dollar$x", r"has '\$' in it"),
+    ],
+)
+def test_a_store_path_that_modulefiles_cannot_carry_is_refused(path: str, said: str) -> None:
+    with pytest.raises(StackwrightError, match=f"the store path .* {said}"):
         Store(Path(path))

@@ -134,6 +134,45 @@ def test_what_is_wrong_in_a_table_makes_it_invalid(old: str, new: str, said: str
     assert any(said in reason for reason in comparison.reasons), comparison.reasons
 
 
+def dated(*rows: str) -> str:
+    return "".join(f"{line}\n" for line in ("date,model,rate", *rows))
+
+
+def test_a_column_with_nothing_in_common_may_be_one_to_ignore() -> None:
+    columns = Columns(metrics={"rate": "higher"})
+    before = dated("Monday,cnn,100", "Monday,lstm,50")
+
+    reasons = judged(before, before.replace("Monday", "Tuesday"), columns=columns).reasons
+
+    assert reasons[-1] == (
+        "baseline before and candidate after have no date in common: --ignore date"
+        " if it doesn't say what was measured"
+    )
+    once = [why for why in reasons if "--ignore" in why]
+    assert len(once) == 1  # the models are the same
+
+
+def test_a_column_that_lacks_a_value_is_none_to_ignore() -> None:
+    columns = Columns(metrics={"rate": "higher"})
+    before = dated("Monday,cnn,100", "Monday,lstm,50")
+
+    reasons = judged(before, dated("Monday,cnn,90"), columns=columns).reasons
+
+    assert reasons == ("candidate after lacks date=Monday model=lstm rate",)
+
+
+@pytest.mark.parametrize(("mark", "name"), [(";", "semicolons"), ("\t", "tabs")])
+def test_a_table_without_commas_is_told_what_is_wanted(mark: str, name: str) -> None:
+    text = dated("Monday,cnn,100").replace(",", mark)
+
+    reasons = judged(text, text, columns=Columns(metrics={"rate": "higher"})).reasons
+
+    assert len(reasons) == 2
+    assert {why.partition("CSV ")[2] for why in reasons} == {
+        f"(with commas between the columns, not {name})"
+    }
+
+
 @pytest.mark.parametrize(
     ("columns", "said"),
     [

@@ -58,10 +58,12 @@ def test_a_suite_that_asks_less_than_the_least_is_told_at_the_stack(site_folder:
     with (site_folder / "systems/laptop.yaml").open("a") as file:
         file.write("minimum_suite: least\n")
 
-    assert told(site_folder) == [
+    (error,) = misfits(Site(site_folder), LAPTOP)
+    assert str(error) == (
         "stacks/demo.yaml:52:8: suite 'certify' asks less than 'least', which laptop asks of every"
         " stack: it lacks or alters identity"
-    ]
+    )
+    assert error.hint == "write 'includes: [least]' in it in place of these, or name another suite"
     assert misfits(Site(site_folder), BIG) == []
 
 

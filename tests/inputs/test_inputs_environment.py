@@ -142,6 +142,43 @@ def test_nccl_cross_nic_is_flagged_since_2_23(table: Table, version: str, flagge
     assert len(found) == flagged
 
 
+COMPONENTS = """\
+components:
+  torch: [torch]
+  nccl: [nvidia-nccl-cu12]
+variables:
+  NCCL_CROSS_NIC:
+    type: bool
+    applies: {component: nccl, versions: ">=2.2"}
+    cautions: [{value: "1", when: {component: torch, versions: ">=2"}, say: slower}]
+    why: Rings may use several network cards.
+    source: https://example.org/nccl
+"""
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "said"),
+    [
+        ("nt: nccl", "nt: ncl", "7:26: unknown component 'ncl' (did you mean 'nccl'?)"),
+        ("nt: torch", "nt: jax", "8:47: unknown component 'jax'"),
+    ],
+)
+def test_a_rule_about_a_component_that_nothing_tells_is_refused(
+    tmp_path: Path, right: str, wrong: str, said: str
+) -> None:
+    path = tmp_path / "environment.yaml"
+    path.write_text(COMPONENTS)
+    assert load_table(path).components
+
+    path.write_text(COMPONENTS.replace(right, wrong))
+    with pytest.raises(ManyErrors) as caught:
+        load_table(path)
+
+    [error] = caught.value.errors
+    assert str(error) == f"{path}:{said}"
+    assert error.hint == "say under 'components' which packages tell its version"
+
+
 def test_a_variable_without_effect_is_flagged(table: Table) -> None:
     setting = Setting(name="TORCH_NCCL_ASYNC_ERROR_HANDLING", value="1")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from payload_runs import VALIDATION
 
-from stackwright.errors import StackwrightError
+from stackwright.errors import ManyErrors, StackwrightError
 from stackwright.validation.suites import (
     expand,
     lacking_cases,
@@ -81,13 +81,24 @@ def test_expands_to_one_case_per_launch_and_channel(validation: Path) -> None:
     assert cases[-1].metrics[0].delta == 0.05
 
 
-def test_placeholder_that_nothing_fills_is_an_error(validation: Path) -> None:
-    suite = load_suite(suite_file(validation))
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("@VERSION@", r"nothing fills '@VERSION@' \(did you mean '@VERSIONS@'\?\)"),
+        ("v=@versions@,x", r"nothing fills '@versions@' \(did you mean '@VERSIONS@'\?\)"),
+    ],
+)
+def test_a_placeholder_that_nothing_fills_is_refused_in_place(
+    validation: Path, wrong: str, said: str
+) -> None:
+    file = suite_file(validation, "@VERSIONS@", wrong)
 
-    with pytest.raises(StackwrightError, match="nothing fills '@VERSIONS@'") as error:
-        expand(suite, {})
+    with pytest.raises(StackwrightError, match=rf"small\.yaml:6:63: {said}") as caught:
+        load_suite(file)
 
-    assert error.value.hint == "use one of @RANKS@, @THREADS@"
+    assert isinstance(caught.value, ManyErrors)
+    [error] = caught.value.errors
+    assert error.hint == "use one of @RANKS@, @THREADS@, @VERSIONS@, @OUT@, @NAME@, @NONCE@"
 
 
 @pytest.mark.parametrize(

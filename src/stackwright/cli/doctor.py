@@ -12,7 +12,7 @@ from stackwright.cli.context import Context, echo_json, pass_context
 from stackwright.errors import ExitCode
 
 if TYPE_CHECKING:
-    from stackwright.tools.checks import Check
+    from stackwright.checks import Check
 
 _COLOURS = {"ok": "green", "warning": "yellow", "missing": "red"}
 
@@ -31,10 +31,10 @@ def command(context: Context, system: str | None, as_json: bool) -> int:
     Example:
       stackwright doctor --system local
     """
+    from stackwright.checks import all_checks, read_programs
     from stackwright.cli.progress import Progress
     from stackwright.inputs.site import shipped_content
     from stackwright.store import Store
-    from stackwright.tools.checks import all_checks, read_programs
     from stackwright.tools.process import Runner
 
     chosen = context.site.system(system or context.only_system())
@@ -58,8 +58,8 @@ def command(context: Context, system: str | None, as_json: bool) -> int:
 
 def _tags(context: Context, system: str) -> Iterator[Check]:
     """A row for each tag that is not the image that is released in the store."""
+    from stackwright.checks import Check
     from stackwright.cli.strays import strays
-    from stackwright.tools.checks import Check
 
     for stray in strays(context, system):
         yield Check("image tag", "warning", str(stray), stray.mend)

@@ -77,7 +77,12 @@ def read(text: str, columns: Columns) -> Table:
         if m.spread is not None and not 0 <= m.spread < float("inf")
     ]
     problems += [invalid(f"{m.name}: its pair is missing") for m in measurements if m.pair == ""]
-    return Table(FORMAT, SPREAD, tuple(measurements), tuple(problems))
+    described = {
+        name: frozenset(record[name].strip() for record in chosen)
+        for name in header
+        if name not in _undescriptive(columns)
+    }
+    return Table(FORMAT, SPREAD, tuple(measurements), tuple(problems), described=described)
 
 
 def _check_columns(header: list[str], columns: Columns) -> None:

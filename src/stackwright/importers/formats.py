@@ -38,8 +38,14 @@ def read(text: str, columns: Columns) -> Table:
             return reader(text)
     if csvtable.recognises(text):
         return csvtable.read(text, columns)
+    known = f"nccl-tests, its JSON, OSU, CSV{_wanted(text)}"
     return Table(
-        "unknown",
-        spread=0.0,
-        problems=(invalid("it is none of what can be read: nccl-tests, its JSON, OSU, CSV"),),
+        "unknown", spread=0.0, problems=(invalid(f"it is none of what can be read: {known}"),)
     )
+
+
+def _wanted(text: str) -> str:
+    """What is said of a table whose columns are apart by other marks than a CSV's."""
+    header = text.partition("\n")[0]
+    found = [name for mark, name in ((";", "semicolons"), ("\t", "tabs")) if mark in header]
+    return f" (with commas between the columns, not {found[0]})" if found else ""

@@ -50,7 +50,8 @@ class Table:
 
     `spread` is the relative standard deviation from run to run that is assumed of this kind of
     measurement where nothing better is known (docs/importing.md gives the sources). `setup` must be
-    equal in files that are compared. `notes` limit what can be concluded.
+    equal in files that are compared. `notes` limit what can be concluded. `described` has the
+    values of each column that says what was measured, where columns do.
     """
 
     format: str
@@ -59,6 +60,7 @@ class Table:
     problems: tuple[Problem, ...] = ()
     setup: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    described: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 def invalid(what: str) -> Problem:

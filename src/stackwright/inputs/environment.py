@@ -16,9 +16,10 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import Version
 from pydantic import AfterValidator, field_validator, model_validator
 
+from stackwright.errors import StackwrightError
 from stackwright.inputs.fields import Line, Model, Name, Text, Url, Value, VariableName
 from stackwright.inputs.suggest import did_you_mean
-from stackwright.inputs.yamlfile import load_document
+from stackwright.inputs.yamlfile import Document, load_document, many_errors
 
 Kind = Literal["bool", "int", "enum", "pattern", "path", "string"]
 Specifier = Annotated[str, Text(r"[<>=!~0-9.,* ]+", "a range of versions such as '>=2.23'")]
@@ -211,8 +212,35 @@ class Table(Model):
 
 
 def load_table(path: Path) -> Table:
-    """Read the table of a site."""
-    return load_document(path, Table).value
+    """Read the table of a site.
+
+    Raises:
+        ManyErrors: every mistake in it; also a component that `components` doesn't have.
+    """
+    document = load_document(path, Table)
+    if errors := [*_component_errors(document)]:
+        raise many_errors(errors)
+    return document.value
+
+
+def _component_errors(document: Document[Table]) -> Iterator[StackwrightError]:
+    """A rule about a component that no package tells the version of would never hold."""
+    known = document.value.components
+    for place, when in _placed_rules(document.value):
+        if when.component not in known:
+            what = f"unknown component '{when.component}'{did_you_mean(when.component, known)}"
+            hint = "say under 'components' which packages tell its version"
+            yield document.error(what, *place, "component", hint=hint)
+
+
+def _placed_rules(table: Table) -> Iterator[tuple[tuple[str | int, ...], When]]:
+    """Each rule about versions, and where the table has it."""
+    for name, variable in table.variables.items():
+        if variable.applies:
+            yield ("variables", name, "applies"), variable.applies
+        for index, caution in enumerate(variable.cautions):
+            if caution.when:
+                yield ("variables", name, "cautions", index, "when"), caution.when
 
 
 def problem(setting: Setting, table: Table) -> str | None:

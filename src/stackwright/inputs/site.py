@@ -45,7 +45,7 @@ class Site:
         self.root = root
         self.shipped = shipped
         self._stacks: dict[str, Document[Stack]] = {}
-        self._systems: dict[str, System] = {}
+        self._systems: dict[str, Document[System]] = {}
         self._hashes: dict[str, str] = {}
 
     @cached_property
@@ -78,12 +78,11 @@ class Site:
 
     def system(self, name: str) -> System:
         """A system by its name; raises as :meth:`stack` does."""
-        if name not in self._systems:
-            document = load_system(self._file("systems", name))
-            if error := self._suite_error(document, document.value.minimum_suite, "minimum_suite"):
-                raise many_errors([error])
-            self._systems[name] = document.value
-        return self._systems[name]
+        return self._system(name).value
+
+    def place_in_system(self, name: str, *path: str | int) -> Location:
+        """Like :meth:`place_in_stack`, of a system's file."""
+        return self._system(name).where(*path)
 
     @property
     def labels(self) -> frozenset[Label]:
@@ -166,6 +165,14 @@ class Site:
                 raise many_errors(errors)
             self._stacks[name] = document
         return self._stacks[name]
+
+    def _system(self, name: str) -> Document[System]:
+        if name not in self._systems:
+            document = load_system(self._file("systems", name))
+            if error := self._suite_error(document, document.value.minimum_suite, "minimum_suite"):
+                raise many_errors([error])
+            self._systems[name] = document
+        return self._systems[name]
 
     def _stack_errors(self, document: Document[Stack]) -> Iterator[StackwrightError]:
         """What is wrong with a stack in the light of the site's other files."""

@@ -23,10 +23,10 @@ from stackwright.building.recipe import render
 from stackwright.errors import StackwrightError
 from stackwright.inputs.requirements import PROVIDERS
 from stackwright.inputs.site import Site
+from stackwright.locking import baserefusal, piprefusal
 from stackwright.locking.base import check_python, read_base
 from stackwright.locking.lockinputs import BUILD_TOOLS, lock_inputs, machine_of
 from stackwright.locking.locks import Base, Inputs, Lock, Wheels
-from stackwright.locking.piprefusal import ELSEWHERE, explain
 from stackwright.locking.wheelset import group_wheels, platform_tags
 from stackwright.plans.plan import Plan
 from stackwright.store import Store, move_content
@@ -130,7 +130,7 @@ def _resolve(plan: Plan, site: Site, runner: Runner, pins: Sequence[str]) -> Map
     try:
         return _pip_report(plan, wanted, replace(runner, on_line=keep))
     except ToolError as error:
-        raise (explain(lines, plan, site) or error) from error
+        raise (piprefusal.explain(lines, plan, site) or error) from error
 
 
 def _still_allowed(wheels: Wheels, plan: Plan) -> tuple[str, ...]:
@@ -165,7 +165,7 @@ def _pip_report(
                 *("--constraint", str(constraints)),
                 *requirements,
             ],
-            hint=ELSEWHERE,
+            hint=piprefusal.ELSEWHERE,
         )
         value: Mapping[str, Any] = json.loads(report.read_text())
         return value
@@ -176,11 +176,18 @@ def _name(requirement: str, plan: Plan) -> str:
 
 
 def solve_base(plan: Plan, site: Site, store: Store, runner: Runner) -> Base:
-    """Make the base once, see what came of it, and keep it for the build."""
+    """Make the base once, see what came of it, and keep it for the build.
+
+    Raises:
+        StackwrightError: mmdebstrap can't make it; the entry to blame is named in its place.
+    """
     draft = _draft(plan)
     recipe = render(plan, draft, site)
     with store.lock("lock-base"), store.scratch("lock-base") as out:
-        run_script(recipe, recipe.steps[0], out, inputs={}, env={}, runner=runner)
+        try:
+            run_script(recipe, recipe.steps[0], out, inputs={}, env={}, runner=runner)
+        except ToolError as error:
+            raise (baserefusal.explain(error, plan, site) or error) from error
         base = read_base(out, plan.base.source)
         if plan.base.kind == "debian" and not base.packages:
             raise StackwrightError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, combinations
 
 from stackwright.importers.table import Measurement, Table
 from stackwright.validation.judgement import Verdict
@@ -40,8 +41,10 @@ def _mismatches(arms: Arms) -> Iterator[tuple[Verdict, str]]:
     tables = [
         (f"{arm} {file}", table) for arm, files in arms.items() for file, table in files.items()
     ]
-    for why in (*_unlike_setups(tables), *_unlike_things(tables), *_unlike_pairs(arms)):
-        yield "INVALID", why
+    reasons = chain(
+        _unlike_setups(tables), _unlike_things(tables), _unlike_columns(tables), _unlike_pairs(arms)
+    )
+    yield from (("INVALID", why) for why in reasons)
 
 
 def _unlike_setups(tables: Sequence[tuple[str, Table]]) -> Iterator[str]:
@@ -63,6 +66,19 @@ def _unlike_things(tables: Sequence[tuple[str, Table]]) -> Iterator[str]:
     for (file, _), measured in zip(tables, things, strict=True):
         if missing := sorted(every - measured, key=str):
             yield f"{file} lacks {_listed([_named(*thing) for thing in missing])}"
+
+
+def _unlike_columns(tables: Sequence[tuple[str, Table]]) -> Iterator[str]:
+    """Columns such as a date, for which no row of one file has its like in another."""
+    told: set[str] = set()
+    for (file, table), (other_file, other) in combinations(tables, 2):
+        for column in sorted((table.described.keys() & other.described.keys()) - told):
+            if table.described[column].isdisjoint(other.described[column]):
+                told.add(column)
+                yield (
+                    f"{file} and {other_file} have no {column} in common: --ignore {column}"
+                    " if it doesn't say what was measured"
+                )
 
 
 def _unlike_pairs(arms: Arms) -> Iterator[str]:

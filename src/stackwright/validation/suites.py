@@ -27,8 +27,9 @@ Channel = Literal["image", "module"]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 PAYLOAD_FOLDERS = ("cases", "probes")
-PLACEHOLDER = re.compile(r"@([A-Z]+)@")
-DRIVERS_PLACEHOLDERS = frozenset({"OUT", "NAME", "NONCE"})
+PLACEHOLDER = re.compile(r"@(\w+)@")
+PLACEHOLDERS = ("RANKS", "THREADS", "VERSIONS")
+DRIVERS_PLACEHOLDERS = ("OUT", "NAME", "NONCE")
 """Filled in by the driver for each run, not here."""
 
 
@@ -128,11 +129,16 @@ def load_suite(path: Path) -> Suite:
 
     Raises:
         ManyErrors: every mistake in the file, in its place; also scripts and included suites that
-            don't exist, suites that include each other, and cases that would expand to the same id.
+            don't exist, placeholders that nothing fills, suites that include each other, and cases
+            that would expand to the same id.
     """
     documents = _with_included(path)
     for file, document in documents.items():
-        if errors := [*_name_errors(document, file), *_script_errors(document, file)]:
+        if errors := [
+            *_name_errors(document, file),
+            *_script_errors(document, file),
+            *_placeholder_errors(document),
+        ]:
             raise many_errors(errors)
         if errors := list(_id_errors(document, document.value)):
             raise many_errors(errors)
@@ -148,18 +154,14 @@ def expand(suite: Suite, values: Mapping[str, str]) -> tuple[ConcreteCase, ...]:
 
     Args:
         suite: a loaded suite.
-        values: what `@WORD@` in an argument stands for, beside the launch's own `@RANKS@` and
-            `@THREADS@`. The suites shipped use `@VERSIONS@`: the frameworks as
-            `torch=2.13.0+cpu,numpy=2.4.6`.
-
-    Raises:
-        StackwrightError: an argument holds a placeholder that nothing fills.
+        values: what `@VERSIONS@` in an argument stands for: the frameworks as
+            `torch=2.13.0+cpu,numpy=2.4.6`. `@RANKS@` and `@THREADS@` are the launch's own.
     """
     return tuple(
         ConcreteCase(
             id=_id(case, launch, channel),
             script=case.script,
-            args=tuple(_fill(case, arg, launch, values) for arg in case.args),
+            args=tuple(_fill(arg, launch, values) for arg in case.args),
             channel=channel,
             launch=launch,
             timeout_s=case.timeout_s,
@@ -215,21 +217,10 @@ def _id(case: Case, launch: Launch, channel: Channel) -> str:
     return f"{case.name}.{launch.launcher}-{launch.ranks}.{channel}"
 
 
-def _fill(case: Case, arg: str, launch: Launch, values: Mapping[str, str]) -> str:
+def _fill(arg: str, launch: Launch, values: Mapping[str, str]) -> str:
     known = {**values, "RANKS": str(launch.ranks), "THREADS": str(launch.threads)}
-
-    def value(match: re.Match[str]) -> str:
-        word = match[1]
-        if word in DRIVERS_PLACEHOLDERS:
-            return match[0]
-        if word not in known:
-            raise StackwrightError(
-                f"case '{case.name}': nothing fills '@{word}@' in the argument '{arg}'",
-                hint=f"use one of {', '.join(f'@{k}@' for k in sorted(known))}",
-            )
-        return known[word]
-
-    return PLACEHOLDER.sub(value, arg)
+    drivers = {word: f"@{word}@" for word in DRIVERS_PLACEHOLDERS}
+    return PLACEHOLDER.sub(lambda match: (known | drivers)[match[1]], arg)
 
 
 def _name_errors(document: Document[Suite], path: Path) -> Iterator[StackwrightError]:
@@ -246,6 +237,17 @@ def _script_errors(document: Document[Suite], path: Path) -> Iterator[Stackwrigh
             what = f"unknown script '{case.script}'{did_you_mean(case.script, scripts)}"
             hint = f"write validation/cases/{case.script}.py (docs/adding-a-case.md)"
             yield document.error(what, "cases", index, "script", hint=hint)
+
+
+def _placeholder_errors(document: Document[Suite]) -> Iterator[StackwrightError]:
+    known = [f"@{word}@" for word in (*PLACEHOLDERS, *DRIVERS_PLACEHOLDERS)]
+    for index, case in enumerate(document.value.cases):
+        for position, arg in enumerate(case.args):
+            for word in (match[0] for match in PLACEHOLDER.finditer(arg)):
+                if word not in known:
+                    what = f"nothing fills '{word}'{did_you_mean(word, known)}"
+                    hint = f"use one of {', '.join(known)}"
+                    yield document.error(what, "cases", index, "args", position, hint=hint)
 
 
 def _include_errors(
