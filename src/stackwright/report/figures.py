@@ -12,7 +12,9 @@ from stackwright.report.charts import WIDTH, Scale
 from stackwright.report.numbers import Matrix, figure
 from stackwright.report.verdicts import Tone
 
-_ROW = 44
+_ROW = 48
+_WORDS = 20  # the upper part of a row, for its words; no line runs through it
+_TICKS = 6
 _TEXT = 6.9  # the mean width of a character of 12 unit text
 _MOST_CELLS = 64
 
@@ -56,29 +58,31 @@ def _bound(value: float | None) -> str:
 
 def overview(title: str, axis: str, bound_name: str, rows: Sequence[Estimate], at: float) -> Markup:
     """Dots and intervals of many metrics on one axis; `at` is the value of 'no change'."""
-    bottom = 10 + _ROW * len(rows)
+    bottom = float(_ROW * len(rows))
     x = Scale.over([at, *(value for row in rows for value in row.spanned)], 8, WIDTH - 8)
-    body = [charts.threshold(x(at), 4, bottom, "reference")]
+    body: list[Markup] = []
     for index, row in enumerate(rows):
-        top = 10 + _ROW * index
-        body += _overview_row(row, x, top)
+        body += _overview_row(row, x, at, _ROW * index)
     words = "; ".join(
         f"{row.name}: {row.verdict}, {row.text}, {bound_name} {row.bound:.2f}" for row in rows
     )
-    parts = [charts.x_axis(x, bottom, axis, count=6, top=4), *body]
+    parts = [charts.x_axis(x, bottom, axis, count=_TICKS), *body]
     return charts.picture(title, words, bottom + 40, *parts)
 
 
-def _overview_row(row: Estimate, x: Scale, top: float) -> list[Markup]:
-    middle = top + 28
+def _overview_row(row: Estimate, x: Scale, at: float, top: float) -> list[Markup]:
+    lane, end = top + _WORDS, top + _ROW
+    middle = (lane + end) / 2
     note = f"{row.name}: {row.verdict}, {row.text}"
     room = int((WIDTH - 16 - _TEXT * len(row.text)) / _TEXT) - 2
     low = x.low if row.lower is None else row.lower
     high = x.high if row.upper is None else row.upper
     return [
-        charts.threshold(x(row.bound), top, top + _ROW),
-        charts.label(_clip(row.name, room), 8, top + 13, class_="label strong halo"),
-        charts.label(row.text, WIDTH - 8, top + 13, "end", "value halo"),
+        charts.upright_grid(x, lane, end, count=_TICKS),
+        charts.threshold(x(at), lane, end, "reference"),
+        charts.threshold(x(row.bound), lane, end),
+        charts.label(_clip(row.name, room), 8, top + 15, class_="label strong"),
+        charts.label(row.text, WIDTH - 8, top + 15, "end", "value"),
         charts.interval(x(low), x(high), middle),
         charts.mark(x(row.median), middle, row.tone, note),
     ]
