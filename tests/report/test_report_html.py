@@ -111,6 +111,24 @@ def test_what_changed_is_listed() -> None:
     assert "KMP_BLOCKTIME removed 1 –" in shown.text  # noqa: RUF001
 
 
+def test_checks_of_cases_that_are_gone_are_counted_and_folded() -> None:
+    data = fixtures.asked_less()
+    kept = fixtures.judged_cases(fixtures.FAST)[1:3]
+    judgement = {**data.judgement, "cases": kept}
+    job = {**data.job, "cases": data.job["cases"][1:3]}
+    source = render_html(replace(data, judgement=judgement, job=job))
+
+    numerics = source[source.index("<h3>Numerics") : source.index('<section id="performance">')]
+    open_, folded = numerics.split("<details", 1)
+    assert "3 checks of 2 cases that only the released stack was asked" in folded
+    for line in ("versions holds: 5 of 5 as locked", "exact holds: 0 wrong of 4.2e6 elements"):
+        assert line in folded
+        assert line.partition(" ")[0] not in open_
+    assert "imports.none-1.image" not in open_
+    assert "mean_gradient_float64" in open_
+    assert "only the candidate" not in numerics
+
+
 def test_a_hang_shows_each_rank_s_stack_before_anything_else_of_the_case() -> None:
     source = render_html(fixtures.hung())
 
