@@ -138,6 +138,20 @@ def test_curves_are_told_apart_by_name_and_dash_class() -> None:
     assert "at the end a 0.5000, b 1.000" in str(svg.get("aria-label"))
 
 
+def test_a_glance_draws_the_same_lines_without_words_in_the_picture() -> None:
+    series = figures.Curves(
+        "learning", "samples", "MAE", (1, 2), {"a": (1.0, 0.5), "b": (1.0, None)}
+    )
+
+    small = figures.glance(series)
+
+    svg = parse(small.svg)
+    assert [path.get("class") for path in svg.findall("path")] == ["curve s0", "curve s1"]
+    assert svg.findall(".//text") == []
+    assert small.key == (("s0", "a", "0.5000"), ("s1", "b", "1.000"))
+    assert svg.get("aria-label") == parse(figures.curves(series).svg).get("aria-label")
+
+
 def test_a_heat_map_draws_each_cell_once() -> None:
     svg = parse(charts.heat_map([[0, 1, 2], [3, 4, 5]], 0, 0, 30))
 

@@ -135,42 +135,86 @@ class Curves:
     x: tuple[float, ...]
     y: dict[str, tuple[float | None, ...]]
 
+    @property
+    def ends(self) -> dict[str, float | None]:
+        """The last finite value of each line."""
+        return {
+            name: next((v for v in reversed(line) if v is not None), None)
+            for name, line in self.y.items()
+        }
+
+    @property
+    def words(self) -> str:
+        """What a picture of it shows."""
+        ends = ", ".join(f"{name} {figure(end)}" for name, end in self.ends.items())
+        return f"{self.ylabel} over {self.xlabel}; at the end {ends}"
+
+    def scales(self, left: float, right: float, top: float, bottom: float) -> tuple[Scale, Scale]:
+        """The scales of x and y; that of y begins at 0 where no value is below."""
+        values = [v for line in self.y.values() for v in line if v is not None]
+        shown = [0.0, *values] if min(values, default=0) >= 0 else values
+        return Scale.over(self.x, left, right, 0.0), Scale.over(shown, bottom, top, 0.04)
+
 
 def curves(series: Curves) -> Picture:
     """Named lines, told apart by dashes and by names at their ends."""
     names = [_clip(name, 15) for name in series.y]
     left, top, bottom = 46.0, 28.0, 168.0
     right = WIDTH - 12 - _TEXT * max(map(len, names))
-    values = [v for line in series.y.values() for v in line if v is not None]
-    y = Scale.over([0.0, *values] if min(values, default=0) >= 0 else values, bottom, top, 0.04)
-    x = Scale.over(series.x, left, right, 0.0)
-    ends = {
-        name: next((v for v in reversed(line) if v is not None), None)
-        for name, line in series.y.items()
-    }
-    places = charts.spread([y(end or 0.0) for end in ends.values()], 14, top, bottom)
-    lines = [
-        charts.polyline(
-            [None if v is None else (x(at), y(v)) for at, v in zip(series.x, line, strict=True)],
-            f"s{index % 6}",
-        )
-        for index, line in enumerate(series.y.values())
-    ]
+    x, y = series.scales(left, right, top, bottom)
+    places = charts.spread([y(end or 0.0) for end in series.ends.values()], 14, top, bottom)
     svg = charts.picture(
         series.name,
-        f"{series.ylabel} over {series.xlabel}; at the end "
-        + ", ".join(f"{name} {figure(end)}" for name, end in ends.items()),
+        series.words,
         bottom + 38,
         charts.label(series.ylabel, 8, 14),
         charts.y_axis(y, left, right),
         charts.x_axis(x, bottom, series.xlabel, count=4),
-        *lines,
+        *_lines(series, x, y),
         *(
             charts.label(name, right + 6, place + 4, class_=f"label c{index % 6}")
             for index, (name, place) in enumerate(zip(names, places, strict=True))
         ),
     )
     return Picture(series.name, svg)
+
+
+def _lines(series: Curves, x: Scale, y: Scale) -> list[Markup]:
+    return [
+        charts.polyline(
+            [None if v is None else (x(at), y(v)) for at, v in zip(series.x, line, strict=True)],
+            f"s{index % 6}",
+        )
+        for index, line in enumerate(series.y.values())
+    ]
+
+
+@dataclass(frozen=True)
+class Glance:
+    """A small chart without words in it; `key` is (style, name, last value) of each line."""
+
+    title: str
+    axes: str
+    svg: Markup
+    key: tuple[tuple[str, str, str], ...]
+
+
+def glance(series: Curves) -> Glance:
+    """The same lines as `curves`, small enough to stand beside those of other cases."""
+    top, bottom = 6.0, 170.0
+    x, y = series.scales(0, WIDTH, top, bottom)
+    svg = charts.picture(
+        series.name,
+        series.words,
+        bottom + 4,
+        charts.rule(bottom, 0, WIDTH, "axis"),
+        *_lines(series, x, y),
+    )
+    key = (
+        (f"s{index % 6}", name, figure(end))
+        for index, (name, end) in enumerate(series.ends.items())
+    )
+    return Glance(series.name, f"{series.ylabel} over {series.xlabel}", svg, tuple(key))
 
 
 def heat(name: str, rows: Matrix) -> Picture:
