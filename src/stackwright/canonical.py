@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +39,17 @@ def hash_value(value: Any) -> str:
     return hash_bytes(canonical_json(value))
 
 
-def hash_file(path: Path) -> str:
-    """``sha256:<64 hex>`` of a file's bytes, read in pieces."""
+def hash_file(path: Path, on_bytes: Callable[[int], None] = lambda _more: None) -> str:
+    """``sha256:<64 hex>`` of a file's bytes, read in pieces.
+
+    Args:
+        on_bytes: is told of each piece how many bytes it has.
+    """
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
+            on_bytes(len(chunk))
     return f"sha256:{digest.hexdigest()}"
 
 

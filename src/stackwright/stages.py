@@ -80,8 +80,16 @@ def certify(shop: Workshop, suite: str, key: Path, *, issued: datetime, expires:
     signer = _release_key(key, trusted)  # all this before half a minute of hashing
     check_bytes(shop.artefact, shop.measure)
     lock = locked(shop.plan, shop.site)
-    shop.tell("comparing the image with its squashfs and prefix")
-    check_one_image(shop.artefact, shop.plan, lock, shop.site, shop.store, shop.runner())
+    with shop.stage("comparing the image with its squashfs and prefix") as on_part:
+        check_one_image(
+            shop.artefact,
+            shop.plan,
+            lock,
+            shop.site,
+            shop.store,
+            shop.runner(),
+            lambda size: on_part("squashfs", size, shop.artefact.squashfs.bytes),
+        )
     facts = PlanFacts(
         lock=shop.plan.lock_digest or "",
         system_fingerprint=hash_value(asked["host"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,9 +15,12 @@ from stackwright.fit import required_suite
 from stackwright.inputs.labels import Label
 from stackwright.inputs.site import Site
 from stackwright.plans.plan import Plan, plan_hash, resolve
-from stackwright.release.measure import Measure, measurer
+from stackwright.release.measure import Measure, OnPart, measurer, untold
 from stackwright.store import Store
 from stackwright.tools.process import Runner
+
+Stage = Callable[[str], AbstractContextManager[OnPart]]
+"""Is told what begins; what comes of it is told how far that is, and when it ends."""
 
 
 @dataclass(frozen=True)
@@ -24,13 +28,13 @@ class Workshop:
     """One label of a site, with the store of its system.
 
     Args:
-        tell: is told what is being done, where that takes more than a moment.
+        stage: is entered for what takes more than a moment, by its name.
     """
 
     site: Site
     label: Label
     store: Store
-    tell: Callable[[str], None] = lambda _what: None
+    stage: Stage = lambda _what: nullcontext(untold)
 
     @cached_property
     def plan(self) -> Plan:
@@ -80,11 +84,12 @@ class Workshop:
         """As `measure`, with what an artefact is before its label."""
         from stackwright.building.build import tree_hash_of
 
-        measure = measurer(self.store, tree_hash_of(self.site))
+        tree_hash = tree_hash_of(self.site)
 
         def measure_and_tell(artefact: Artefact) -> Digests:
-            self.tell(f"hashing image, squashfs and prefix of {role(artefact)}{artefact.label}")
-            return measure(artefact)
+            what = f"hashing image, squashfs and prefix of {role(artefact)}{artefact.label}"
+            with self.stage(what) as on_part:
+                return measurer(self.store, tree_hash, on_part)(artefact)
 
         return measure_and_tell
 

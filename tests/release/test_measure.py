@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from stackwright.certify.artefact import Artefact
 from stackwright.errors import StackwrightError
 from stackwright.inputs.labels import parse
 from stackwright.inputs.site import Site
-from stackwright.release.measure import check_bytes, measurer
+from stackwright.release.measure import OnPart, check_bytes, measurer, untold
 from stackwright.store import Store
 from stackwright.workshop import Workshop
 
@@ -43,6 +44,19 @@ def blobs(store: Store, built: Artefact) -> Path:
 def test_untouched_bytes_measure_as_recorded(store: Store, built: Artefact) -> None:
     assert measurer(store, tree_hash)(built) == built.digests
     check_bytes(built, measurer(store, tree_hash))
+
+
+def test_how_far_hashing_has_come_is_told_of_every_part(store: Store, built: Artefact) -> None:
+    told: dict[str, list[tuple[int, int]]] = {"image": [], "squashfs": [], "prefix": []}
+
+    measurer(store, tree_hash, lambda part, done, total: told[part].append((done, total)))(built)
+
+    sizes = [blob.stat().st_size for blob in blobs(store, built).iterdir()]
+    assert told["image"][-1] == (sum(sizes), built.image.bytes)
+    assert len(told["image"]) == len(sizes)
+    squashfs = store.path(built.squashfs.path).stat().st_size
+    assert told["squashfs"] == [(squashfs, built.squashfs.bytes)]
+    assert told["prefix"] == [(built.prefix.bytes, built.prefix.bytes)]
 
 
 def test_every_blob_of_the_image_counts(store: Store, built: Artefact) -> None:
@@ -137,7 +151,12 @@ def test_what_is_hashed_is_told_with_its_part_in_a_validation(tmp_path: Path) ->
     """Two builds of one label can't be told apart otherwise."""
     said: list[str] = []
     site = Site(make_site(tmp_path / "site"))
-    shop = Workshop(site, parse(LABEL), Store(tmp_path / "store"), said.append)
+
+    def stage(what: str) -> AbstractContextManager[OnPart]:
+        said.append(what)
+        return nullcontext(untold)
+
+    shop = Workshop(site, parse(LABEL), Store(tmp_path / "store"), stage)
     released = artefact(LABEL)
     candidate = released.model_copy(update={"plan_hash": shop.plan_hash})
 

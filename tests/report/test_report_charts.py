@@ -106,6 +106,25 @@ def test_the_overview_marks_the_bound_left_of_a_passing_interval() -> None:
     assert "gemm: PASS, 1.000 [0.970, 1.030], theta 0.95" in str(svg.get("aria-label"))
 
 
+def test_no_line_of_the_overview_runs_through_words() -> None:
+    rows = [
+        figures.Estimate("allreduce_gloo_64KiB", "PASS", "good", low, low, high, 0.05, ())
+        for low, high in ((0.1, 1.2), (0.06, 0.9), (0.9, 0.9))
+    ]
+    svg = parse(figures.overview("Fractions", "fraction", "floor", rows, at=1.0))
+
+    upright = [line for line in svg.iter("line") if line.get("x1") == line.get("x2")]
+    spans = [sorted(float(line.get(y, "")) for y in ("y1", "y2")) for line in upright]
+    baselines = [float(text.get("y", "")) for text in svg.iter("text")]
+    assert {"bound", "reference", "grid"} <= {line.get("class") for line in upright}
+    assert [
+        (base, top, bottom)
+        for base in baselines
+        for top, bottom in spans
+        if top < base + 3 and bottom > base - 10
+    ] == []
+
+
 def test_curves_are_told_apart_by_name_and_dash_class() -> None:
     series = figures.Curves(
         "learning", "samples", "MAE", (1, 2), {"a": (1.0, 0.5), "b": (1.0, None)}
@@ -117,6 +136,20 @@ def test_curves_are_told_apart_by_name_and_dash_class() -> None:
     assert paths == ["curve s0", "curve s1"]
     assert {"a", "b"} <= {text.text for text in svg.findall("text")}
     assert "at the end a 0.5000, b 1.000" in str(svg.get("aria-label"))
+
+
+def test_a_glance_draws_the_same_lines_without_words_in_the_picture() -> None:
+    series = figures.Curves(
+        "learning", "samples", "MAE", (1, 2), {"a": (1.0, 0.5), "b": (1.0, None)}
+    )
+
+    small = figures.glance(series)
+
+    svg = parse(small.svg)
+    assert [path.get("class") for path in svg.findall("path")] == ["curve s0", "curve s1"]
+    assert svg.findall(".//text") == []
+    assert small.key == (("s0", "a", "0.5000"), ("s1", "b", "1.000"))
+    assert svg.get("aria-label") == parse(figures.curves(series).svg).get("aria-label")
 
 
 def test_a_heat_map_draws_each_cell_once() -> None:

@@ -111,6 +111,24 @@ def test_what_changed_is_listed() -> None:
     assert "KMP_BLOCKTIME removed 1 –" in shown.text  # noqa: RUF001
 
 
+def test_checks_of_cases_that_are_gone_are_counted_and_folded() -> None:
+    data = fixtures.asked_less()
+    kept = fixtures.judged_cases(fixtures.FAST)[1:3]
+    judgement = {**data.judgement, "cases": kept}
+    job = {**data.job, "cases": data.job["cases"][1:3]}
+    source = render_html(replace(data, judgement=judgement, job=job))
+
+    numerics = source[source.index("<h3>Numerics") : source.index('<section id="performance">')]
+    open_, folded = numerics.split("<details", 1)
+    assert "3 checks of 2 cases that only the released stack was asked" in folded
+    for line in ("versions holds: 5 of 5 as locked", "exact holds: 0 wrong of 4.2e6 elements"):
+        assert line in folded
+        assert line.partition(" ")[0] not in open_
+    assert "imports.none-1.image" not in open_
+    assert "mean_gradient_float64" in open_
+    assert "only the candidate" not in numerics
+
+
 def test_a_hang_shows_each_rank_s_stack_before_anything_else_of_the_case() -> None:
     source = render_html(fixtures.hung())
 
@@ -141,16 +159,29 @@ def test_a_case_shows_its_picture_curves_raw_values_and_command() -> None:
     assert "podman run --rm --name &#34;$NAME&#34;" in source
 
 
-def test_curves_stand_together_before_the_cases_and_only_there() -> None:
+def test_curves_stand_together_above_what_changed_each_with_its_case() -> None:
     cases = fixtures.judged_cases(fixtures.FAST)
-    cases[1]["series"] = [fixtures.learning_curve()]
+    cases[1] |= {"series": [fixtures.learning_curve()], "verdict": "FAIL"}
     source = render_html(fixtures.report(cases, compared=True))
 
-    curves = source[source.index('<section id="curves">') : source.index('<section id="cases">')]
+    assert source.index('<section id="verdict"') < source.index('<section id="curves">')
+    curves = source[source.index('<section id="curves">') : source.index('<section id="changes">')]
     assert curves.count('class="chart"') == 2
-    for case in (cases[1]["id"], cases[2]["id"]):
-        assert f">{case}</a>: learning curve</p>" in curves
-    assert "power spectrum 0.1350" not in source[source.index('<section id="cases">') :]
+    links = re.findall(r'<a href="#(case-[^"]+)">([^<]+)</a>(?: <span class="badge (\w+))?', curves)
+    assert [(case, tone) for _, case, tone in links] == [
+        (cases[1]["id"], "bad"),
+        (cases[2]["id"], ""),
+    ]
+    shown = Page(curves).text
+    assert "cosmoflow 0.09430 trivial 0.2600 power spectrum 0.1350" in shown
+    assert "learning curve: mean absolute error over samples" in shown
+
+
+def test_a_case_shows_its_curves_in_full_size() -> None:
+    source = render_html(fixtures.pass_compared())
+
+    case = source[source.index('data-case="cosmoflow.torchrun-2.module PASS">\n<summary>') :]
+    assert case.index(">learning curve</p>") < case.index("</details>")
 
 
 def test_without_curves_there_is_no_section_for_them() -> None:

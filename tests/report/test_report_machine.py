@@ -156,6 +156,20 @@ def test_json_says_what_is_asked_no_more() -> None:
     )
 
 
+def test_json_lists_the_checks_of_cases_that_are_gone_too() -> None:
+    data = fixtures.pass_compared()
+    job = {**data.job, "cases": data.job["cases"][1:]}
+    judgement = {**data.judgement, "cases": data.judgement["cases"][1:]}
+
+    document = json.loads(render_json(replace(data, job=job, judgement=judgement)))
+
+    assert [(check["kind"], check["name"]) for check in document["changes"]["checks"]] == [
+        ("changed", "gradients.torchrun-2.image / mean_gradient_float64"),
+        ("removed", "imports.none-1.image / one_openmp_runtime"),
+        ("removed", "imports.none-1.image / versions"),
+    ]
+
+
 def test_equal_data_gives_equal_bytes() -> None:
     assert render_json(fixtures.hung()) == render_json(fixtures.hung())
     assert render_junit(fixtures.hung()) == render_junit(fixtures.hung())

@@ -47,7 +47,7 @@ def command(
 
     now = datetime.now(timezone.utc).replace(microsecond=0)
     with Progress(color=context.color) as progress:
-        shop = open_workshop(context, label, progress.start)
+        shop = open_workshop(context, label, progress)
         path = certify(
             shop,
             suite or shop.suite,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -80,6 +82,24 @@ class Progress:
         self.live(title)
         if not self._console.is_terminal:
             self._print(f"{title} ...")
+
+    @contextmanager
+    def stage(self, title: str) -> Iterator[Callable[[str, int, int], None]]:
+        """Say what is being done now, and, where no terminal shows it, how long it took.
+
+        Yields a function that is told a part, how many of its bytes are done, and of how many.
+        """
+        self.start(title)
+        parts: dict[str, str] = {}
+
+        def show(part: str, done: int, total: int) -> None:
+            parts[part] = f"{part} {size(done)} of {size(total)}"
+            self.line(", ".join(parts.values()))
+
+        yield show
+        self._title = ""
+        if not self._console.is_terminal:
+            self._print(f"{title}: {duration(time.monotonic() - self._started)}")
 
     def end(self, text: str) -> None:
         """Say what came of it."""

@@ -54,7 +54,7 @@ def command(
     from stackwright.stages import newest_certificate, release_label
 
     with Progress(color=context.color) as progress:
-        shop = open_workshop(context, label, progress.start)
+        shop = open_workshop(context, label, progress)
         keys = shop.trusted()
         envelope = read_certificate(certificate) if certificate else newest_certificate(shop, keys)
         outcome = release_label(
@@ -65,13 +65,13 @@ def command(
             why=message,
             make_default=default,
         )
-        shop.tell("moving the container engine's tags")
-        tags = tag_images(
-            shop.store,
-            outcome.generation,
-            shop.site.system(shop.label.system).runtimes,
-            shop.runner(),
-        )
+        with shop.stage("moving the container engine's tags"):
+            tags = tag_images(
+                shop.store,
+                outcome.generation,
+                shop.site.system(shop.label.system).runtimes,
+                shop.runner(),
+            )
     predicate = open_certificate(envelope, keys).statement.predicate
     waivers, validated = predicate.waivers, predicate.runtime
     live, module = shop.store.root / "live", shop.label.module

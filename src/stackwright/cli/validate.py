@@ -69,7 +69,7 @@ def command(
     if resume is not None and (suite or fresh or runtime):
         raise click.UsageError("--resume continues a run as it is: leave the other options out")
     progress = Progress(color=context.color)
-    shop = open_workshop(context, label, progress.start)
+    shop = open_workshop(context, label, progress)
     session = Session(shop.site, shop.store, shop.runner(), shop.measure_arms, runtime)
     chosen, artefact = suite or shop.suite, shop.artefact
     with session.alone():

@@ -142,7 +142,7 @@ def _verify_label(
     from stackwright.stages import check_live, newest_certificate, verify_label
 
     with Progress(color=context.color) as progress:
-        shop = open_workshop(context, label, progress.start)
+        shop = open_workshop(context, label, progress)
         trusted = shop.trusted(keys)
         envelope = newest_certificate(shop, trusted)
         return verify_label(shop, envelope, keys=trusted, now=now), check_live(shop, trusted)

@@ -15,23 +15,40 @@ from stackwright.errors import ExitCode, Location, StackwrightError
 from stackwright.store import Store
 
 Measure = Callable[[Artefact], Digests]
+OnPart = Callable[[str, int, int], None]
+"""Is told a part such as ``image``, how many of its bytes were read so far, and of how many."""
 
 MANIFEST = Path("share", "stackwright", "manifest.json")
 
 
-def measurer(store: Store, tree_hash: Callable[[Path], str]) -> Measure:
+def untold(_part: str, _done: int, _total: int) -> None:
+    """Tell nobody."""
+
+
+def measurer(store: Store, tree_hash: Callable[[Path], str], on_part: OnPart = untold) -> Measure:
     """Return a function that hashes an artefact's image, squashfs and prefix in ``store``.
 
     ``tree_hash(prefix)`` is the hash over all of the prefix but its manifest (docs/formats.md).
+    ``on_part`` is told from several threads; of the prefix only that it is done, as its hash is the
+    site's own code.
     """
+
+    def hash_prefix(prefix: Path, size: int) -> str:
+        found = tree_hash(prefix)
+        on_part("prefix", size, size)
+        return found
 
     def measure(artefact: Artefact) -> Digests:
         prefix, layout = store.path(artefact.prefix.path), store.path(artefact.image.oci)
         with ThreadPoolExecutor() as pool:  # hashlib lets other threads run
             hashing = (
-                pool.submit(image_digest, layout),
-                pool.submit(hash_file, store.path(artefact.squashfs.path)),
-                pool.submit(tree_hash, prefix),
+                pool.submit(image_digest, layout, counter("image", artefact.image.bytes, on_part)),
+                pool.submit(
+                    hash_file,
+                    store.path(artefact.squashfs.path),
+                    counter("squashfs", artefact.squashfs.bytes, on_part),
+                ),
+                pool.submit(hash_prefix, prefix, artefact.prefix.bytes),
             )
             found = Digests(*(part.result() for part in hashing))
         _check_manifest(prefix / MANIFEST, artefact, found.prefix)
@@ -40,6 +57,18 @@ def measurer(store: Store, tree_hash: Callable[[Path], str]) -> Measure:
         return found
 
     return measure
+
+
+def counter(part: str, total: int, on_part: OnPart) -> Callable[[int], None]:
+    """Add up the bytes of a part's pieces, and tell the sum."""
+    done = 0
+
+    def count(more: int) -> None:
+        nonlocal done
+        done += more
+        on_part(part, done, total)
+
+    return count
 
 
 def check_bytes(artefact: Artefact, measure: Measure) -> None:
@@ -61,8 +90,12 @@ def check_bytes(artefact: Artefact, measure: Measure) -> None:
             )
 
 
-def image_digest(layout: Path) -> str:
+def image_digest(layout: Path, on_bytes: Callable[[int], None] = lambda _more: None) -> str:
     """Return the manifest's digest of an OCI layout with one image, all of its blobs checked.
+
+    Args:
+        layout: the folder with its ``index.json``.
+        on_bytes: is told of each piece of a blob how many bytes it has.
 
     Specification: https://github.com/opencontainers/image-spec/blob/v1.1.0/image-layout.md.
 
@@ -73,9 +106,9 @@ def image_digest(layout: Path) -> str:
     index = parse((layout / "index.json").read_bytes(), "index.json")
     try:
         (descriptor,) = index["manifests"]
-        manifest = parse(_blob(layout, descriptor).read_bytes(), "the image's manifest")
+        manifest = parse(_blob(layout, descriptor, on_bytes).read_bytes(), "the image's manifest")
         for part in (manifest["config"], *manifest["layers"]):
-            _blob(layout, part)
+            _blob(layout, part, on_bytes)
     except (KeyError, TypeError, ValueError) as error:
         raise _changed(layout, "not an OCI layout that holds exactly one image") from error
     return str(descriptor["digest"])
@@ -88,12 +121,16 @@ def _check_config(layout: Path, artefact: Artefact) -> None:
         raise _changed(layout, f"the record names another image ID: {artefact.image.config}")
 
 
-def _blob(layout: Path, descriptor: dict[str, Any]) -> Path:
+def _blob(
+    layout: Path,
+    descriptor: dict[str, Any],
+    on_bytes: Callable[[int], None] = lambda _more: None,
+) -> Path:
     algorithm, _, name = descriptor["digest"].partition(":")
     if algorithm != "sha256" or not name.isalnum():
         raise ValueError(f"not a sha256 digest: {descriptor['digest']}")
     path: Path = layout / "blobs" / "sha256" / name
-    if hash_file(path) != descriptor["digest"]:
+    if hash_file(path, on_bytes) != descriptor["digest"]:
         raise _changed(path, "the blob is not what its name says")
     return path
 

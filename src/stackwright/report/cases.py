@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from stackwright.report.figures import Curves, Picture, curves, heat
+from stackwright.report.figures import Curves, Glance, Picture, curves, glance, heat
 from stackwright.report.metrics import Metric, metrics
 from stackwright.report.model import JsonObject, ReportData
 from stackwright.report.numbers import finite, is_matrix
@@ -29,7 +29,7 @@ class Case:
     """A judged case.
 
     Args:
-        curves: its series; the page shows those of all cases together.
+        curves: its series; `glances` are the same, small, for the overview of all cases.
         pictures: its matrices.
         troubles: what went wrong in its runs, a line each.
         evidence: the stacks of hung ranks, then the other logs of the runs that went wrong.
@@ -46,6 +46,7 @@ class Case:
     checks: tuple[JsonObject, ...]
     metrics: tuple[Metric, ...]
     curves: tuple[Picture, ...]
+    glances: tuple[Glance, ...]
     pictures: tuple[Picture, ...]
     facts: tuple[tuple[str, str], ...]
     troubles: tuple[str, ...]
@@ -65,6 +66,7 @@ def cases(data: ReportData) -> tuple[Case, ...]:
 
 def _case(data: ReportData, index: int, case: JsonObject, asked: JsonObject | None) -> Case:
     runs = [run for run in data.runs if run["case"] == case["id"]]
+    series = tuple(_series(case))
     evidence, logs = _logs(data, case["id"], [run for run in runs if any(_troubles(run))])
     return Case(
         anchor=f"case-{index}-{re.sub('[^a-z0-9]+', '-', case['id'].lower())}",
@@ -76,7 +78,8 @@ def _case(data: ReportData, index: int, case: JsonObject, asked: JsonObject | No
         setting=_setting(asked),
         checks=tuple(case["checks"]),
         metrics=metrics(case, asked),
-        curves=tuple(_curves(case)),
+        curves=tuple(map(curves, series)),
+        glances=tuple(map(glance, series)),
         pictures=tuple(_heat_maps(case)),
         facts=tuple(_facts(case)),
         troubles=tuple(_named(run, trouble) for run in runs for trouble in _troubles(run)),
@@ -98,14 +101,13 @@ def _setting(asked: JsonObject | None) -> str:
     )
 
 
-def _curves(case: JsonObject) -> Iterator[Picture]:
+def _series(case: JsonObject) -> Iterator[Curves]:
     for series in case["series"]:
         x = [finite(at) for at in series["x"]]
         whole = [at for at in x if at is not None]
         y = {name: tuple(map(finite, line)) for name, line in series["y"].items()}
         if y and len(whole) == len(x) > 1 and all(len(line) == len(x) for line in y.values()):
-            named = Curves(series["name"], series["xlabel"], series["ylabel"], tuple(whole), y)
-            yield curves(named)
+            yield Curves(series["name"], series["xlabel"], series["ylabel"], tuple(whole), y)
 
 
 def _heat_maps(case: JsonObject) -> Iterator[Picture]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -27,6 +27,14 @@ class Change:
 
 
 @dataclass(frozen=True)
+class CaseChecks:
+    """The checks of a case that only one of the two judgements has."""
+
+    case: str
+    checks: tuple[Change, ...]
+
+
+@dataclass(frozen=True)
 class Changes:
     """Differences by what they are about; checks are named ``case / check``.
 
@@ -34,6 +42,9 @@ class Changes:
         coverage: one line for what the suite asks otherwise; None if it asks the same cases.
         shrank: whether something was asked before that is asked no more, or may be asked no more.
         suite: the suite's name, and the cases that are gone or new, with their verdicts.
+        checks: those of the cases that both judgements have.
+        gone: the checks of cases that the release had and the candidate has not.
+        new: the checks of cases that only the candidate has.
     """
 
     coverage: str | None
@@ -43,6 +54,14 @@ class Changes:
     env: tuple[Change, ...]
     os_packages: tuple[Change, ...]
     checks: tuple[Change, ...]
+    gone: tuple[CaseChecks, ...]
+    new: tuple[CaseChecks, ...]
+
+    @property
+    def all_checks(self) -> tuple[Change, ...]:
+        """Every check that reads differently, whichever its case, in alphabetical order."""
+        lone = (change for case in (*self.gone, *self.new) for change in case.checks)
+        return tuple(sorted((*self.checks, *lone), key=lambda change: change.name))
 
 
 def compare(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[Change, ...]:
@@ -58,6 +77,7 @@ def changes(data: ReportData) -> Changes | None:
         return None
     old, new = data.previous.plan, data.plan
     before, after = data.previous.coverage, _coverage(data.judgement)
+    read, reads = _checks(data.previous.judgement), _checks(data.judgement)
     return Changes(
         coverage=difference(before, after),
         shrank=shrank(before, after) or altered(before, after),
@@ -65,7 +85,11 @@ def changes(data: ReportData) -> Changes | None:
         packages=compare(dict(old.packages), dict(new.packages)),
         env=compare(old.env, new.env),
         os_packages=compare(dict(old.os_packages), dict(new.os_packages)),
-        checks=compare(_checks(data.previous.judgement), _checks(data.judgement)),
+        checks=tuple(
+            change for case in sorted(read.keys() & reads) for change in _of(case, read, reads)
+        ),
+        gone=_lone(read.keys() - reads, read, reads),
+        new=_lone(reads.keys() - read, read, reads),
     )
 
 
@@ -79,12 +103,24 @@ def _asked(one: Coverage, other: Coverage) -> dict[str, str]:
     return {"suite": one.suite, **dict.fromkeys(one.cases - other.cases, "asked")}
 
 
-def _checks(judgement: JsonObject) -> dict[str, str]:
+_Readings = Mapping[str, Mapping[str, str]]
+
+
+def _checks(judgement: JsonObject) -> _Readings:
+    """How each check reads, by case and by ``case / check``."""
     return {
-        f"{case['id']} / {check['name']}": _reading(check)
+        case["id"]: {f"{case['id']} / {check['name']}": _reading(check) for check in case["checks"]}
         for case in judgement["cases"]
-        for check in case["checks"]
     }
+
+
+def _of(case: str, before: _Readings, after: _Readings) -> tuple[Change, ...]:
+    return compare(before.get(case, {}), after.get(case, {}))
+
+
+def _lone(names: Iterable[str], before: _Readings, after: _Readings) -> tuple[CaseChecks, ...]:
+    found = (CaseChecks(case, _of(case, before, after)) for case in sorted(names))
+    return tuple(case for case in found if case.checks)
 
 
 def _reading(check: JsonObject) -> str:

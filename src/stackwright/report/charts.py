@@ -110,19 +110,22 @@ class Scale:
         return nice_ticks(self.low, self.high, count)
 
 
-def x_axis(
-    scale: Scale, y: float, name: str, *, count: int = 5, top: float | None = None
-) -> Markup:
-    """Ticks and name below y; light grid lines up to `top` if it is given."""
+def x_axis(scale: Scale, y: float, name: str, *, count: int = 5) -> Markup:
+    """Ticks and name below y."""
     ticks = scale.ticks(count)
-    grid = [] if top is None else [_line(scale(t), top, scale(t), y, "grid") for t in ticks]
     labels = [
         label(text, scale(tick), y + 15, "middle", "tick")
         for tick, text in zip(ticks, tick_labels(ticks), strict=True)
     ]
     middle = (scale.start + scale.end) / 2
     rule = _line(scale.start, y, scale.end, y, "axis")
-    return group(*grid, rule, *labels, label(name, middle, y + 32, "middle"), class_="x-axis")
+    return group(rule, *labels, label(name, middle, y + 32, "middle"), class_="x-axis")
+
+
+def upright_grid(scale: Scale, y1: float, y2: float, *, count: int = 5) -> Markup:
+    """Light lines at the ticks of a level axis."""
+    lines = (_line(scale(tick), y1, scale(tick), y2, "grid") for tick in scale.ticks(count))
+    return group(*lines, class_="lane")
 
 
 def y_axis(scale: Scale, x: float, right: float, *, count: int = 4) -> Markup:

@@ -12,7 +12,9 @@ from stackwright.report.charts import WIDTH, Scale
 from stackwright.report.numbers import Matrix, figure
 from stackwright.report.verdicts import Tone
 
-_ROW = 44
+_ROW = 48
+_WORDS = 20  # the upper part of a row, for its words; no line runs through it
+_TICKS = 6
 _TEXT = 6.9  # the mean width of a character of 12 unit text
 _MOST_CELLS = 64
 
@@ -56,29 +58,31 @@ def _bound(value: float | None) -> str:
 
 def overview(title: str, axis: str, bound_name: str, rows: Sequence[Estimate], at: float) -> Markup:
     """Dots and intervals of many metrics on one axis; `at` is the value of 'no change'."""
-    bottom = 10 + _ROW * len(rows)
+    bottom = float(_ROW * len(rows))
     x = Scale.over([at, *(value for row in rows for value in row.spanned)], 8, WIDTH - 8)
-    body = [charts.threshold(x(at), 4, bottom, "reference")]
+    body: list[Markup] = []
     for index, row in enumerate(rows):
-        top = 10 + _ROW * index
-        body += _overview_row(row, x, top)
+        body += _overview_row(row, x, at, _ROW * index)
     words = "; ".join(
         f"{row.name}: {row.verdict}, {row.text}, {bound_name} {row.bound:.2f}" for row in rows
     )
-    parts = [charts.x_axis(x, bottom, axis, count=6, top=4), *body]
+    parts = [charts.x_axis(x, bottom, axis, count=_TICKS), *body]
     return charts.picture(title, words, bottom + 40, *parts)
 
 
-def _overview_row(row: Estimate, x: Scale, top: float) -> list[Markup]:
-    middle = top + 28
+def _overview_row(row: Estimate, x: Scale, at: float, top: float) -> list[Markup]:
+    lane, end = top + _WORDS, top + _ROW
+    middle = (lane + end) / 2
     note = f"{row.name}: {row.verdict}, {row.text}"
     room = int((WIDTH - 16 - _TEXT * len(row.text)) / _TEXT) - 2
     low = x.low if row.lower is None else row.lower
     high = x.high if row.upper is None else row.upper
     return [
-        charts.threshold(x(row.bound), top, top + _ROW),
-        charts.label(_clip(row.name, room), 8, top + 13, class_="label strong halo"),
-        charts.label(row.text, WIDTH - 8, top + 13, "end", "value halo"),
+        charts.upright_grid(x, lane, end, count=_TICKS),
+        charts.threshold(x(at), lane, end, "reference"),
+        charts.threshold(x(row.bound), lane, end),
+        charts.label(_clip(row.name, room), 8, top + 15, class_="label strong"),
+        charts.label(row.text, WIDTH - 8, top + 15, "end", "value"),
         charts.interval(x(low), x(high), middle),
         charts.mark(x(row.median), middle, row.tone, note),
     ]
@@ -131,42 +135,86 @@ class Curves:
     x: tuple[float, ...]
     y: dict[str, tuple[float | None, ...]]
 
+    @property
+    def ends(self) -> dict[str, float | None]:
+        """The last finite value of each line."""
+        return {
+            name: next((v for v in reversed(line) if v is not None), None)
+            for name, line in self.y.items()
+        }
+
+    @property
+    def words(self) -> str:
+        """What a picture of it shows."""
+        ends = ", ".join(f"{name} {figure(end)}" for name, end in self.ends.items())
+        return f"{self.ylabel} over {self.xlabel}; at the end {ends}"
+
+    def scales(self, left: float, right: float, top: float, bottom: float) -> tuple[Scale, Scale]:
+        """The scales of x and y; that of y begins at 0 where no value is below."""
+        values = [v for line in self.y.values() for v in line if v is not None]
+        shown = [0.0, *values] if min(values, default=0) >= 0 else values
+        return Scale.over(self.x, left, right, 0.0), Scale.over(shown, bottom, top, 0.04)
+
 
 def curves(series: Curves) -> Picture:
     """Named lines, told apart by dashes and by names at their ends."""
     names = [_clip(name, 15) for name in series.y]
     left, top, bottom = 46.0, 28.0, 168.0
     right = WIDTH - 12 - _TEXT * max(map(len, names))
-    values = [v for line in series.y.values() for v in line if v is not None]
-    y = Scale.over([0.0, *values] if min(values, default=0) >= 0 else values, bottom, top, 0.04)
-    x = Scale.over(series.x, left, right, 0.0)
-    ends = {
-        name: next((v for v in reversed(line) if v is not None), None)
-        for name, line in series.y.items()
-    }
-    places = charts.spread([y(end or 0.0) for end in ends.values()], 14, top, bottom)
-    lines = [
-        charts.polyline(
-            [None if v is None else (x(at), y(v)) for at, v in zip(series.x, line, strict=True)],
-            f"s{index % 6}",
-        )
-        for index, line in enumerate(series.y.values())
-    ]
+    x, y = series.scales(left, right, top, bottom)
+    places = charts.spread([y(end or 0.0) for end in series.ends.values()], 14, top, bottom)
     svg = charts.picture(
         series.name,
-        f"{series.ylabel} over {series.xlabel}; at the end "
-        + ", ".join(f"{name} {figure(end)}" for name, end in ends.items()),
+        series.words,
         bottom + 38,
         charts.label(series.ylabel, 8, 14),
         charts.y_axis(y, left, right),
         charts.x_axis(x, bottom, series.xlabel, count=4),
-        *lines,
+        *_lines(series, x, y),
         *(
             charts.label(name, right + 6, place + 4, class_=f"label c{index % 6}")
             for index, (name, place) in enumerate(zip(names, places, strict=True))
         ),
     )
     return Picture(series.name, svg)
+
+
+def _lines(series: Curves, x: Scale, y: Scale) -> list[Markup]:
+    return [
+        charts.polyline(
+            [None if v is None else (x(at), y(v)) for at, v in zip(series.x, line, strict=True)],
+            f"s{index % 6}",
+        )
+        for index, line in enumerate(series.y.values())
+    ]
+
+
+@dataclass(frozen=True)
+class Glance:
+    """A small chart without words in it; `key` is (style, name, last value) of each line."""
+
+    title: str
+    axes: str
+    svg: Markup
+    key: tuple[tuple[str, str, str], ...]
+
+
+def glance(series: Curves) -> Glance:
+    """The same lines as `curves`, small enough to stand beside those of other cases."""
+    top, bottom = 6.0, 170.0
+    x, y = series.scales(0, WIDTH, top, bottom)
+    svg = charts.picture(
+        series.name,
+        series.words,
+        bottom + 4,
+        charts.rule(bottom, 0, WIDTH, "axis"),
+        *_lines(series, x, y),
+    )
+    key = (
+        (f"s{index % 6}", name, figure(end))
+        for index, (name, end) in enumerate(series.ends.items())
+    )
+    return Glance(series.name, f"{series.ylabel} over {series.xlabel}", svg, tuple(key))
 
 
 def heat(name: str, rows: Matrix) -> Picture:

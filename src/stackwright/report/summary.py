@@ -31,8 +31,9 @@ def render_json(data: ReportData) -> str:
             "coverage": changed.coverage,
             **{
                 about: [_change(change) for change in getattr(changed, about)]
-                for about in ("suite", "packages", "env", "os_packages", "checks")
+                for about in ("suite", "packages", "env", "os_packages")
             },
+            "checks": [_change(change) for change in changed.all_checks],
         }
         if changed
         else None,
