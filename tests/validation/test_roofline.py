@@ -13,10 +13,17 @@ from payload_runs import VALIDATION
 UNITS = {
     "peak_fp32": "GFLOP/s",
     "peak_fp64": "GFLOP/s",
+    "peak_bf16": "GFLOP/s",
     "triad": "GB/s",
+    "update": "GB/s",
     "loopback": "GB/s",
+    "memcpy": "GB/s",
+    "loopback_latency": "us",
     "memcpy_shm": "GB/s",
+    "shm_latency": "us",
     "read_cached": "GB/s",
+    "read_storage": "GB/s",
+    "write_synced": "GB/s",
 }
 
 
@@ -36,6 +43,19 @@ def test_all_ceilings(roofline: Path) -> None:
     ceilings = json.loads(output.stdout)
     assert {name: ceiling["unit"] for name, ceiling in ceilings.items()} == UNITS
     assert all(ceiling["value"] > 0 for ceiling in ceilings.values())
+
+
+def test_storage_is_probed_in_the_given_folder(roofline: Path, tmp_path: Path) -> None:
+    command = [roofline, "--threads", "1", "--only", "read_storage,write_synced", "--folder"]
+
+    subprocess.run([*command, tmp_path], check=True, stdout=subprocess.PIPE)
+    failed = subprocess.run(
+        [*command, tmp_path / "missing"], check=False, stderr=subprocess.PIPE, text=True
+    )
+
+    assert list(tmp_path.iterdir()) == []
+    assert failed.returncode == 1
+    assert "missing: No such file" in failed.stderr
 
 
 def test_only_what_is_asked(roofline: Path) -> None:

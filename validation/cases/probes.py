@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from pathlib import Path
 from typing import NamedTuple
 
 from emit import Emitter
@@ -17,13 +18,14 @@ class Ceiling(NamedTuple):
     unit: str
 
 
-def measure(threads: int, *names: str) -> dict[str, Ceiling]:
+def measure(threads: int, *names: str, folder: Path | None = None) -> dict[str, Ceiling]:
     """Run the roofline binary.
 
     Args:
         threads: what all ranks were granted together. Not what the stack says that it uses: a
             stack that leaves CPUs idle must not lower its own ceiling.
         names: the ceilings wanted; see probes/roofline.c.
+        folder: where storage is probed; /tmp unless given.
 
     Raises:
         RuntimeError: if STACKWRIGHT_ROOFLINE names no binary.
@@ -35,16 +37,15 @@ def measure(threads: int, *names: str) -> dict[str, Ceiling]:
             "STACKWRIGHT_ROOFLINE is not set: build it with 'cc -O3 -march=native -static "
             "-pthread -o roofline probes/roofline.c' and set the variable to its path"
         )
-    output = subprocess.run(
-        [binary, "--threads", str(threads), "--only", ",".join(names)],
-        check=True,
-        stdout=subprocess.PIPE,
-    ).stdout
+    command = [binary, "--threads", str(threads), "--only", ",".join(names)]
+    if folder:
+        command += ["--folder", str(folder)]
+    output = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
     return {name: Ceiling(**fields) for name, fields in json.loads(output).items()}
 
 
-def emit_ceilings(out: Emitter, threads: int, *names: str) -> None:
+def emit_ceilings(out: Emitter, threads: int, *names: str, folder: Path | None = None) -> None:
     """Measure and emit the named ceilings; rank 0 alone, while the other ranks wait."""
     if out.rank == 0:
-        for name, ceiling in measure(threads, *names).items():
+        for name, ceiling in measure(threads, *names, folder=folder).items():
             out.probe(name, ceiling.value, ceiling.unit)

@@ -1,14 +1,23 @@
 /* Ceilings of the hardware, measured without the stack under test.
  *
- *   roofline --threads N [--only NAME[,NAME...]] [--file PATH]
+ *   roofline --threads N [--only NAME[,NAME...]] [--file PATH] [--folder PATH]
  *
  * prints one JSON object, {"<name>": {"value": <best of several>, "unit": "..."}}:
  *
  *   peak_fp32, peak_fp64  GFLOP/s  register-resident fused multiply-add on N threads
+ *   peak_bf16             GFLOP/s  bfloat16 products summed in float32 on N threads: AMX tiles, else
+ *                                  the better of AVX512_BF16 and, after conversion, peak_fp32
  *   triad                 GB/s     STREAM triad on N threads, STREAM's counting of bytes
+ *   update                GB/s     a = a + 3 b on N threads: no array is written that was not read,
+ *                                  so nothing moves that STREAM's counting leaves out
  *   loopback              GB/s     one way over TCP on 127.0.0.1 between two processes
+ *   loopback_latency      us       half a round trip of 8 bytes there
+ *   memcpy                GB/s     copied once by one thread, as when a rank reads another's memory
  *   memcpy_shm            GB/s     copied through shared memory between two processes
+ *   shm_latency           us       half a round trip of a word there
  *   read_cached           GB/s     read() of a page-cached file (PATH, else one in /dev/shm)
+ *   read_storage          GB/s     read() of a file in FOLDER, else /tmp, that left the page cache
+ *   write_synced          GB/s     write() and fsync() there
  *
  * Build: cc -O3 -march=native -static -pthread -o roofline roofline.c
  * Triad: J. D. McCalpin, "Memory Bandwidth and Machine Balance in Current High Performance
@@ -17,6 +26,7 @@
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
@@ -24,9 +34,13 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+#if defined(__AVX512BF16__) || defined(__AMX_BF16__)
+#include <immintrin.h>
+#endif
 
 #define KIB ((size_t)1 << 10)
 #define MIB ((size_t)1 << 20)
@@ -34,7 +48,7 @@
 #define MAX_REPETITIONS 16
 
 static int threads = 1;
-static const char *file_path;
+static const char *file_path, *folder_path = "/tmp";
 
 static void die(const char *what)
 {
@@ -156,6 +170,89 @@ static volatile double sink[MAX_THREADS];
 DEFINE_PEAK(peak_fp32, float, vector_fp32, 4000000L)
 DEFINE_PEAK(peak_fp64, double, vector_fp64, 4000000L)
 
+/* ---- bfloat16: two products and their sum in one lane of a vector, or 32 in one element of a tile -- */
+
+#define BF16_STEPS 1000000L
+
+#if defined(__AVX512BF16__)
+static void bf16_vectors(int thread)
+{
+    const __m512bh factor = (__m512bh)_mm512_set1_epi32(0x3f803f80); /* ones */
+    __m512 chain[CHAINS];
+    for (int c = 0; c < CHAINS; c++)
+        chain[c] = _mm512_setzero_ps();
+    for (long step = 0; step < BF16_STEPS; step++) {
+        _Pragma("GCC unroll 12") for (int c = 0; c < CHAINS; c++)
+            chain[c] = _mm512_dpbf16_ps(chain[c], factor, factor);
+    }
+    double sum = 0;
+    for (int c = 0; c < CHAINS; c++)
+        sum += (double)chain[c][0];
+    sink[thread] = sum;
+}
+#endif
+
+#if defined(__AMX_BF16__)
+#define ARCH_REQ_XCOMP_PERM 0x1023 /* Linux, Documentation/arch/x86/xstate.rst */
+#define XFEATURE_XTILEDATA 18
+#define TILES 4
+
+static int tiles_granted(void)
+{
+    return !syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA);
+}
+
+static void bf16_tiles(int thread) /* 16 x 16 sums of 32 products each */
+{
+    struct {
+        unsigned char palette, start, reserved[14];
+        unsigned short row_bytes[16];
+        unsigned char rows[16];
+    } shape = {.palette = 1};
+    for (int t = 0; t < 8; t++) {
+        shape.row_bytes[t] = 64;
+        shape.rows[t] = 16;
+    }
+    static const unsigned short zeros[16 * 32];
+    float sums[16 * 16];
+    _tile_loadconfig(&shape);
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+    _tile_loadd(4, zeros, 64);
+    _tile_loadd(5, zeros, 64);
+    _tile_loadd(6, zeros, 64);
+    _tile_loadd(7, zeros, 64);
+    for (long step = 0; step < BF16_STEPS / 8; step++) {
+        _tile_dpbf16ps(0, 4, 6);
+        _tile_dpbf16ps(1, 4, 7);
+        _tile_dpbf16ps(2, 5, 6);
+        _tile_dpbf16ps(3, 5, 7);
+    }
+    _tile_stored(0, sums, 64);
+    _tile_release();
+    sink[thread] = (double)sums[0];
+}
+#endif
+
+static double peak_bf16(void)
+{
+#if defined(__AMX_BF16__)
+    if (tiles_granted()) {
+        double flops = 2.0 * TILES * 16 * 16 * 32 * (double)(BF16_STEPS / 8) * threads;
+        return flops / best_seconds(NULL, bf16_tiles, PEAK_REPETITIONS) / 1e9;
+    }
+#endif
+    double best = peak_fp32(); /* after conversion */
+#if defined(__AVX512BF16__)
+    double flops = 2.0 * CHAINS * 32 * (double)BF16_STEPS * threads;
+    double rate = flops / best_seconds(NULL, bf16_vectors, PEAK_REPETITIONS) / 1e9;
+    best = rate > best ? rate : best;
+#endif
+    return best;
+}
+
 /* ---- memory: 3 arrays of 256 MiB; each is beyond the caches of a socket's share ---------------- */
 
 #define TRIAD_BYTES (256 * MIB)
@@ -186,16 +283,35 @@ static void triad_body(int thread)
         out[i] = left[i] + 3.0 * right[i];
 }
 
-static double triad(void)
+static void update_body(int thread)
+{
+    size_t end = slice(thread + 1);
+    double *restrict out = a;
+    const double *restrict left = b;
+    for (size_t i = slice(thread); i < end; i++)
+        out[i] += 3.0 * left[i];
+}
+
+static double stream_rate(void (*body)(int)) /* both count three arrays */
 {
     a = allocate(TRIAD_BYTES, MAP_PRIVATE);
     b = allocate(TRIAD_BYTES, MAP_PRIVATE);
     c = allocate(TRIAD_BYTES, MAP_PRIVATE);
-    double seconds = best_seconds(triad_prepare, triad_body, TRIAD_REPETITIONS);
+    double seconds = best_seconds(triad_prepare, body, TRIAD_REPETITIONS);
     munmap(a, TRIAD_BYTES);
     munmap(b, TRIAD_BYTES);
     munmap(c, TRIAD_BYTES);
     return 3.0 * (double)TRIAD_BYTES / seconds / 1e9;
+}
+
+static double triad(void)
+{
+    return stream_rate(triad_body);
+}
+
+static double update(void)
+{
+    return stream_rate(update_body);
 }
 
 /* ---- TCP over loopback --------------------------------------------------------------------------- */
@@ -218,36 +334,47 @@ static ssize_t write_step(int fd, void *buffer, size_t bytes)
     return write(fd, buffer, bytes);
 }
 
-static void loopback_sender(const struct sockaddr_in *address, char *buffer)
-{
-    char go;
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    if (fd < 0 || connect(fd, (const struct sockaddr *)address, sizeof *address))
-        die("connect");
-    for (int r = 0; r < STREAM_REPETITIONS; r++) {
-        transfer_all(read, fd, &go, 1);
-        transfer_all(write_step, fd, buffer, STREAM_BYTES);
-    }
-    _exit(0);
-}
-
-static double loopback(void)
+/* A child that is connected to this process over TCP on 127.0.0.1, and this end of the connection. */
+static pid_t fork_connected(void (*talk)(int fd, char *buffer), char *buffer, int *fd)
 {
     struct sockaddr_in address = {.sin_family = AF_INET,
                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t length = sizeof address;
-    int listener = socket(AF_INET, SOCK_STREAM, 0);
+    int yes = 1, listener = socket(AF_INET, SOCK_STREAM, 0);
     if (listener < 0 || bind(listener, (struct sockaddr *)&address, sizeof address) ||
         listen(listener, 1) || getsockname(listener, (struct sockaddr *)&address, &length))
         die("listen on 127.0.0.1");
+    pid_t child = fork();
+    if (child == 0) {
+        int mine = socket(AF_INET, SOCK_STREAM, 0);
+        if (mine < 0 || connect(mine, (const struct sockaddr *)&address, sizeof address) ||
+            setsockopt(mine, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes))
+            die("connect");
+        talk(mine, buffer);
+        _exit(0);
+    }
+    *fd = accept(listener, NULL, NULL);
+    if (child < 0 || *fd < 0 || setsockopt(*fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes))
+        die("accept");
+    close(listener);
+    return child;
+}
+
+static void send_streams(int fd, char *buffer)
+{
+    char go;
+    for (int r = 0; r < STREAM_REPETITIONS; r++) {
+        transfer_all(read, fd, &go, 1);
+        transfer_all(write_step, fd, buffer, STREAM_BYTES);
+    }
+}
+
+static double loopback(void)
+{
     char *buffer = allocate(MIB, MAP_PRIVATE);
     memset(buffer, 1, MIB);
-    pid_t child = fork();
-    if (child == 0)
-        loopback_sender(&address, buffer);
-    int fd = accept(listener, NULL, NULL);
-    if (child < 0 || fd < 0)
-        die("accept");
+    int fd;
+    pid_t child = fork_connected(send_streams, buffer, &fd);
     double best = 1e30;
     for (int r = 0; r < STREAM_REPETITIONS; r++) {
         double begun = now();
@@ -258,9 +385,40 @@ static double loopback(void)
     }
     waitpid(child, NULL, 0);
     close(fd);
-    close(listener);
     munmap(buffer, MIB);
     return (double)STREAM_BYTES / best / 1e9;
+}
+
+#define PING_BYTES 8
+#define PINGS 200
+#define PING_REPETITIONS 20
+
+static void answer_pings(int fd, char *buffer)
+{
+    for (int i = 0; i < PINGS * PING_REPETITIONS; i++) {
+        transfer_all(read, fd, buffer, PING_BYTES);
+        transfer_all(write_step, fd, buffer, PING_BYTES);
+    }
+}
+
+static double loopback_latency(void)
+{
+    char buffer[PING_BYTES] = {0};
+    int fd;
+    pid_t child = fork_connected(answer_pings, buffer, &fd);
+    double best = 1e30;
+    for (int r = 0; r < PING_REPETITIONS; r++) {
+        double begun = now();
+        for (int i = 0; i < PINGS; i++) {
+            transfer_all(write_step, fd, buffer, PING_BYTES);
+            transfer_all(read, fd, buffer, PING_BYTES);
+        }
+        double seconds = now() - begun;
+        best = seconds < best ? seconds : best;
+    }
+    waitpid(child, NULL, 0);
+    close(fd);
+    return best / PINGS / 2 * 1e6;
 }
 
 /* ---- shared memory: one process copies in, the other copies out, SLOTS chunks in flight ---------- */
@@ -331,26 +489,97 @@ static double memcpy_shm(void)
     return (double)MESSAGE_BYTES / best / 1e9;
 }
 
+static double memcpy_once(void)
+{
+    char *sent = allocate(MESSAGE_BYTES, MAP_PRIVATE), *received = allocate(MESSAGE_BYTES, MAP_PRIVATE);
+    memset(sent, 1, MESSAGE_BYTES);
+    memset(received, 0, MESSAGE_BYTES);
+    double best = 1e30;
+    for (int r = 0; r < SHM_REPETITIONS; r++) {
+        double begun = now();
+        memcpy(received, sent, MESSAGE_BYTES);
+        __asm__ volatile("" ::: "memory");
+        double seconds = now() - begun;
+        best = seconds < best ? seconds : best;
+    }
+    munmap(sent, MESSAGE_BYTES);
+    munmap(received, MESSAGE_BYTES);
+    return (double)MESSAGE_BYTES / best / 1e9;
+}
+
+static double shm_latency(void)
+{
+    struct ring *ring = allocate(sizeof *ring, MAP_SHARED);
+    memset(ring, 0, sizeof *ring);
+    pid_t child = fork();
+    if (child < 0)
+        die("fork");
+    if (child == 0) {
+        for (size_t i = 0; i < PINGS * PING_REPETITIONS; i++) {
+            wait_beyond(&ring->filled, i);
+            __atomic_store_n(&ring->drained, i + 1, __ATOMIC_RELEASE);
+        }
+        _exit(0);
+    }
+    size_t i = 0;
+    double best = 1e30;
+    for (int r = 0; r < PING_REPETITIONS; r++) {
+        double begun = now();
+        for (size_t end = i + PINGS; i < end; i++) {
+            __atomic_store_n(&ring->filled, i + 1, __ATOMIC_RELEASE);
+            wait_beyond(&ring->drained, i);
+        }
+        double seconds = now() - begun;
+        best = seconds < best ? seconds : best;
+    }
+    waitpid(child, NULL, 0);
+    munmap(ring, sizeof *ring);
+    return best / PINGS / 2 * 1e6;
+}
+
 /* ---- page cache ------------------------------------------------------------------------------------ */
 
 #define CACHED_BYTES (32 * MIB)
 #define READ_REPETITIONS 6
 
+static int nameless_file(const char *folder)
+{
+    char name[4096];
+    if (snprintf(name, sizeof name, "%s/roofline-XXXXXX", folder) >= (int)sizeof name)
+        die("folder");
+    int fd = mkstemp(name);
+    if (fd < 0)
+        die(folder);
+    unlink(name);
+    return fd;
+}
+
+static void write_file(int fd, size_t bytes)
+{
+    char *block = allocate(MIB, MAP_PRIVATE);
+    memset(block, 1, MIB);
+    for (size_t n = 0; n < bytes; n += MIB)
+        if (write(fd, block, MIB) != (ssize_t)MIB)
+            die("write");
+    munmap(block, MIB);
+}
+
+static double read_rate(int fd, char *block)
+{
+    size_t total = 0;
+    ssize_t n;
+    double begun = now();
+    for (lseek(fd, 0, SEEK_SET); (n = read(fd, block, MIB)) > 0;)
+        total += (size_t)n;
+    return (double)total / (now() - begun) / 1e9;
+}
+
 static int cached_file(void)
 {
     if (file_path)
         return open(file_path, O_RDONLY);
-    char name[] = "/dev/shm/roofline-XXXXXX";
-    int fd = mkstemp(name);
-    if (fd < 0)
-        return fd;
-    unlink(name);
-    char *block = allocate(MIB, MAP_PRIVATE);
-    memset(block, 1, MIB);
-    for (size_t n = 0; n < CACHED_BYTES; n += MIB)
-        if (write(fd, block, MIB) != (ssize_t)MIB)
-            die("/dev/shm");
-    munmap(block, MIB);
+    int fd = nameless_file("/dev/shm");
+    write_file(fd, CACHED_BYTES);
     return fd;
 }
 
@@ -362,16 +591,49 @@ static double read_cached(void)
     char *block = allocate(MIB, MAP_PRIVATE);
     double best = 0;
     for (int r = 0; r <= READ_REPETITIONS; r++) { /* the first one fills the cache */
-        size_t total = 0;
-        ssize_t n;
-        double begun = now();
-        for (lseek(fd, 0, SEEK_SET); (n = read(fd, block, MIB)) > 0;)
-            total += (size_t)n;
-        double rate = (double)total / (now() - begun) / 1e9;
+        double rate = read_rate(fd, block);
         best = r > 0 && rate > best ? rate : best;
     }
     close(fd);
     munmap(block, MIB);
+    return best;
+}
+
+/* ---- storage ------------------------------------------------------------------------------------- */
+
+#define STORED_BYTES (64 * MIB)
+#define STORAGE_REPETITIONS 4
+
+static double read_storage(void)
+{
+    int fd = nameless_file(folder_path);
+    write_file(fd, STORED_BYTES);
+    char *block = allocate(MIB, MAP_PRIVATE);
+    double best = 0;
+    for (int r = 0; r < STORAGE_REPETITIONS; r++) {
+        if (fsync(fd) || posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED))
+            die(folder_path);
+        double rate = read_rate(fd, block);
+        best = rate > best ? rate : best;
+    }
+    close(fd);
+    munmap(block, MIB);
+    return best;
+}
+
+static double write_synced(void)
+{
+    double best = 0;
+    for (int r = 0; r < STORAGE_REPETITIONS; r++) { /* a new file each time, as checkpoints are */
+        int fd = nameless_file(folder_path);
+        double begun = now();
+        write_file(fd, STORED_BYTES);
+        if (fsync(fd))
+            die(folder_path);
+        double rate = (double)STORED_BYTES / (now() - begun) / 1e9;
+        best = rate > best ? rate : best;
+        close(fd);
+    }
     return best;
 }
 
@@ -381,15 +643,20 @@ static const struct probe {
     const char *name, *unit;
     double (*measure)(void);
 } probes[] = {
-    {"peak_fp32", "GFLOP/s", peak_fp32}, {"peak_fp64", "GFLOP/s", peak_fp64},
-    {"triad", "GB/s", triad},            {"loopback", "GB/s", loopback},
-    {"memcpy_shm", "GB/s", memcpy_shm},  {"read_cached", "GB/s", read_cached},
+    {"peak_fp32", "GFLOP/s", peak_fp32},    {"peak_fp64", "GFLOP/s", peak_fp64},
+    {"peak_bf16", "GFLOP/s", peak_bf16},    {"triad", "GB/s", triad},
+    {"update", "GB/s", update},             {"loopback", "GB/s", loopback},
+    {"memcpy", "GB/s", memcpy_once},        {"loopback_latency", "us", loopback_latency},
+    {"memcpy_shm", "GB/s", memcpy_shm},     {"shm_latency", "us", shm_latency},
+    {"read_cached", "GB/s", read_cached},   {"read_storage", "GB/s", read_storage},
+    {"write_synced", "GB/s", write_synced},
 };
 #define PROBES (sizeof probes / sizeof probes[0])
 
 static void usage(void)
 {
-    fprintf(stderr, "usage: roofline --threads N [--only NAME[,NAME...]] [--file PATH]\nnames:");
+    fprintf(stderr, "usage: roofline --threads N [--only NAME[,NAME...]] [--file PATH] "
+                    "[--folder PATH]\nnames:");
     for (size_t i = 0; i < PROBES; i++)
         fprintf(stderr, " %s", probes[i].name);
     fprintf(stderr, "\n");
@@ -423,6 +690,8 @@ int main(int argc, char **argv)
             select_probes(argv[i + 1], wanted);
         else if (!strcmp(argv[i], "--file"))
             file_path = argv[i + 1];
+        else if (!strcmp(argv[i], "--folder"))
+            folder_path = argv[i + 1];
         else
             usage();
     }
