@@ -150,3 +150,12 @@ def run_case(
         "mpirun": [mpiexec, "-n", str(ranks), STACK_PYTHON],
     }[launcher]
     return run_python([*prefix, str(CASES / f"{script}.py"), *args], out, environment, cpus)
+
+
+def run_broken(
+    fault: str, launcher: str, script: str, *args: str, folder: Path, roofline: Path
+) -> Run:
+    """Run a case with a start-up file that breaks the stack."""
+    (folder / "sitecustomize.py").write_text(fault)
+    env = {"PYTHONPATH": str(folder), "STACKWRIGHT_ROOFLINE": str(roofline)}
+    return run_case(launcher, script, *args, out=folder / "out", env=env)

@@ -5,8 +5,6 @@ That it fails on a faulty one is shown by tests/mutants, through the driver and 
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -23,24 +21,19 @@ SLOW_SCRIPTS = {
 }
 
 
+# Between them they hold all the others.
+SUITES = ("science", "microbenchmarks")
+
+
 def concrete_cases() -> list[ConcreteCase]:
-    suite = load_suite(VALIDATION / "suites/science.yaml")
-    return [c for c in expand(suite, {"VERSIONS": "@OUT@"}) if c.channel == "image"]
+    suites = (load_suite(VALIDATION / f"suites/{name}.yaml") for name in SUITES)
+    cases = (case for suite in suites for case in expand(suite, {"VERSIONS": "@OUT@"}))
+    return list({case.id: case for case in cases if case.channel == "image"}.values())
 
 
 @pytest.fixture(scope="module")
 def versions() -> str:
     return versions_of(Path(str(STACK_PYTHON)))
-
-
-@pytest.fixture(scope="module")
-def roofline(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if shutil.which("cc") is None:
-        pytest.skip("install a C compiler named cc, such as Debian's gcc with libc6-dev")
-    binary = tmp_path_factory.mktemp("roofline") / "roofline"
-    flags = ["-O3", "-march=native", "-static", "-pthread"]
-    subprocess.run(["cc", *flags, "-o", binary, VALIDATION / "probes/roofline.c"], check=True)
-    return binary
 
 
 @pytest.mark.slow

@@ -278,7 +278,7 @@ def test_digest_covers_what_is_included(validation: Path) -> None:
     assert suite_digest(larger_file(validation)) != before
 
 
-@pytest.mark.parametrize("name", ["smoke", "certify", "science"])
+@pytest.mark.parametrize("name", ["smoke", "certify", "science", "microbenchmarks"])
 def test_shipped_suites_load(name: str) -> None:
     suite = load_suite(VALIDATION / f"suites/{name}.yaml")
 
@@ -309,7 +309,9 @@ def test_a_case_that_is_altered_is_not_the_least_one(validation: Path) -> None:
     assert lacking_cases(least.model_copy(update={"cases": (easier, speed)}), least) == ["sums"]
 
 
-@pytest.mark.parametrize(("more", "less"), [("certify", "smoke"), ("science", "certify")])
+@pytest.mark.parametrize(
+    ("more", "less"), [("certify", "smoke"), ("science", "certify"), ("microbenchmarks", "smoke")]
+)
 def test_a_longer_shipped_suite_holds_all_of_the_shorter(more: str, less: str) -> None:
     suites = VALIDATION / "suites"
     longer, shorter = (load_suite(suites / f"{name}.yaml") for name in (more, less))
