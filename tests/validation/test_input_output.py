@@ -1,0 +1,176 @@
+"""Input and output: what holds training back, what is read, and that damage fails the cases."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from payload_runs import (
+    STACK_PYTHON,
+    load_case_module,
+    needs_stack,
+    run_broken,
+    run_case,
+    run_python,
+)
+
+bottleneck = load_case_module("bottleneck")
+Epoch = bottleneck.Epoch
+
+
+@pytest.mark.parametrize(
+    ("epoch", "named"),
+    [
+        (Epoch(reading=9, computing=3, full=9), "reading"),
+        (Epoch(reading=9, computing=3, full=12), "reading"),
+        (Epoch(reading=3, computing=9, full=10), "computing"),
+        (Epoch(reading=9, computing=9.5, full=12), "reading and computing alike"),
+        (Epoch(reading=3, computing=9, full=13), "computing"),
+        (Epoch(reading=3, computing=9, full=14), "hand-over"),
+        (Epoch(reading=9, computing=3, full=14), "hand-over"),
+    ],
+)
+def test_the_bottleneck_is_named(epoch: Epoch, named: str) -> None:
+    assert bottleneck.bottleneck(epoch) == named
+
+
+@pytest.mark.parametrize(("full", "share"), [(9, 1.0), (8, 1.0), (12, 0.0), (13, 0.0), (10.5, 0.5)])
+def test_the_longer_of_two_hides_the_shorter(full: float, share: float) -> None:
+    assert bottleneck.overlapped(Epoch(reading=3, computing=9, full=full)) == share
+
+
+def test_staging_is_repaid_by_what_each_epoch_saves() -> None:
+    assert bottleneck.repaid_after(staging=6, from_shared=5, from_local=2) == 2
+    assert bottleneck.repaid_after(staging=6, from_shared=5, from_local=5) is None
+    assert bottleneck.repaid_after(staging=6, from_shared=2, from_local=5) is None
+
+
+# The last two of RFC 3720, appendix B.4, and the check value of CRC catalogues; all of them, and
+# what takes the way of long records, against the definition bit by bit.
+TFRECORD = r"""
+import tfrecord
+from pathlib import Path
+
+def bit_by_bit(data):
+    register = 0xFFFFFFFF
+    for byte in data:
+        register ^= byte
+        for _ in range(8):
+            register = register >> 1 ^ (0x82F63B78 if register & 1 else 0)
+    return register ^ 0xFFFFFFFF
+
+assert tfrecord.crc32c(b"123456789") == 0xE3069283
+assert tfrecord.crc32c(bytes(32)) == 0x8A9136AA
+assert tfrecord.crc32c(b"\xff" * 32) == 0x62A8AB43
+for size in (0, 1, 2, 4096, 4097, 8192, 8193, 20001):
+    data = bytes(i * i % 251 for i in range(size))
+    assert tfrecord.crc32c(data) == bit_by_bit(data), size
+file, records = Path("samples.tfrecord"), [b"", b"a", bytes(9999)]
+tfrecord.write(file, records)
+assert list(tfrecord.read(file)) == records
+# As TensorFlow writes a record of no bytes.
+assert file.read_bytes()[:16].hex() == "0000000000000000" "29039807" "d8ea82a2"
+whole = file.read_bytes()
+for at in (0, 9, 17, 40, len(whole) - 1):
+    file.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+    try:
+        list(tfrecord.read(file))
+    except ValueError as error:
+        assert "is damaged" in str(error)
+    else:
+        raise AssertionError(at)
+file.write_bytes(whole[:-1])
+try:
+    list(tfrecord.read(file))
+except ValueError:
+    print("held")
+"""
+
+
+@needs_stack
+def test_tfrecords_hold_what_was_written_and_damage_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = run_python([str(STACK_PYTHON), "-c", TFRECORD], tmp_path / "out")
+
+    assert run.output == "held\n"
+
+
+# --- faults --------------------------------------------------------------------------------------
+
+SAMPLES_SWAPPED = """
+import numpy
+whole = numpy.load
+numpy.load = lambda *args, **kwargs: whole(*args, **kwargs)[::-1]
+"""
+COPY_CUT_SHORT = """
+import os, shutil
+whole = shutil.copyfile
+def copyfile(source, target):
+    whole(source, target)
+    with open(target, "r+b") as file:
+        file.seek(-4, os.SEEK_END)
+        file.write(bytes(4))
+shutil.copyfile = copyfile
+"""
+NO_SECOND_READER = """
+import os, sys
+if sys.argv[0] == "-c" and "HDF5_USE_FILE_LOCKING" not in os.environ:
+    import h5py
+    def refused(*args):
+        raise BlockingIOError("unable to lock file")
+    h5py.File = refused
+"""
+MOMENTS_ROUNDED = """
+import torch
+whole = torch.save
+def save(state, file):
+    for moments in state["optimizer"]["state"].values():
+        moments["exp_avg"] = moments["exp_avg"].bfloat16().float()
+    whole(state, file)
+torch.save = save
+"""
+
+
+@needs_stack
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("fault", "case", "failed"),
+    [
+        (SAMPLES_SWAPPED, ["input_pipeline", "--threads", "1"], {"samples_exact"}),
+        (COPY_CUT_SHORT, ["input_pipeline", "--threads", "1"], {"staged_exact"}),
+        (NO_SECOND_READER, ["input_pipeline", "--threads", "1"], {"hdf5_readers_share"}),
+        (MOMENTS_ROUNDED, ["checkpoint"], {"checkpoint_bitwise"}),
+    ],
+    ids=["order of samples", "copy", "lock", "checkpoint"],
+)
+def test_damage_shows(
+    fault: str,
+    case: list[str],
+    failed: set[str],
+    tmp_path: Path,
+    roofline: Path,
+) -> None:
+    run = run_broken(fault, "none", *case, folder=tmp_path, roofline=roofline)
+
+    assert run.finished(), run.output
+    assert run.failed() == failed
+
+
+@needs_stack
+@pytest.mark.slow
+def test_folders_that_are_searched_in_vain_cost_operations(tmp_path: Path) -> None:
+    folders = [tmp_path / f"empty-{number}" for number in range(5)]
+    for folder in folders:
+        folder.mkdir()
+
+    run = run_case("none", "import_time", out=tmp_path / "out")
+    searching = run_case(
+        *("none", "import_time"),
+        out=tmp_path / "searching",
+        env={"PYTHONPATH": ":".join(map(str, folders))},
+    )
+
+    cost = [r.values("metric")["import_operations"]["value"] for r in (run, searching)]
+    assert cost[1] > 1.05 * cost[0]
