@@ -1,7 +1,12 @@
-"""Time until `import torch` is done in a fresh interpreter, against what its files cost to read."""
+"""What `import torch` costs in a fresh interpreter, against what its files cost to read.
+
+Time, and operations on the file system, which are what a parallel one is slow at: at least one for
+each file.
+"""
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -10,12 +15,32 @@ from emit import Emitter
 from timing import median_seconds
 
 REPETITIONS = 3
-LIST_FILES = """
-import sys, torch
+# Python announces what it opens and lists (audit events), but not the stat calls by which it looks
+# for modules, so these are counted where `importlib` and `os` make them. The dynamic linker's
+# search is not seen: a shared library counts as one operation, its opening.
+LOOK_ON = """
+import collections, importlib._bootstrap_external, json, os, sys
+counts = collections.Counter()
+stat = os.stat
+def counted(*args, **options):
+    counts["stat"] += 1
+    return stat(*args, **options)
+def heard(event, args):
+    if event in ("open", "os.listdir", "os.scandir"):
+        counts[event.removeprefix("os.")] += 1
+def mapped():
+    with open("/proc/self/maps") as maps:
+        return {line.split(maxsplit=5)[5].strip() for line in maps if "/" in line}
+before = mapped()
+os.stat = importlib._bootstrap_external._os.stat = counted
+sys.addaudithook(heard)
+import torch
+operations = dict(counts)
+operations["shared libraries"] = sum(".so" in path for path in mapped() - before)
 spaces = map(vars, sys.modules.values())
-loaded = [space.get("__cached__") or space.get("__file__") for space in spaces]
-mapped = [line.split(maxsplit=5)[5].strip() for line in open("/proc/self/maps") if "/" in line]
-print(*{file for file in (*loaded, *mapped) if file}, sep="\\n")
+loaded = {space.get("__cached__") or space.get("__file__") for space in spaces}
+files = [path for path in loaded | mapped() if path]
+print(json.dumps({"operations": operations, "files": files}))
 """
 
 
@@ -39,12 +64,16 @@ def read_all(paths: list[Path]) -> int:
 def main() -> None:
     """Run the case."""
     with Emitter() as out:
-        paths = [path for path in map(Path, python(LIST_FILES).splitlines()) if path.is_file()]
+        found = json.loads(python(LOOK_ON))
+        paths = [path for path in map(Path, found["files"]) if path.is_file()]
         bare = median_seconds(lambda: python("pass"), REPETITIONS)
         reading = median_seconds(lambda: read_all(paths), REPETITIONS)
         out.probe("import_floor", bare + reading, "s")
         seconds = median_seconds(lambda: python("import torch"), REPETITIONS, warm_up=0)
         out.metric("import_torch", seconds, "s")
+        out.probe("import_files", len(paths), "operations")
+        out.metric("import_operations", sum(found["operations"].values()), "operations")
+        out.info("file-system operations", found["operations"])
         out.info("files", len(paths))
         out.info("bytes", sum(path.stat().st_size for path in paths))
 
