@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from probes import emit_ceilings
 
-REPETITIONS = 4
+REPETITIONS = 3
 LAYERS, FEATURES = 32, 512
 
 

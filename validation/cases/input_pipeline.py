@@ -35,7 +35,7 @@ from probes import emit_ceilings
 
 # Channels, rows, columns of a sample: 16 fields, an eighth of CAM5's 768 x 1152 each way.
 SHAPE = (16, 96, 144)
-SAMPLES, BATCH = 32, 4
+SAMPLES, BATCH = 24, 4
 BYTES = SAMPLES * int(np.prod(SHAPE)) * 4
 EPOCHS = 3
 FEATURES = 32
