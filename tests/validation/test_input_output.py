@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
+import mmap
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -15,6 +18,7 @@ from payload_runs import (
 )
 
 bottleneck = load_case_module("bottleneck")
+storage = load_case_module("storage")
 Epoch = bottleneck.Epoch
 
 
@@ -43,6 +47,47 @@ def test_staging_is_repaid_by_what_each_epoch_saves() -> None:
     assert bottleneck.repaid_after(staging=6, from_shared=5, from_local=2) == 2
     assert bottleneck.repaid_after(staging=6, from_shared=5, from_local=5) is None
     assert bottleneck.repaid_after(staging=6, from_shared=2, from_local=5) is None
+
+
+def storage_of(folder: Path) -> str:
+    """Name the type of the file system, as stat(1) does."""
+    command = ["stat", "--file-system", "--format=%T", folder]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+
+
+def pages_in_memory(file: Path) -> int:
+    """Count the pages of a file that are in the page cache, by mincore(2)."""
+    with file.open("r+b") as opened, mmap.mmap(opened.fileno(), 0) as mapped:
+        pages = (ctypes.c_ubyte * -(-len(mapped) // mmap.PAGESIZE))()
+        start = ctypes.c_char.from_buffer(mapped)
+        failed = ctypes.CDLL(None).mincore(ctypes.byref(start), ctypes.c_size_t(len(mapped)), pages)
+        del start  # else the map could not be closed
+    assert failed == 0
+    return sum(page & 1 for page in pages)
+
+
+def test_a_forgotten_file_is_read_from_storage(tmp_path: Path) -> None:
+    file = tmp_path / "samples"
+    file.write_bytes(bytes(64 * mmap.PAGESIZE))
+    if storage_of(tmp_path) == "tmpfs":
+        pytest.skip("needs pytest's --basetemp on a file system that is not memory")
+    assert pages_in_memory(file) == 64
+
+    storage.forget(file)
+
+    assert pages_in_memory(file) == 0
+    assert file.read_bytes() == bytes(64 * mmap.PAGESIZE)
+
+
+def test_a_staged_file_is_a_copy(tmp_path: Path) -> None:
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "local").mkdir()
+    file = tmp_path / "shared/samples"
+    file.write_bytes(b"samples")
+
+    copy = storage.stage(file, tmp_path / "local")
+
+    assert (copy, copy.read_bytes()) == (tmp_path / "local/samples", b"samples")
 
 
 # The last two of RFC 3720, appendix B.4, and the check value of CRC catalogues; all of them, and
