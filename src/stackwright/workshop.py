@@ -23,6 +23,26 @@ Stage = Callable[[str], AbstractContextManager[OnPart]]
 """Is told what begins; what comes of it is told how far that is, and when it ends."""
 
 
+def measuring(
+    site: Site, store: Store, stage: Stage, role: Callable[[Artefact], str] = lambda _artefact: ""
+) -> Measure:
+    """Hash the bytes of artefacts in a store, and tell how far that is.
+
+    Args:
+        role: what an artefact is, to be said before its label.
+    """
+    from stackwright.building.build import tree_hash_of
+
+    tree_hash = tree_hash_of(site)
+
+    def measure(artefact: Artefact) -> Digests:
+        what = f"hashing image, squashfs and prefix of {role(artefact)}{artefact.label}"
+        with stage(what) as on_part:
+            return measurer(store, tree_hash, on_part)(artefact)
+
+    return measure
+
+
 @dataclass(frozen=True)
 class Workshop:
     """One label of a site, with the store of its system.
@@ -71,27 +91,17 @@ class Workshop:
     @property
     def measure(self) -> Measure:
         """Hashes the bytes of an artefact in the store."""
-        return self.measure_as(lambda _artefact: "")
+        return measuring(self.site, self.store, self.stage)
 
     @property
     def measure_arms(self) -> Measure:
         """As `measure`, and says which arm of a validation an artefact is."""
-        return self.measure_as(
-            lambda artefact: "candidate " if artefact.plan_hash == self.plan_hash else "baseline "
+        return measuring(
+            self.site,
+            self.store,
+            self.stage,
+            lambda artefact: "candidate " if artefact.plan_hash == self.plan_hash else "baseline ",
         )
-
-    def measure_as(self, role: Callable[[Artefact], str]) -> Measure:
-        """As `measure`, with what an artefact is before its label."""
-        from stackwright.building.build import tree_hash_of
-
-        tree_hash = tree_hash_of(self.site)
-
-        def measure_and_tell(artefact: Artefact) -> Digests:
-            what = f"hashing image, squashfs and prefix of {role(artefact)}{artefact.label}"
-            with self.stage(what) as on_part:
-                return measurer(self.store, tree_hash, on_part)(artefact)
-
-        return measure_and_tell
 
     @cached_property
     def suite(self) -> str:
