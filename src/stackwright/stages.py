@@ -24,10 +24,11 @@ from stackwright.errors import ExitCode, Location, StackwrightError
 from stackwright.inputs.labels import parse
 from stackwright.inputs.site import Site
 from stackwright.locking.lockinputs import locked
-from stackwright.release.generations import read_file, read_history, save_certificate
+from stackwright.release.generations import read_history, save_certificate
 from stackwright.release.measure import check_bytes
-from stackwright.release.rule import Outcome, Request, certified_artefact, damaged, release
+from stackwright.release.rule import Outcome, Request, release
 from stackwright.release.state import Generation
+from stackwright.release.view import Render, View, certified_artefact, damaged
 from stackwright.store import Store
 from stackwright.tools.account import account
 from stackwright.validation.gate import judge
@@ -166,21 +167,22 @@ def release_label(
         request,
         keys=keys,
         measure=shop.measure,
-        render=lambda artefact, default: release_files(shop.site, shop.store, artefact, default),
+        render=renderer(shop.site, shop.store),
         now=now,
         evidence=_evidence(shop, certificate),
     )
 
 
-def release_files(
-    site: Site, store: Store, artefact: Artefact, default: str
-) -> Mapping[str, bytes]:
+def renderer(site: Site, store: Store) -> Render:
     """What a release puts before users, by its path in the generation."""
-    stack = parse(artefact.label).stack
-    modulerc = Templates(site.root / "modules").render(
-        "modulerc.lua.j2", {"default": f"{stack}/{default}"}
-    )
-    return {**_own_files(store, artefact), f"modules/{stack}/.modulerc.lua": modulerc}
+    templates = Templates(site.root / "modules")
+
+    def render(artefact: Artefact, default: str) -> Mapping[str, bytes]:
+        stack = parse(artefact.label).stack
+        modulerc = templates.render("modulerc.lua.j2", {"default": f"{stack}/{default}"})
+        return {**_own_files(store, artefact), f"modules/{stack}/.modulerc.lua": modulerc}
+
+    return render
 
 
 def _own_files(store: Store, artefact: Artefact) -> dict[str, bytes]:
@@ -287,11 +289,15 @@ def check_live(shop: Workshop, keys: TrustedKeys) -> Generation | None:
     pointer = live.pointers.get(shop.label.module) if live else None
     if live is None or pointer is None or pointer.plan_hash != shop.plan_hash:
         return None
-    certified_artefact(shop.store, live, shop.label.module, keys)
+    view = View(live.defaults, renderer(shop.site, shop.store))
+    for module in live.pointers:
+        if module.startswith(f"{shop.label.stack}/"):
+            view.add(certified_artefact(shop.store, live, module, keys)[0])
     wrong = [*damaged(shop.store, live)]
-    for path, data in _own_files(shop.store, shop.artefact).items():
-        if read_file(shop.store, live, path) != data:
-            wrong.append(shop.store.path(f"generations/{live.number}/{path}"))
+    for owner, content in view.content.items():
+        there = live.content[owner].files.items() if owner in live.content else ()
+        differ = sorted({*there} ^ {*content.files.items()})
+        wrong += [shop.store.path(f"generations/{live.number}/{path}") for path, _ in differ]
     if wrong:
         raise StackwrightError(
             "it was changed after its release",

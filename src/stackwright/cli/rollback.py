@@ -31,7 +31,7 @@ def command(context: Context, pattern: str, message: str, as_json: bool) -> None
     from stackwright.inputs.labels import parts
     from stackwright.release.rollback import rollback
     from stackwright.release.tags import tag_images
-    from stackwright.stages import release_files
+    from stackwright.stages import renderer
     from stackwright.store import Store
     from stackwright.tools.account import account
     from stackwright.tools.process import Runner
@@ -48,7 +48,7 @@ def command(context: Context, pattern: str, message: str, as_json: bool) -> None
             system,
             keys=context.trusted_keys(system),
             measure=measuring(site, store, progress.stage),
-            render=lambda artefact, default: release_files(site, store, artefact, default),
+            render=renderer(site, store),
             who=account(),
             why=message,
             now=datetime.now(timezone.utc),

@@ -19,8 +19,8 @@ from stackwright.certify.verify import open_certificate
 from stackwright.errors import StackwrightError
 from stackwright.inputs.labels import Label
 from stackwright.release.generations import certificate_path, read_history
-from stackwright.release.rule import released_artefact
 from stackwright.release.state import Generation, baseline_module
+from stackwright.release.view import released_artefact
 from stackwright.report.model import Certificate, Plan, Previous, Provenance, ReportData
 from stackwright.stages import certificates, checked_run, evidence_folder, verify_label
 from stackwright.store import Store
