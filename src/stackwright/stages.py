@@ -11,7 +11,7 @@ from typing import Any
 from stackwright.building.recipe import installed_modules
 from stackwright.building.samebytes import check_one_image
 from stackwright.building.templates import Templates
-from stackwright.canonical import hash_file, hash_value
+from stackwright.canonical import hash_value
 from stackwright.certify import dsse
 from stackwright.certify.acceptance import Judged, Waiver, accepted_cases
 from stackwright.certify.artefact import Artefact
@@ -20,6 +20,12 @@ from stackwright.certify.evidence import Evidence, agree
 from stackwright.certify.keys import PrivateKey, TrustedKeys, load_private
 from stackwright.certify.statement import PlanFacts, make_statement, moment, timestamp
 from stackwright.certify.verify import Certificate, Expected, open_certificate, verify_certificate
+from stackwright.disputes import (
+    check_still_believed,
+    check_undisputed,
+    earlier_runs,
+    evidence_folder,
+)
 from stackwright.errors import ExitCode, Location, StackwrightError
 from stackwright.inputs.labels import parse
 from stackwright.inputs.site import Site
@@ -44,8 +50,6 @@ from stackwright.validation.suites import (
 )
 from stackwright.waivers import waivers_of
 from stackwright.workshop import Workshop
-
-UNFINISHED = "UNFINISHED"
 
 MAX_EVIDENCE_DAYS = 30
 """How many days before the certificate's issue its run may have been begun: machines change."""
@@ -73,6 +77,8 @@ def certify(shop: Workshop, suite: str, key: Path, *, issued: datetime, expires:
     job, recorded, interrupted = checked_run(shop, folder, trusted)
     check_interruptions(interrupted)
     asked = json.loads(job)
+    earlier = earlier_runs(shop.store, folder, asked)
+    check_undisputed(shop.store, asked, earlier, {waiver.case for waiver in waivers})
     check_age(asked, issued)
     if stale := [name for name, value in now.items() if asked[name] != value]:
         raise _refused(f"the {' and the '.join(stale)} changed since {folder.name}", shop)
@@ -96,7 +102,7 @@ def certify(shop: Workshop, suite: str, key: Path, *, issued: datetime, expires:
         system_fingerprint=hash_value(asked["host"]),
         payload=asked["payload"],
         runtime=asked.get("runtime"),
-        earlier=earlier_runs(shop.store, folder, asked),
+        earlier=earlier,
         interrupted=interrupted,
     )
     statement = make_statement(
@@ -230,35 +236,11 @@ def check_current(shop: Workshop, certificate: Certificate, now: datetime) -> No
     Raises:
         StackwrightError: a later validation disputes it, or a waiver in it was taken back.
     """
-    check_undisputed(shop.store, evidence_folder(shop, certificate))
+    check_still_believed(shop.store, certificate)
     used = certificate.statement.predicate.waivers
     if used:
         site = waivers_of(shop.site, shop.label, required_cases(shop, shop.suite))
         check_still_waived(used, site, now.date())
-
-
-def check_undisputed(store: Store, evidence: Path) -> None:
-    """Check that nothing that was measured since says otherwise.
-
-    Args:
-        store: its runs of the same bytes by the same suite and cases count, once judged.
-        evidence: the run that a certificate was made from.
-
-    Raises:
-        StackwrightError: one that was begun later did not pass.
-    """
-    ours = json.loads(_read(evidence, "job.json"))
-    for other, job, judged in runs(store):
-        if judged is None or judged["verdict"] == "PASS" or job["job_id"] == ours["job_id"]:
-            continue
-        if job["created"] >= ours["created"] and _same_bytes_and_cases(job, ours):
-            raise StackwrightError(
-                f"{other.name}, a later validation of the same bytes, is {judged['verdict']}",
-                where=Location(other),
-                hint=f"find out why: stackwright report '{job['label']}' --run {other}; "
-                "then validate and certify again",
-                code=ExitCode.FAIL,
-            )
 
 
 def check_still_waived(used: Iterable[Waiver], site: Iterable[Waiver], day: date) -> None:
@@ -421,47 +403,6 @@ def latest_run(
     return newest
 
 
-def earlier_runs(store: Store, folder: Path, asked: Mapping[str, Any]) -> dict[str, str]:
-    """How the store's other validations of the same bytes came out, by run.
-
-    Such as ``FAIL``, or ``FAIL by suite smoke`` where they asked something else.
-    """
-    return {
-        other.name: (str(judged["verdict"]) if judged else UNFINISHED) + _by_others(job, asked)
-        for other, job, judged in runs(store)
-        if other != folder and job["arms"]["candidate"] == asked["arms"]["candidate"]
-    }
-
-
-def _by_others(job: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
-    """What tells a job's cases from those that are asked; empty if nothing does."""
-    if _same_bytes_and_cases(job, asked):
-        return ""
-    before = ", as it was then" if job["suite"]["name"] == asked["suite"]["name"] else ""
-    return f" by suite {job['suite']['name']}{before}"
-
-
-def _same_bytes_and_cases(job: Mapping[str, Any], asked: Mapping[str, Any]) -> bool:
-    """Whether two jobs ask the same of the same candidate."""
-    return job["arms"]["candidate"] == asked["arms"]["candidate"] and all(
-        job[name] == asked[name] for name in ("suite", "payload")
-    )
-
-
-def evidence_folder(shop: Workshop, certificate: Certificate) -> Path:
-    """The run that a certificate was made from.
-
-    Raises:
-        StackwrightError: it is not in this store, so that nothing can be verified.
-    """
-    wanted = certificate.statement.predicate.evidence.job
-
-    for path in sorted((shop.store.root / "runs").glob("*/job.json")):
-        if hash_file(path) == wanted:
-            return path.parent
-    raise _refused(f"the evidence of the certificate (job {wanted}) is not in the store", shop)
-
-
 def required_cases(shop: Workshop, suite: str) -> set[str]:
     """The ids of all cases that the suite asks for."""
     return {case.id for case in _cases(shop, suite)}
@@ -495,7 +436,7 @@ def _evidence(shop: Workshop, certificate: Certificate) -> Evidence:
         check_asked(shop, certificate.statement.predicate.suite.name, json.loads(job))
         return rejudge(job, results)
 
-    return Evidence(evidence_folder(shop, certificate), rejudge_as_asked)
+    return Evidence(evidence_folder(shop.store, certificate), rejudge_as_asked)
 
 
 def _cases(shop: Workshop, suite: str) -> tuple[ConcreteCase, ...]:

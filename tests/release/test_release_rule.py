@@ -46,6 +46,7 @@ from stackwright.certify.acceptance import Waiver
 from stackwright.certify.artefact import Artefact
 from stackwright.certify.evidence import Evidence
 from stackwright.certify.keys import TrustedKeys
+from stackwright.certify.verify import Certificate
 from stackwright.errors import StackwrightError
 from stackwright.inputs.labels import parse
 from stackwright.release.generations import certificate_path, read_history
@@ -378,6 +379,17 @@ def test_a_rollback_checks_the_default_even_where_its_pointer_stays(store: Store
     (store.path(old.prefix.path) / "bin/python3.11").write_text("evil")
     with pytest.raises(StackwrightError, match="does not describe this prefix"):
         do_rollback(store)
+
+
+def test_a_rollback_to_what_failed_since_is_refused(store: Store) -> None:
+    def disputed(certificate: Certificate) -> None:
+        raise StackwrightError(f"{certificate.statement.label} failed since")
+
+    do_release(store, build(store, OLD))
+    do_release(store, build(store, NEW))
+    with pytest.raises(StackwrightError, match=f"{OLD} failed since"):
+        do_rollback(store, believed=disputed)
+    assert numbers(store) == [1, 2]
 
 
 def test_a_rollback_without_its_certificate_is_refused(store: Store) -> None:

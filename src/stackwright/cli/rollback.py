@@ -28,6 +28,7 @@ def command(context: Context, pattern: str, message: str, as_json: bool) -> None
       stackwright rollback pytorch@perlmutter-cpu -m "hangs at 64 ranks"
     """
     from stackwright.cli.progress import Progress
+    from stackwright.disputes import check_still_believed
     from stackwright.inputs.labels import parts
     from stackwright.release.rollback import rollback
     from stackwright.release.tags import tag_images
@@ -49,6 +50,7 @@ def command(context: Context, pattern: str, message: str, as_json: bool) -> None
             keys=context.trusted_keys(system),
             measure=measuring(site, store, progress.stage),
             render=renderer(site, store),
+            believed=lambda certificate: check_still_believed(store, certificate),
             who=account(),
             why=message,
             now=datetime.now(timezone.utc),

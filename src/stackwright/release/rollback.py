@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 
 from stackwright.certify.acceptance import check_cases
@@ -26,11 +27,14 @@ def rollback(
     keys: TrustedKeys,
     measure: Measure,
     render: Render,
+    believed: Callable[[Certificate], None],
     who: str,
     why: str,
     now: datetime,
 ) -> Outcome:
     """Take a stack back to what it was before its last release.
+
+    ``believed`` raises if something that was measured says otherwise than a certificate.
 
     What comes back must still be the certified bytes, under a trusted signature, and its
     modulefile and kernel are made from these bytes anew, for where the store is now. A
@@ -56,11 +60,12 @@ def rollback(
             except StackwrightError as error:
                 warnings.append(f"{module} is live no more: it is not what was certified: {error}")
         for module in sorted(coming):
-            artefact, warned = _check_restorable(
-                store, source, module, keys=keys, measure=measure, now=now
+            artefact, certificate = _check_restorable(
+                store, source, module, keys=keys, measure=measure
             )
+            believed(certificate)
             view.add(artefact)
-            warnings += warned
+            warnings += _warnings(module, certificate, now)
         generation = next_rollback(
             history, stack, view.content, created=timestamp(now), who=who, why=why
         )
@@ -91,15 +96,14 @@ def _check_restorable(
     *,
     keys: TrustedKeys,
     measure: Measure,
-    now: datetime,
-) -> tuple[Artefact, list[str]]:
+) -> tuple[Artefact, Certificate]:
     artefact, certificate = certified_artefact(store, source, module, keys)
     predicate = certificate.statement.predicate
     # Waivers have to have counted when the release was made, not tonight.
     issued = moment(predicate.issued).date()
     check_cases(predicate.cases, predicate.waivers, predicate.cases, issued=issued, day=issued)
     check_bytes(artefact, measure)
-    return artefact, _warnings(module, certificate, now)
+    return artefact, certificate
 
 
 def _warnings(module: str, certificate: Certificate, now: datetime) -> list[str]:

@@ -16,13 +16,14 @@ from stackwright.certify.keys import TrustedKeys
 from stackwright.certify.strictjson import parse
 from stackwright.certify.verify import Certificate as Verified
 from stackwright.certify.verify import open_certificate
+from stackwright.disputes import evidence_folder
 from stackwright.errors import StackwrightError
 from stackwright.inputs.labels import Label
 from stackwright.release.generations import certificate_path, read_history
 from stackwright.release.state import Generation, baseline_module
 from stackwright.release.view import released_artefact
 from stackwright.report.model import Certificate, Plan, Previous, Provenance, ReportData
-from stackwright.stages import certificates, checked_run, evidence_folder, verify_label
+from stackwright.stages import certificates, checked_run, verify_label
 from stackwright.store import Store
 from stackwright.workshop import Workshop
 
@@ -140,7 +141,7 @@ def _previous(shop: Workshop, job: Mapping[str, Any], keys: TrustedKeys) -> Prev
     artefact = released_artefact(shop.store, generation, module)
     certificate = _opened(shop.store, generation.pointers[module].certificate, keys)
     try:
-        folder = evidence_folder(shop, certificate)
+        folder = evidence_folder(shop.store, certificate)
     except StackwrightError:  # its run was removed from the store
         return None
     return Previous(
