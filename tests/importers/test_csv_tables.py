@@ -115,6 +115,22 @@ def test_a_cut_table_gets_no_verdict_but_invalid(cut: int) -> None:
     assert comparison.verdict == "INVALID"
 
 
+def test_a_quote_that_is_not_closed_hides_no_rows() -> None:
+    kept = [line for line in JOBS.splitlines() if line[:3] in {"sta", "old", "sam"}]
+    text = "".join(f"{line},{'comment' if at == 0 else 'ok'}\n" for at, line in enumerate(kept))
+    columns = replace(PAIRED, ignored=frozenset({"comment"}))
+    at = text.rindex("ok", 0, len(text) // 2)
+
+    cut = text[:at] + '"see log' + text[at + 2 :]
+    closed = cut[:-3] + 'ok"\n'
+
+    assert stacks("old", "same", columns, text).verdict == "PASS"
+    for swallowed, said in ((cut, "it is no CSV"), (closed, "a line break within a field")):
+        comparison = stacks("old", "same", columns, swallowed)
+        assert comparison.verdict == "INVALID"
+        assert any(said in reason for reason in comparison.reasons), comparison.reasons
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [

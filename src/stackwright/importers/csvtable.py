@@ -53,7 +53,7 @@ def read(text: str, columns: Columns) -> Table:
         StackwrightError: no metric was named, or a column that isn't there.
     """
     try:
-        lines = list(csv.reader(io.StringIO(text)))
+        lines = list(csv.reader(io.StringIO(text, newline=""), strict=True))
     except csv.Error as error:
         return Table(FORMAT, SPREAD, problems=(invalid(f"it is no CSV: {error}"),))
     header, rows = [name.strip() for name in lines[0]], lines[1:]
@@ -130,9 +130,11 @@ def _check_shape(text: str, header: list[str], rows: list[list[str]]) -> Iterato
         yield invalid("two columns have the same name")
     if not text.endswith("\n"):
         yield invalid("its last line is not ended: it was cut")
-    for line, row in enumerate(rows, 2):
+    for line, row in enumerate([header, *rows], 1):
         if len(row) != len(header):
             yield invalid(f"row {line} has {len(row)} of {len(header)} columns")
+        if any("\n" in value or "\r" in value for value in row):
+            yield invalid(f"row {line} has a line break within a field: a quote is not closed?")
 
 
 def _measurements(record: Mapping[str, str], columns: Columns) -> Iterator[Measurement]:
