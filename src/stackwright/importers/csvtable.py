@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -23,6 +24,7 @@ FORMAT = "CSV"
 SPREAD = 0.015
 STD = "_std"
 """Ends the name of the column with a metric's standard deviation, in the metric's unit."""
+_UNIT = re.compile(r"(^|[\W_])units?$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,12 @@ def _check_columns(header: list[str], columns: Columns) -> None:
             f"no column '{name}'{did_you_mean(name, header)}",
             hint=f"the columns are: {', '.join(header)}",
         )
+    for name in sorted(columns.ignored | columns.selecting):
+        if _UNIT.search(name):
+            raise StackwrightError(
+                f"the arms can't be compared in different units: '{name}' has to agree",
+                hint=f"leave it as it is, or choose one for both arms: --where '{name}=VALUE'",
+            )
 
 
 def _check_described(header: list[str], rows: list[list[str]], columns: Columns) -> None:
