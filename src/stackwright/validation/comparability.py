@@ -21,6 +21,26 @@ def key(m: Measurement) -> Key:
     return m.name, m.metric, m.size
 
 
+def repeated(arms: Arms) -> tuple[str, str] | None:
+    """Two files, or the two arms, that hold the very same measurements, in whatever order."""
+    files = [(file, [table]) for tables in arms.values() for file, table in tables.items()]
+    whole = [(f"the {arm}", [*tables.values()]) for arm, tables in arms.items()]
+    return next(
+        (
+            (one, other)
+            for (one, first), (other, second) in chain(
+                combinations(files, 2), combinations(whole, 2)
+            )
+            if _measured(first) == _measured(second) != frozenset()
+        ),
+        None,
+    )
+
+
+def _measured(tables: Sequence[Table]) -> frozenset[tuple[str | None, Key, str, float]]:
+    return frozenset((m.pair, key(m), m.timing, m.value) for t in tables for m in t.measurements)
+
+
 def findings(arms: Arms) -> list[tuple[Verdict, str]]:
     """Why the files can't be compared; the problems of each before those between them.
 
