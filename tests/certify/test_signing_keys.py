@@ -175,10 +175,26 @@ def test_a_revoked_key_counts_nowhere(tmp_path: Path) -> None:
     public_half(site, RELEASE, "release")
     public_half(site, STRANGER, "release-2025")
     public_half(site, STRANGER, "revoked-2025")
+    public_half(site, builders[0], "builder")
+    public_half(site, builders[1], "builder-2025")
     public_half(site, builders[1], "revoked-builder")
     trusted = trusted_keys(site, store)
     assert [key.id for key in trusted.release] == [RELEASE.public.id]
     assert [key.id for key in trusted.builder] == [builders[0].public.id]
+
+
+def test_revoking_the_only_builders_key_does_not_bring_back_those_of_the_store(
+    tmp_path: Path,
+) -> None:
+    site, store = tmp_path / "site", tmp_path / "store"
+    create_pair(store, "builder")
+    public_half(site, RELEASE, "release")
+    public_half(site, BUILDER, "builder")
+    trusted_keys(site, store)
+    (site / "builder.pub").rename(site / "revoked-builder.pub")
+    with pytest.raises(StackwrightError, match="the site pins no builder key that counts") as found:
+        trusted_keys(site, store)
+    assert str(found.value.hint).endswith("builder key that you trust there, as builder.pub")
 
 
 def test_revoking_the_only_release_key_leaves_none(tmp_path: Path) -> None:
