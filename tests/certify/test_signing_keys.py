@@ -20,6 +20,10 @@ from stackwright.certify.keys import (
     trusted_keys,
 )
 from stackwright.errors import StackwrightError
+from stackwright.inputs.labels import parse
+from stackwright.inputs.site import Site
+from stackwright.store import Store
+from stackwright.workshop import Workshop
 
 
 def test_a_new_pair_signs_and_verifies_after_loading(tmp_path: Path) -> None:
@@ -195,6 +199,19 @@ def test_revoking_the_only_builders_key_does_not_bring_back_those_of_the_store(
     with pytest.raises(StackwrightError, match="the site pins no builder key that counts") as found:
         trusted_keys(site, store)
     assert str(found.value.hint).endswith("builder key that you trust there, as builder.pub")
+
+
+def test_a_revoked_key_is_not_believed_because_somebody_names_it(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    keys = tmp_path / "site/keys"
+    keys.mkdir(parents=True)
+    for pair, name in ((RELEASE, "release"), (BUILDER, "builder"), (STRANGER, "revoked-old")):
+        public_half(keys, pair, name)
+    shop = Workshop(Site(tmp_path / "site"), parse("mini/1.0-cpu@local"), store)
+
+    assert [key.id for key in shop.trusted((keys / "release.pub",)).release] == [RELEASE.public.id]
+    with pytest.raises(StackwrightError, match=r"revoked-old\.pub: this site revoked that key"):
+        shop.trusted((keys / "release.pub", keys / "revoked-old.pub"))
 
 
 def test_revoking_the_only_release_key_leaves_none(tmp_path: Path) -> None:

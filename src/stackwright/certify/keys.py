@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,15 +107,13 @@ def trusted_keys(site_keys: Path, store_keys: Path) -> TrustedKeys:
             pinned or revoked, a private key lies in it, a file is no public key, or one key plays
             both parts.
     """
-    if os.path.lexists(site_keys):
-        _check_pinned(site_keys)
+    revoked = _revoked(site_keys)
     if private := sorted(site_keys.glob("*.key")):
         raise StackwrightError(
             "a private key lies in the site",
             where=Location(private[0]),
             hint=f"keep only its public half there: mv -n {private[0]} {store_keys}/",
         )
-    revoked = {key.id for key in _load_all(site_keys, REVOKED)}
     pins_builder = bool(revoked or _load_all(site_keys, BUILDER))
 
     def counting(name: str, *, pinned: bool) -> tuple[PublicKey, ...]:
@@ -128,6 +127,32 @@ def trusted_keys(site_keys: Path, store_keys: Path) -> TrustedKeys:
         release=counting(RELEASE, pinned=os.path.lexists(site_keys)),
         builder=counting(BUILDER, pinned=pins_builder),
     )
+
+
+def named_keys(paths: Iterable[Path], site_keys: Path) -> tuple[PublicKey, ...]:
+    """The keys in files that a verifier names.
+
+    Raises:
+        StackwrightError: the site has revoked one of them; or a file is no public key.
+    """
+    revoked = _revoked(site_keys)
+    keys = {path: load_public(path) for path in paths}
+    for path, key in keys.items():
+        if key.id in revoked:
+            raise StackwrightError(
+                "this site revoked that key",
+                where=Location(path),
+                hint="name one that counts: stackwright keys list",
+                code=ExitCode.INVALID,
+            )
+    return tuple(keys.values())
+
+
+def _revoked(site_keys: Path) -> set[str]:
+    """The ids of the keys that a site has revoked."""
+    if os.path.lexists(site_keys):
+        _check_pinned(site_keys)
+    return {key.id for key in _load_all(site_keys, REVOKED)}
 
 
 def _pins_none(folder: Path, name: str) -> StackwrightError:
