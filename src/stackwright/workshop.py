@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from stackwright.certify.artefact import Artefact, Digests
-from stackwright.certify.keys import TrustedKeys, load_public, trusted_keys
+from stackwright.certify.keys import TrustedKeys, named_keys, trusted_keys
 from stackwright.errors import ExitCode, Location, StackwrightError
 from stackwright.fit import required_suite
 from stackwright.inputs.labels import Label
@@ -122,9 +122,13 @@ class Workshop:
         return self.store.root / "keys"
 
     def trusted(self, release_keys: tuple[Path, ...] = ()) -> TrustedKeys:
-        """The keys to verify with; ``release_keys`` replace those that certificates are held to."""
+        """The keys to verify with; ``release_keys`` replace those that certificates are held to.
+
+        Raises:
+            StackwrightError: the site has revoked one of these.
+        """
         known = trusted_keys(self.site.root / "keys", self.keys)
         if not release_keys:
             return known
-        named = tuple(load_public(path) for path in release_keys)
+        named = named_keys(release_keys, self.site.root / "keys")
         return TrustedKeys(release=named, builder=known.builder)

@@ -92,6 +92,24 @@ def test_the_difference_of_two_locks_is_a_line_per_package(site: Site) -> None:
     assert changes(old, old) == []
 
 
+@pytest.mark.parametrize(
+    ("update", "said"),
+    [
+        ({"digest": "sha256:" + "9" * 64}, "other bytes"),
+        ({"file": "numpy-2.2.6-1-py3-none-any.whl"}, "{} -> numpy-2.2.6-1-py3-none-any.whl"),
+    ],
+)
+def test_another_file_of_the_same_version_is_a_difference(
+    update: dict[str, str], said: str
+) -> None:
+    old = load_lock(FIXED_LOCK)
+    (numpy,) = old.wheels.frameworks
+    wheels = old.wheels.model_copy(update={"frameworks": (numpy.model_copy(update=update),)})
+    new = old.model_copy(update={"wheels": wheels})
+
+    assert changes(old, new) == [f"numpy 2.2.6: {said.format(numpy.file)}"]
+
+
 # Freshness
 
 

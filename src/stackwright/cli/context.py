@@ -32,9 +32,7 @@ class Context:
     @cached_property
     def site(self) -> Site:
         """The site that the command works on; who stands in none is told what is read instead."""
-        from stackwright.inputs.site import find_site
-
-        site = find_site(self.site_option, os.environ, Path.cwd())
+        site = self.site_or_shipped
         if site.shipped:
             click.echo(
                 "note: no site here, so what ships with Stackwright is read;"
@@ -42,6 +40,13 @@ class Context:
                 err=True,
             )
         return site
+
+    @cached_property
+    def site_or_shipped(self) -> Site:
+        """The site, for what needs none: who stands in none isn't told."""
+        from stackwright.inputs.site import find_site
+
+        return find_site(self.site_option, os.environ, Path.cwd())
 
     @cached_property
     def about(self) -> list[Label]:

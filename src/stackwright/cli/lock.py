@@ -131,6 +131,7 @@ def _lock(context: Context, label: Label, anew: tuple[str, ...] | None) -> dict[
         )
         return {"label": str(label), "file": str(path), "new": False, "changes": []}
     store = Store(context.store(label.system))
+    warnings: list[str] = []
     with Progress(color=context.color) as progress:
         lock = solve(
             plan,
@@ -145,10 +146,13 @@ def _lock(context: Context, label: Label, anew: tuple[str, ...] | None) -> dict[
                 if seconds is None
                 else progress.end(f"{label}: {_PARTS[part]}: {duration(seconds)}")
             ),
+            warn=warnings.append,
         )
     write_atomic(path, lock.to_json())
     lines = changes(old, lock) if old else []
     click.echo(_summary(lock, old, lines, path), err=True)
+    for warning in warnings:
+        click.echo(f"warning: {warning}", err=True)
     if stale := stale_parts(lock, lock_inputs(plan)):
         be = "is" if stale == ["base"] else "are"
         click.echo(
@@ -173,9 +177,7 @@ def _old(path: Path, label: Label, *, needed: bool) -> Lock | None:
 
 
 def _summary(lock: Lock, old: Lock | None, lines: list[str], path: Path) -> str:
-    wheels = lock.wheels
-    count = len(wheels.tools) + len(wheels.frameworks) + len(wheels.packages)
-    head = f"{path}: {count} wheels, {len(lock.base.packages)} Debian packages"
+    head = f"{path}: {len(lock.wheels.every)} wheels, {len(lock.base.packages)} Debian packages"
     if old is None:
         return head
     changed = "1 package" if len(lines) == 1 else f"{len(lines) or 'no'} packages"

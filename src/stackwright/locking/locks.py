@@ -46,6 +46,11 @@ class Wheels(Model):
     frameworks: tuple[Wheel, ...]
     packages: tuple[Wheel, ...]
 
+    @property
+    def every(self) -> tuple[Wheel, ...]:
+        """The wheels of all groups."""
+        return (*self.tools, *self.frameworks, *self.packages)
+
 
 class Inputs(Model):
     """Hashes of what each half of a lock was solved from; a half with another one is stale."""
@@ -107,11 +112,27 @@ def drift(old: Base, new: Base) -> list[str]:
 
 def changes(old: Lock, new: Lock) -> list[str]:
     """The packages that differ between two locks, a line each: wheels first, then Debian's."""
-    return [*_differences(_versions(old.wheels), _versions(new.wheels)), *drift(old.base, new.base)]
+    before, after = _by_name(old.wheels), _by_name(new.wheels)
+    versions = _differences(_versions(before), _versions(after))
+    files = [
+        f"{name} {after[name].version}: {_other_file(before[name], after[name])}"
+        for name in sorted(before.keys() & after.keys())
+        if before[name].version == after[name].version and before[name] != after[name]
+    ]
+    return [*versions, *files, *drift(old.base, new.base)]
 
 
-def _versions(wheels: Wheels) -> dict[str, str]:
-    return {w.name: w.version for w in (*wheels.tools, *wheels.frameworks, *wheels.packages)}
+def _by_name(wheels: Wheels) -> dict[str, Wheel]:
+    return {wheel.name: wheel for wheel in wheels.every}
+
+
+def _versions(wheels: Mapping[str, Wheel]) -> dict[str, str]:
+    return {name: wheel.version for name, wheel in wheels.items()}
+
+
+def _other_file(old: Wheel, new: Wheel) -> str:
+    """How two wheels of one version differ."""
+    return "other bytes" if old.file == new.file else f"{old.file} -> {new.file}"
 
 
 def _differences(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
