@@ -32,6 +32,7 @@ from stackwright.inputs.site import Site
 from stackwright.locking.lockinputs import locked
 from stackwright.release.generations import read_history, save_certificate
 from stackwright.release.measure import check_bytes
+from stackwright.release.places import misplaced
 from stackwright.release.rule import Outcome, Request, release
 from stackwright.release.state import Generation
 from stackwright.release.view import Render, View, certified_artefact, damaged
@@ -281,9 +282,10 @@ def check_live(shop: Workshop, keys: TrustedKeys) -> Generation | None:
         differ = sorted({*there} ^ {*content.files.items()})
         wrong += [shop.store.path(f"generations/{live.number}/{path}") for path, _ in differ]
     if wrong:
+        moved = [str(one) for one in misplaced(shop.store) if one.module == shop.label.module]
         raise StackwrightError(
-            "it was changed after its release",
-            where=Location(wrong[0]),
+            *(moved or ["it was changed after its release"]),
+            where=None if moved else Location(wrong[0]),
             hint=f"to put it right: stackwright release '{shop.label}'",
             code=ExitCode.INVALID,
         )

@@ -180,6 +180,15 @@ def test_a_rollback_after_a_new_release_undoes_that_release() -> None:
     assert view(history[-1], "pytorch") == view(history[0], "pytorch")
 
 
+def test_a_release_of_what_users_have_is_no_step_back() -> None:
+    history: HISTORY = ()
+    for text in ("first", "second", "second"):
+        history = release(history, "pytorch/2.12.0-cpu", text)
+    assert restore_point(history, "pytorch") == 1
+    history = rollback(history, "pytorch")
+    assert view(history[-1], "pytorch") == view(history[0], "pytorch")
+
+
 def test_there_is_nothing_before_the_first_release() -> None:
     history = release((), "pytorch/2.12.0-cpu")
     with pytest.raises(StackwrightError, match="pytorch has no earlier release to go back to"):

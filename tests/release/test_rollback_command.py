@@ -11,6 +11,7 @@ from release_samples import NEW, OLD, build, do_release
 
 from stackwright.certify.artefact import Artefact
 from stackwright.cli import main
+from stackwright.release.places import misplaced
 from stackwright.release.tags import Tags
 from stackwright.store import Store
 
@@ -80,6 +81,19 @@ def test_the_modulefile_is_made_for_where_the_store_is_now(store: Store, tmp_pat
 
     live = moved.path("live/modules/pytorch/2.12.0-cpu.lua").read_text()
     assert live.startswith(f"module.lua of {moved.root}/")
+
+
+def test_what_leads_to_where_the_store_was_is_told(store: Store, tmp_path: Path) -> None:
+    made = store.path("live/modules/pytorch/2.13.0-cpu.lua").read_text()
+    typed(store, "pytorch")
+    assert misplaced(store) == ()
+    moved = Store(store.root.rename(tmp_path / "moved"))
+
+    (told,) = misplaced(moved)
+
+    assert made.startswith("-- pytorch")  # the sample's own: it names no place
+    assert (told.module, told.made_for) == ("pytorch/2.12.0-cpu", str(store.root))
+    assert told.mend == f"stackwright release '{OLD}'"
 
 
 def test_scripts_get_them_as_well(store: Store, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from stackwright.cli.overview import Row
-    from stackwright.release.tags import Stray
 
 STYLES = {"released": "green", "stale": "yellow", "retired": "dim"}
 
@@ -64,7 +63,7 @@ def command(context: Context, pattern: str, as_json: bool) -> None:
         warn(shown[str(row.label)])
 
 
-def _plain(row: Row, strays: Sequence[Stray]) -> dict[str, Any]:
+def _plain(row: Row, strays: Sequence[object]) -> dict[str, Any]:
     return {
         "label": str(row.label),
         "status": row.entry.status,

@@ -34,8 +34,10 @@ def command(context: Context, pattern: str, as_json: bool) -> None:
       stackwright plan pytorch@local --json
     """
     from stackwright.cli.overview import overview, reachable
+    from stackwright.cli.verdicts import warn_of_waivers
     from stackwright.fit import check_fit, misfits
 
+    warn_of_waivers(context.site)
     labels = reachable(context, context.select(pattern))
     fit = [label for label in labels if not misfits(context.site, label)]
     rows = [*overview(context, fit)]

@@ -283,16 +283,31 @@ def restore_point(history: Sequence[Generation], stack: str) -> int:
 
 
 def _standing(history: Sequence[Generation], stack: str) -> list[int]:
-    """The numbers of the stack's releases that no rollback has undone, the oldest first."""
+    """The numbers of the stack's releases that no rollback has undone, the oldest first.
+
+    A release that gave users what they had, in a store that has moved or by a new certificate,
+    takes the place of the one before.
+    """
     standing: list[int] = []
     for generation in history:
         if generation.stack != stack:
             continue
-        if generation.action == "release":
-            standing.append(generation.number)
-        else:
+        if generation.action == "rollback":
             standing.pop()
+        elif standing and _gives(history[standing[-1] - 1], stack) == _gives(generation, stack):
+            standing[-1] = generation.number
+        else:
+            standing.append(generation.number)
     return standing
+
+
+def _gives(generation: Generation, stack: str) -> tuple[dict[str, object], str | None]:
+    """The bytes that users get of a stack's versions, and its default."""
+    bytes_ = {
+        module: (pointer.image, pointer.squashfs, pointer.prefix)
+        for module, pointer in _only(generation.pointers, stack).items()
+    }
+    return {**bytes_}, generation.defaults.get(stack)
 
 
 def _is_version_of(text: str, label: labels.Label) -> bool:
