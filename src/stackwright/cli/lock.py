@@ -114,6 +114,7 @@ def _state(context: Context, label: Label) -> dict[str, Any]:
 def _lock(context: Context, label: Label, anew: tuple[str, ...] | None) -> dict[str, Any]:
     """Solve these parts of a lock; None for those that don't fit."""
     from stackwright.cli.progress import Progress, duration
+    from stackwright.fit import doubts
     from stackwright.locking.lockinputs import lock_inputs, relock, stale_parts
     from stackwright.locking.locks import changes
     from stackwright.locking.solve import solve
@@ -130,6 +131,8 @@ def _lock(context: Context, label: Label, anew: tuple[str, ...] | None) -> dict[
             f"{path}: fits; for newer packages: stackwright lock --upgrade '{label}'", err=True
         )
         return {"label": str(label), "file": str(path), "new": False, "changes": []}
+    for doubt in doubts(context.site, label) if "base" in parts else []:
+        click.echo(f"warning: {doubt}", err=True)
     store = Store(context.store(label.system))
     warnings: list[str] = []
     with Progress(color=context.color) as progress:
