@@ -110,6 +110,18 @@ def test_list_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert entry["plan_hash"].startswith("sha256:")
 
 
+def test_list_says_that_a_lock_cannot_be_read(
+    site_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lock = site_folder / "stacks/locks/demo-2.10-cpu@laptop.lock.json"
+    lock.parent.mkdir(exist_ok=True)
+    lock.write_text("{\n<<<<<<< HEAD\n")
+
+    assert "planned, lock can't be read" in run(capsys, "list", "demo/2.10-cpu@laptop")[1]
+    (entry,) = json.loads(run(capsys, "list", "demo/2.10-cpu@laptop", "--json")[1])
+    assert "not a valid lock: Invalid JSON: " in entry["warnings"][0]
+
+
 def test_list_and_show_tell_of_waivers(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
     build(store, capsys)
     built = json.loads((store / "artefacts" / "1.json").read_text())

@@ -102,7 +102,7 @@ def _state(context: Context, label: Label) -> dict[str, Any]:
     if not path.is_file():
         return entry("missing", "it was never locked", relock(str(label)))
     try:
-        if parts := stale_parts(load_lock(path), lock_inputs(plan)):
+        if parts := stale_parts(load_lock(path, label), lock_inputs(plan)):
             why = f"{' and '.join(parts)}, as the stack or the system file has changed since"
             return entry("stale", why, relock(str(label)))
         locked(plan, context.site)
@@ -171,7 +171,7 @@ def _old(path: Path, label: Label, *, needed: bool) -> Lock | None:
     from stackwright.locking.locks import load_lock
 
     if path.is_file():
-        return load_lock(path)
+        return load_lock(path, label)
     if needed:
         raise StackwrightError(
             f"{label} has no lock of which a part could be kept", hint=f"stackwright lock '{label}'"
