@@ -67,7 +67,39 @@ def test_a_tampered_lock_is_refused(tmp_path: Path, place: tuple[Any, ...], valu
 
     with pytest.raises(StackwrightError, match="not a valid lock: " + str(place[0])) as caught:
         load_lock(path)
-    assert caught.value.hint == "locks are written by `stackwright lock LABEL`, not by hand"
+    assert str(caught.value.hint).startswith("`stackwright lock LABEL` writes locks, hands don't")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('"version": "2.2.6"', '"version": "2.2.7"', "16: not a valid lock: numpy 2.2.7 is not"),
+        ('"name": "numpy"', '"name": "torch"', "16: not a valid lock: torch 2.2.6 is not what"),
+        (
+            "mini/1.0-cpu@bench",
+            "mini/1.1-cpu@bench",
+            "11: not a valid lock: it is the lock of",
+        ),
+        ('"label"', "<<<<<<< HEAD", " not a valid lock: Invalid JSON: "),
+    ],
+)
+def test_a_lock_that_was_edited_by_hand_is_refused_in_its_place(
+    tmp_path: Path, old: str, new: str, said: str
+) -> None:
+    path = tmp_path / "edited.lock.json"
+    path.write_text(FIXED_LOCK.read_text().replace(old, new))
+
+    with pytest.raises(StackwrightError) as caught:
+        load_lock(path, parse(LABEL))
+
+    assert str(caught.value).startswith(f"{path}:{said}")
+
+
+def test_a_version_may_be_spelt_otherwise_than_in_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "spelt.lock.json"
+    path.write_text(FIXED_LOCK.read_text().replace('"version": "2.2.6"', '"version": "2.2.6.0"'))
+
+    assert load_lock(path, parse(LABEL)).wheels.frameworks[0].version == "2.2.6.0"
 
 
 def test_requirements_are_pinned_by_version_and_hash() -> None:

@@ -102,7 +102,7 @@ def _state(context: Context, label: Label) -> dict[str, Any]:
     if not path.is_file():
         return entry("missing", "it was never locked", relock(str(label)))
     try:
-        if parts := stale_parts(load_lock(path), lock_inputs(plan)):
+        if parts := stale_parts(load_lock(path, label), lock_inputs(plan)):
             why = f"{' and '.join(parts)}, as the stack or the system file has changed since"
             return entry("stale", why, relock(str(label)))
         locked(plan, context.site)
@@ -114,6 +114,7 @@ def _state(context: Context, label: Label) -> dict[str, Any]:
 def _lock(context: Context, label: Label, anew: tuple[str, ...] | None) -> dict[str, Any]:
     """Solve these parts of a lock; None for those that don't fit."""
     from stackwright.cli.progress import Progress, duration
+    from stackwright.fit import doubts
     from stackwright.locking.lockinputs import lock_inputs, relock, stale_parts
     from stackwright.locking.locks import changes
     from stackwright.locking.solve import solve
@@ -130,6 +131,8 @@ def _lock(context: Context, label: Label, anew: tuple[str, ...] | None) -> dict[
             f"{path}: fits; for newer packages: stackwright lock --upgrade '{label}'", err=True
         )
         return {"label": str(label), "file": str(path), "new": False, "changes": []}
+    for doubt in doubts(context.site, label) if "base" in parts else []:
+        click.echo(f"warning: {doubt}", err=True)
     store = Store(context.store(label.system))
     warnings: list[str] = []
     with Progress(color=context.color) as progress:
@@ -168,7 +171,7 @@ def _old(path: Path, label: Label, *, needed: bool) -> Lock | None:
     from stackwright.locking.locks import load_lock
 
     if path.is_file():
-        return load_lock(path)
+        return load_lock(path, label)
     if needed:
         raise StackwrightError(
             f"{label} has no lock of which a part could be kept", hint=f"stackwright lock '{label}'"
