@@ -214,6 +214,14 @@ def hostile() -> ReportData:
     return replace(data, logs=logs, plan=replace(data.plan, env={ATTACK: ATTACK}))
 
 
+def wordy() -> ReportData:
+    """Every check has more to say than a line can hold."""
+    cases = fixtures.judged_cases(None)
+    for check in (check for case in cases for check in case["checks"]):
+        check["detail"] = ", ".join(f"package-{number} 1.{number}.0" for number in range(44))
+    return fixtures.report(cases, compared=False)
+
+
 def test_hostile_text_adds_no_element_and_no_handler() -> None:
     shown = page(hostile())
 
@@ -310,6 +318,11 @@ addEventListener("load", () => {{
     "scripted", root.classList.contains("scripted"),
     "pwned", typeof inner.pwned,
     "styled", inner.getComputedStyle(inner.document.body).margin,
+    "broken", [...inner.document.querySelectorAll(".case th[scope=row]")].filter((name) => {{
+      const text = inner.document.createRange();
+      text.selectNodeContents(name);
+      return /^\\w+$/.test(name.textContent) && text.getClientRects().length > 1;
+    }}).length,
   ].join(" ");
 }});
 </script>
@@ -329,11 +342,11 @@ def browse(folder: Path, *arguments: str) -> str:
 @real
 @needs_chromium
 @pytest.mark.parametrize("width", [360, 390, 1280])
-@pytest.mark.parametrize("name", ["pass-compared", "hung", "hostile"])
-def test_nothing_is_wider_than_the_window_and_only_our_script_runs(
+@pytest.mark.parametrize("name", ["pass-compared", "hung", "hostile", "wordy"])
+def test_nothing_is_wider_than_the_window_no_check_is_broken_and_only_our_script_runs(
     tmp_path: Path, name: str, width: int
 ) -> None:
-    data = {**fixtures.ALL, "hostile": hostile}[name]()
+    data = {**fixtures.ALL, "hostile": hostile, "wordy": wordy}[name]()
     probe = tmp_path / "probe.html"
     probe.write_text(PROBE.format(width=width, page=html.escape(render_html(data))))
 
@@ -341,7 +354,7 @@ def test_nothing_is_wider_than_the_window_and_only_our_script_runs(
 
     answer = re.search(r'<p id="answer">([^<]*)</p>', dom)
     assert answer is not None
-    assert answer[1] == "overflow 0 scripted true pwned undefined styled 0px"
+    assert answer[1] == "overflow 0 scripted true pwned undefined styled 0px broken 0"
 
 
 @real
