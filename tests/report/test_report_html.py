@@ -190,6 +190,17 @@ def test_without_curves_there_is_no_section_for_them() -> None:
     assert "#curves" not in render_html(data)
 
 
+def test_a_metric_of_several_cases_is_named_by_what_tells_them_apart() -> None:
+    case = fixtures.judged_cases(fixtures.FAST)[3]
+    ids = ("train-throughput.none-1.image", "train-throughput.mpirun-2.image")
+    shown = page(fixtures.report([{**case, "id": one} for one in ids], compared=True))
+
+    metric = case["metrics"][0]["name"]
+    for launch in ("none-1", "mpirun-2"):
+        assert f"{metric} · {launch} " in shown.text
+    assert f"{metric} · train" not in shown.text
+
+
 def test_provenance_has_whole_hashes_and_how_to_recompute() -> None:
     shown = page(fixtures.pass_compared())
 
