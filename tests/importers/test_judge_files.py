@@ -190,3 +190,26 @@ class TestRealResults:
 
         assert main(["judge", "--baseline", self.BEFORE, "--candidate", hang]) == ExitCode.INVALID
         assert capsys.readouterr().out.endswith("\nHUNG\n")
+
+
+def test_a_misspelt_column_is_named_before_anything_is_compared(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    where = ("--baseline-where", "versoin=1.0")
+
+    assert main(["judge", *MODELS, *where]) == ExitCode.USAGE
+
+    assert "no column 'versoin' (did you mean 'version'?)" in capsys.readouterr().err
+
+
+def test_results_of_different_benchmarks_are_said_to_be_so_once(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    files = ("--baseline", "osu-before.txt", "--candidate", "nccl-before.log")
+
+    assert main(["judge", *files, "--json"]) == ExitCode.INVALID
+
+    assert json.loads(capsys.readouterr().out)["reasons"] == [
+        "they are results of different benchmarks: OSU in baseline osu-before.txt,"
+        " nccl-tests in candidate nccl-before.log"
+    ]

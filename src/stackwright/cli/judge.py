@@ -136,8 +136,8 @@ def command(
     )
     before = replace(common, where=dict([*where, *baseline_where]))
     after = replace(common, where=dict([*where, *candidate_where]))
+    old, new = _read(baseline, before), _read(candidate, after)  # first: a column may be misspelt
     _refuse_the_same([(file, before) for file in baseline] + [(file, after) for file in candidate])
-    old, new = _read(baseline, before), _read(candidate, after)
     if same := repeated({"baseline": old, "candidate": new}):
         raise _nothing_to_compare(*same)
     comparison = compare(old, new, Terms(delta, spread))

@@ -61,10 +61,23 @@ def _mismatches(arms: Arms) -> Iterator[tuple[Verdict, str]]:
     tables = [
         (f"{arm} {file}", table) for arm, files in arms.items() for file, table in files.items()
     ]
+    if unlike := [*_unlike_benchmarks(tables)]:
+        yield "INVALID", unlike[0]
+        return
     reasons = chain(
         _unlike_setups(tables), _unlike_things(tables), _unlike_columns(tables), _unlike_pairs(arms)
     )
     yield from (("INVALID", why) for why in reasons)
+
+
+def _unlike_benchmarks(tables: Sequence[tuple[str, Table]]) -> Iterator[str]:
+    (first_file, first), *others = tables
+    for file, table in others:
+        if first.format != table.format:
+            yield (
+                "they are results of different benchmarks:"
+                f" {first.format} in {first_file}, {table.format} in {file}"
+            )
 
 
 def _unlike_setups(tables: Sequence[tuple[str, Table]]) -> Iterator[str]:
