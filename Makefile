@@ -10,7 +10,7 @@ export STACKWRIGHT_STORE ?= $(CURDIR)/.stackwright
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
-demo: setup ## From a stack file to a certified, released PyTorch (15 minutes cold, seconds warm)
+demo: setup ## From a stack file to a certified, released PyTorch (ten minutes cold, seconds warm)
 	$(BIN)/python setup/demo.py $(LABEL)
 
 test: setup .venv-payload/.done ## Set up and run all tests, the real tools and attacks included: 20 minutes

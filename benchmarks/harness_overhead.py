@@ -57,7 +57,7 @@ class Clock:
             self.begun = now
             return
         self.inside += now - self.begun
-        print(f"[{event['done']}/{event['of']}] {event['case']}", file=sys.stderr, flush=True)
+        print(f"[{event['done']}/{event['most']}] {event['case']}", file=sys.stderr, flush=True)
 
 
 @dataclass

@@ -32,6 +32,21 @@ def misfits(site: Site, label: Label) -> list[StackwrightError]:
     return found
 
 
+def doubts(site: Site, label: Label) -> list[str]:
+    """What may keep a label without a lock from a release: a Debian base that names no Python.
+
+    A package of another name may bring one, which only making the base tells.
+    """
+    plan = resolve(site, label)
+    if plan.base.kind != "debian" or any("python" in name for name in plan.base.packages):
+        return []
+    where = site.place_in_system(label.system, "base", "packages")
+    return [
+        f"{where}: the base names no Python: name python{plan.python} among its packages, unless"
+        " one of them brings it"
+    ]
+
+
 def required_suite(site: Site, label: Label) -> str:
     """The suite that a release of a label has to pass: its stack's own.
 

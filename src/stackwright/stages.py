@@ -11,7 +11,7 @@ from typing import Any
 from stackwright.building.recipe import installed_modules
 from stackwright.building.samebytes import check_one_image
 from stackwright.building.templates import Templates
-from stackwright.canonical import hash_file, hash_value
+from stackwright.canonical import hash_value
 from stackwright.certify import dsse
 from stackwright.certify.acceptance import Judged, Waiver, accepted_cases
 from stackwright.certify.artefact import Artefact
@@ -20,14 +20,22 @@ from stackwright.certify.evidence import Evidence, agree
 from stackwright.certify.keys import PrivateKey, TrustedKeys, load_private
 from stackwright.certify.statement import PlanFacts, make_statement, moment, timestamp
 from stackwright.certify.verify import Certificate, Expected, open_certificate, verify_certificate
+from stackwright.disputes import (
+    check_still_believed,
+    check_undisputed,
+    earlier_runs,
+    evidence_folder,
+)
 from stackwright.errors import ExitCode, Location, StackwrightError
 from stackwright.inputs.labels import parse
 from stackwright.inputs.site import Site
 from stackwright.locking.lockinputs import locked
-from stackwright.release.generations import read_file, read_history, save_certificate
+from stackwright.release.generations import read_history, save_certificate
 from stackwright.release.measure import check_bytes
-from stackwright.release.rule import Outcome, Request, certified_artefact, damaged, release
+from stackwright.release.places import misplaced
+from stackwright.release.rule import Outcome, Request, release
 from stackwright.release.state import Generation
+from stackwright.release.view import Render, View, certified_artefact, damaged
 from stackwright.store import Store
 from stackwright.tools.account import account
 from stackwright.validation.gate import judge
@@ -43,8 +51,6 @@ from stackwright.validation.suites import (
 )
 from stackwright.waivers import waivers_of
 from stackwright.workshop import Workshop
-
-UNFINISHED = "UNFINISHED"
 
 MAX_EVIDENCE_DAYS = 30
 """How many days before the certificate's issue its run may have been begun: machines change."""
@@ -72,6 +78,8 @@ def certify(shop: Workshop, suite: str, key: Path, *, issued: datetime, expires:
     job, recorded, interrupted = checked_run(shop, folder, trusted)
     check_interruptions(interrupted)
     asked = json.loads(job)
+    earlier = earlier_runs(shop.store, folder, asked)
+    check_undisputed(shop.store, asked, earlier, {waiver.case for waiver in waivers})
     check_age(asked, issued)
     if stale := [name for name, value in now.items() if asked[name] != value]:
         raise _refused(f"the {' and the '.join(stale)} changed since {folder.name}", shop)
@@ -95,7 +103,7 @@ def certify(shop: Workshop, suite: str, key: Path, *, issued: datetime, expires:
         system_fingerprint=hash_value(asked["host"]),
         payload=asked["payload"],
         runtime=asked.get("runtime"),
-        earlier=earlier_runs(shop.store, folder, asked),
+        earlier=earlier,
         interrupted=interrupted,
     )
     statement = make_statement(
@@ -166,21 +174,22 @@ def release_label(
         request,
         keys=keys,
         measure=shop.measure,
-        render=lambda artefact, default: release_files(shop.site, shop.store, artefact, default),
+        render=renderer(shop.site, shop.store),
         now=now,
         evidence=_evidence(shop, certificate),
     )
 
 
-def release_files(
-    site: Site, store: Store, artefact: Artefact, default: str
-) -> Mapping[str, bytes]:
+def renderer(site: Site, store: Store) -> Render:
     """What a release puts before users, by its path in the generation."""
-    stack = parse(artefact.label).stack
-    modulerc = Templates(site.root / "modules").render(
-        "modulerc.lua.j2", {"default": f"{stack}/{default}"}
-    )
-    return {**_own_files(store, artefact), f"modules/{stack}/.modulerc.lua": modulerc}
+    templates = Templates(site.root / "modules")
+
+    def render(artefact: Artefact, default: str) -> Mapping[str, bytes]:
+        stack = parse(artefact.label).stack
+        modulerc = templates.render("modulerc.lua.j2", {"default": f"{stack}/{default}"})
+        return {**_own_files(store, artefact), f"modules/{stack}/.modulerc.lua": modulerc}
+
+    return render
 
 
 def _own_files(store: Store, artefact: Artefact) -> dict[str, bytes]:
@@ -228,35 +237,11 @@ def check_current(shop: Workshop, certificate: Certificate, now: datetime) -> No
     Raises:
         StackwrightError: a later validation disputes it, or a waiver in it was taken back.
     """
-    check_undisputed(shop.store, evidence_folder(shop, certificate))
+    check_still_believed(shop.store, certificate)
     used = certificate.statement.predicate.waivers
     if used:
         site = waivers_of(shop.site, shop.label, required_cases(shop, shop.suite))
         check_still_waived(used, site, now.date())
-
-
-def check_undisputed(store: Store, evidence: Path) -> None:
-    """Check that nothing that was measured since says otherwise.
-
-    Args:
-        store: its runs of the same bytes by the same suite and cases count, once judged.
-        evidence: the run that a certificate was made from.
-
-    Raises:
-        StackwrightError: one that was begun later did not pass.
-    """
-    ours = json.loads(_read(evidence, "job.json"))
-    for other, job, judged in runs(store):
-        if judged is None or judged["verdict"] == "PASS" or job["job_id"] == ours["job_id"]:
-            continue
-        if job["created"] >= ours["created"] and _same_bytes_and_cases(job, ours):
-            raise StackwrightError(
-                f"{other.name}, a later validation of the same bytes, is {judged['verdict']}",
-                where=Location(other),
-                hint=f"find out why: stackwright report '{job['label']}' --run {other}; "
-                "then validate and certify again",
-                code=ExitCode.FAIL,
-            )
 
 
 def check_still_waived(used: Iterable[Waiver], site: Iterable[Waiver], day: date) -> None:
@@ -287,15 +272,20 @@ def check_live(shop: Workshop, keys: TrustedKeys) -> Generation | None:
     pointer = live.pointers.get(shop.label.module) if live else None
     if live is None or pointer is None or pointer.plan_hash != shop.plan_hash:
         return None
-    certified_artefact(shop.store, live, shop.label.module, keys)
+    view = View(live.defaults, renderer(shop.site, shop.store))
+    for module in live.pointers:
+        if module.startswith(f"{shop.label.stack}/"):
+            view.add(certified_artefact(shop.store, live, module, keys)[0])
     wrong = [*damaged(shop.store, live)]
-    for path, data in _own_files(shop.store, shop.artefact).items():
-        if read_file(shop.store, live, path) != data:
-            wrong.append(shop.store.path(f"generations/{live.number}/{path}"))
+    for owner, content in view.content.items():
+        there = live.content[owner].files.items() if owner in live.content else ()
+        differ = sorted({*there} ^ {*content.files.items()})
+        wrong += [shop.store.path(f"generations/{live.number}/{path}") for path, _ in differ]
     if wrong:
+        moved = [str(one) for one in misplaced(shop.store) if one.module == shop.label.module]
         raise StackwrightError(
-            "it was changed after its release",
-            where=Location(wrong[0]),
+            *(moved or ["it was changed after its release"]),
+            where=None if moved else Location(wrong[0]),
             hint=f"to put it right: stackwright release '{shop.label}'",
             code=ExitCode.INVALID,
         )
@@ -415,47 +405,6 @@ def latest_run(
     return newest
 
 
-def earlier_runs(store: Store, folder: Path, asked: Mapping[str, Any]) -> dict[str, str]:
-    """How the store's other validations of the same bytes came out, by run.
-
-    Such as ``FAIL``, or ``FAIL by suite smoke`` where they asked something else.
-    """
-    return {
-        other.name: (str(judged["verdict"]) if judged else UNFINISHED) + _by_others(job, asked)
-        for other, job, judged in runs(store)
-        if other != folder and job["arms"]["candidate"] == asked["arms"]["candidate"]
-    }
-
-
-def _by_others(job: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
-    """What tells a job's cases from those that are asked; empty if nothing does."""
-    if _same_bytes_and_cases(job, asked):
-        return ""
-    before = ", as it was then" if job["suite"]["name"] == asked["suite"]["name"] else ""
-    return f" by suite {job['suite']['name']}{before}"
-
-
-def _same_bytes_and_cases(job: Mapping[str, Any], asked: Mapping[str, Any]) -> bool:
-    """Whether two jobs ask the same of the same candidate."""
-    return job["arms"]["candidate"] == asked["arms"]["candidate"] and all(
-        job[name] == asked[name] for name in ("suite", "payload")
-    )
-
-
-def evidence_folder(shop: Workshop, certificate: Certificate) -> Path:
-    """The run that a certificate was made from.
-
-    Raises:
-        StackwrightError: it is not in this store, so that nothing can be verified.
-    """
-    wanted = certificate.statement.predicate.evidence.job
-
-    for path in sorted((shop.store.root / "runs").glob("*/job.json")):
-        if hash_file(path) == wanted:
-            return path.parent
-    raise _refused(f"the evidence of the certificate (job {wanted}) is not in the store", shop)
-
-
 def required_cases(shop: Workshop, suite: str) -> set[str]:
     """The ids of all cases that the suite asks for."""
     return {case.id for case in _cases(shop, suite)}
@@ -489,7 +438,7 @@ def _evidence(shop: Workshop, certificate: Certificate) -> Evidence:
         check_asked(shop, certificate.statement.predicate.suite.name, json.loads(job))
         return rejudge(job, results)
 
-    return Evidence(evidence_folder(shop, certificate), rejudge_as_asked)
+    return Evidence(evidence_folder(shop.store, certificate), rejudge_as_asked)
 
 
 def _cases(shop: Workshop, suite: str) -> tuple[ConcreteCase, ...]:

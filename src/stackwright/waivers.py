@@ -63,6 +63,36 @@ def waivers_of(site: Site, label: Label, cases: Collection[str]) -> list[Waiver]
     ]
 
 
+def doubtful(site: Site, day: date) -> list[str]:
+    """A line for each waiver that counts for nothing: of no label of the site, or ended by ``day``.
+
+    Raises:
+        ManyErrors: the mistakes of the file.
+    """
+    if not (site.root / WAIVERS).is_file():
+        return []
+    document = load_document(site.own(WAIVERS), Waivers)
+    if not document.value.waivers:
+        return []
+    try:
+        labels = {str(label) for label in site.labels}
+    except StackwrightError:  # a mistake in some stack's file, which is told where that is read
+        labels = {entry.label for entry in document.value.waivers}
+    return [
+        f"{document.where('waivers', index)}: {what}"
+        for index, entry in enumerate(document.value.waivers)
+        for what in _doubts(entry, labels, day)
+    ]
+
+
+def _doubts(entry: WaiverEntry, labels: Collection[str], day: date) -> Iterator[str]:
+    if entry.label not in labels:
+        guess = did_you_mean(entry.label, labels)
+        yield f"a waiver of {entry.label}, which the site does not have{guess}"
+    elif entry.expires < day:
+        yield f"the waiver of {entry.label} for {entry.case} ended on {entry.expires}"
+
+
 def _unknown_cases(
     document: Document[Waivers], label: Label, cases: Collection[str]
 ) -> Iterator[StackwrightError]:

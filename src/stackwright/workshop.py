@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from stackwright.certify.artefact import Artefact, Digests
-from stackwright.certify.keys import TrustedKeys, load_public, trusted_keys
+from stackwright.certify.keys import TrustedKeys, named_keys, trusted_keys
 from stackwright.errors import ExitCode, Location, StackwrightError
 from stackwright.fit import required_suite
 from stackwright.inputs.labels import Label
@@ -21,6 +21,26 @@ from stackwright.tools.process import Runner
 
 Stage = Callable[[str], AbstractContextManager[OnPart]]
 """Is told what begins; what comes of it is told how far that is, and when it ends."""
+
+
+def measuring(
+    site: Site, store: Store, stage: Stage, role: Callable[[Artefact], str] = lambda _artefact: ""
+) -> Measure:
+    """Hash the bytes of artefacts in a store, and tell how far that is.
+
+    Args:
+        role: what an artefact is, to be said before its label.
+    """
+    from stackwright.building.build import tree_hash_of
+
+    tree_hash = tree_hash_of(site)
+
+    def measure(artefact: Artefact) -> Digests:
+        what = f"hashing image, squashfs and prefix of {role(artefact)}{artefact.label}"
+        with stage(what) as on_part:
+            return measurer(store, tree_hash, on_part)(artefact)
+
+    return measure
 
 
 @dataclass(frozen=True)
@@ -71,27 +91,17 @@ class Workshop:
     @property
     def measure(self) -> Measure:
         """Hashes the bytes of an artefact in the store."""
-        return self.measure_as(lambda _artefact: "")
+        return measuring(self.site, self.store, self.stage)
 
     @property
     def measure_arms(self) -> Measure:
         """As `measure`, and says which arm of a validation an artefact is."""
-        return self.measure_as(
-            lambda artefact: "candidate " if artefact.plan_hash == self.plan_hash else "baseline "
+        return measuring(
+            self.site,
+            self.store,
+            self.stage,
+            lambda artefact: "candidate " if artefact.plan_hash == self.plan_hash else "baseline ",
         )
-
-    def measure_as(self, role: Callable[[Artefact], str]) -> Measure:
-        """As `measure`, with what an artefact is before its label."""
-        from stackwright.building.build import tree_hash_of
-
-        tree_hash = tree_hash_of(self.site)
-
-        def measure_and_tell(artefact: Artefact) -> Digests:
-            what = f"hashing image, squashfs and prefix of {role(artefact)}{artefact.label}"
-            with self.stage(what) as on_part:
-                return measurer(self.store, tree_hash, on_part)(artefact)
-
-        return measure_and_tell
 
     @cached_property
     def suite(self) -> str:
@@ -112,9 +122,13 @@ class Workshop:
         return self.store.root / "keys"
 
     def trusted(self, release_keys: tuple[Path, ...] = ()) -> TrustedKeys:
-        """The keys to verify with; ``release_keys`` replace those that certificates are held to."""
+        """The keys to verify with; ``release_keys`` replace those that certificates are held to.
+
+        Raises:
+            StackwrightError: the site has revoked one of these.
+        """
         known = trusted_keys(self.site.root / "keys", self.keys)
         if not release_keys:
             return known
-        named = tuple(load_public(path) for path in release_keys)
+        named = named_keys(release_keys, self.site.root / "keys")
         return TrustedKeys(release=named, builder=known.builder)

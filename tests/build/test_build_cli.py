@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -161,7 +162,7 @@ def solved(site: Site, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         asked.append("base")
         return old.base
 
-    def wheels(_plan: object, _site: object, _runner: object, prefer: object) -> object:
+    def wheels(_plan: object, _site: object, _runner: object, prefer: object, *_: object) -> object:
         asked.append("wheels like before" if prefer == old.wheels else "wheels")
         return old.wheels
 
@@ -287,6 +288,22 @@ def test_a_new_lock_says_how_many_packages_changed(
     assert run(site, "lock", LABEL, "--upgrade") == ExitCode.OK
 
     assert f"Debian packages; {said}" in capsys.readouterr().err
+
+
+def test_what_was_chosen_all_the_same_is_a_warning(
+    site: Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = write_lock(site)
+
+    def solve_with_a_word(*_: object, warn: Callable[[str], None], **__: object) -> Lock:
+        warn("numpy 2.2.6 was yanked")
+        return old
+
+    monkeypatch.setattr("stackwright.locking.solve.solve", solve_with_a_word)
+
+    assert run(site, "lock", LABEL, "--upgrade") == ExitCode.OK
+
+    assert "\nwarning: numpy 2.2.6 was yanked\n" in capsys.readouterr().err
 
 
 def test_an_old_lock_with_another_python_is_neither_fresh_nor_built(

@@ -67,7 +67,39 @@ def test_a_tampered_lock_is_refused(tmp_path: Path, place: tuple[Any, ...], valu
 
     with pytest.raises(StackwrightError, match="not a valid lock: " + str(place[0])) as caught:
         load_lock(path)
-    assert caught.value.hint == "locks are written by `stackwright lock LABEL`, not by hand"
+    assert str(caught.value.hint).startswith("`stackwright lock LABEL` writes locks, hands don't")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('"version": "2.2.6"', '"version": "2.2.7"', "16: not a valid lock: numpy 2.2.7 is not"),
+        ('"name": "numpy"', '"name": "torch"', "16: not a valid lock: torch 2.2.6 is not what"),
+        (
+            "mini/1.0-cpu@bench",
+            "mini/1.1-cpu@bench",
+            "11: not a valid lock: it is the lock of",
+        ),
+        ('"label"', "<<<<<<< HEAD", " not a valid lock: Invalid JSON: "),
+    ],
+)
+def test_a_lock_that_was_edited_by_hand_is_refused_in_its_place(
+    tmp_path: Path, old: str, new: str, said: str
+) -> None:
+    path = tmp_path / "edited.lock.json"
+    path.write_text(FIXED_LOCK.read_text().replace(old, new))
+
+    with pytest.raises(StackwrightError) as caught:
+        load_lock(path, parse(LABEL))
+
+    assert str(caught.value).startswith(f"{path}:{said}")
+
+
+def test_a_version_may_be_spelt_otherwise_than_in_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "spelt.lock.json"
+    path.write_text(FIXED_LOCK.read_text().replace('"version": "2.2.6"', '"version": "2.2.6.0"'))
+
+    assert load_lock(path, parse(LABEL)).wheels.frameworks[0].version == "2.2.6.0"
 
 
 def test_requirements_are_pinned_by_version_and_hash() -> None:
@@ -90,6 +122,24 @@ def test_the_difference_of_two_locks_is_a_line_per_package(site: Site) -> None:
 
     assert changes(old, new) == ["numpy 2.2.6 -> 2.3.0", "libstdc++6 12.2.0-14+deb12u1 -> (absent)"]
     assert changes(old, old) == []
+
+
+@pytest.mark.parametrize(
+    ("update", "said"),
+    [
+        ({"digest": "sha256:" + "9" * 64}, "other bytes"),
+        ({"file": "numpy-2.2.6-1-py3-none-any.whl"}, "{} -> numpy-2.2.6-1-py3-none-any.whl"),
+    ],
+)
+def test_another_file_of_the_same_version_is_a_difference(
+    update: dict[str, str], said: str
+) -> None:
+    old = load_lock(FIXED_LOCK)
+    (numpy,) = old.wheels.frameworks
+    wheels = old.wheels.model_copy(update={"frameworks": (numpy.model_copy(update=update),)})
+    new = old.model_copy(update={"wheels": wheels})
+
+    assert changes(old, new) == [f"numpy 2.2.6: {said.format(numpy.file)}"]
 
 
 # Freshness

@@ -12,6 +12,7 @@ import subprocess
 from dataclasses import replace
 from importlib.util import cache_from_source
 from pathlib import Path
+from string import Template
 
 import pytest
 from build_samples import HERE, LABEL, fixed_lock, make_site, rendered
@@ -131,6 +132,19 @@ def test_the_prefix_of_a_modulefile_is_the_one_that_is_given(site: Site) -> None
 
     assert b'local prefix = "/apps/it\'s here"' in files["module.lua"]
     assert json.loads(files["kernel.json"])["argv"][0] == "/apps/it's here/bin/python3"
+
+
+def test_a_kernel_finds_the_programs_of_its_prefix_first_and_jupyter_alters_no_value(
+    site: Site,
+) -> None:
+    """Jupyter fills in ``${NAME}`` in a kernel's env, by string.Template."""
+    files = render_modules(resolve(site, parse(LABEL)), site, "/apps/mini")
+    env = json.loads(files["kernel.json"])["env"]
+
+    given = {name: Template(text).substitute(PATH="/usr/bin") for name, text in env.items()}
+
+    assert given["PATH"] == "/apps/mini/bin:/usr/bin"
+    assert given["MINI_QUOTES"] == r"""it's "quoted" $HOME `id` \ and -- done"""
 
 
 # The keys of steps

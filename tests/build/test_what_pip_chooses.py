@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -41,13 +42,18 @@ def wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def solved(site: Site, *packages: str, prefer: Wheels | None = None) -> Wheels:
+def solved(
+    site: Site,
+    *packages: str,
+    prefer: Wheels | None = None,
+    warn: Callable[[str], None] = lambda _text: None,
+) -> Wheels:
     """What is chosen for a stack with these packages; its framework is ``frame``."""
     stack = site.root / "stacks/mini.yaml"
     text = re.sub("packages: .*", f"packages: [{', '.join(packages)}]", stack.read_text())
     stack.write_text(text.replace("numpy==2.2.6", "frame==1.0"))
     again = Site(site.root)
-    return solve_wheels(resolve(again, parse(LABEL)), again, Runner(), prefer)
+    return solve_wheels(resolve(again, parse(LABEL)), again, Runner(), prefer, warn)
 
 
 def refused(site: Site, *packages: str) -> StackwrightError:
@@ -101,6 +107,60 @@ def test_where_the_old_versions_cannot_stay_all_are_chosen_anew(
         "bbb": "2.0",
         "ddd": "1.0",
     }
+
+
+def test_other_bytes_under_the_same_name_are_taken_only_when_all_is_chosen_anew(
+    site: Site, chosen: Wheels, wheels: Path
+) -> None:
+    put_wheel(wheels, "bbb", "1.0", "ccc")
+
+    with pytest.raises(StackwrightError, match="other bytes than when it was locked") as caught:
+        solved(site, "aaa", "ccc", prefer=chosen)
+
+    said, now = str(caught.value), solved(site, "aaa", "bbb<2")
+    assert said.startswith("bbb-1.0-py3-none-any.whl has other bytes")
+    assert {digest_of(chosen, "bbb"), digest_of(now, "bbb")} <= set(re.findall(r"sha256:\w+", said))
+    assert str(caught.value.hint).endswith(f"stackwright lock --upgrade '{LABEL}'")
+
+
+def digest_of(wheels: Wheels, name: str) -> str:
+    return next(wheel.digest for wheel in wheels.packages if wheel.name == name)
+
+
+def test_another_local_version_is_not_what_was_chosen(
+    site: Site, chosen: Wheels, wheels: Path
+) -> None:
+    put_wheel(wheels, "bbb", "1.0+local")
+
+    assert versions(solved(site, "aaa", "ccc", prefer=chosen))["bbb"] == "1.0"
+
+
+def test_a_pre_release_stays_only_while_the_stack_asks_for_one(
+    site: Site, chosen: Wheels, wheels: Path
+) -> None:
+    put_wheel(wheels, "ccc", "2.0rc1")
+    before = solved(site, "ccc==2.0rc1")
+
+    assert versions(solved(site, "ccc>=1", prefer=before)) == {"ccc": "1.0"}
+    assert versions(solved(site, "ccc>=1rc1", prefer=before)) == {"ccc": "2.0rc1"}
+
+
+def test_a_wheel_that_was_yanked_stays_with_a_warning(
+    site: Site, chosen: Wheels, wheels: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for wheel in wheels.glob("*.whl"):
+        page = wheels.parent / "index" / wheel.name.split("-")[0] / "index.html"
+        page.parent.mkdir(parents=True, exist_ok=True)
+        yanked = "data-yanked='wrong sums'" if wheel.name.startswith("aaa-1") else ""
+        with page.open("a") as links:
+            links.write(f"<a href='{wheel.as_uri()}' {yanked}>{wheel.name}</a>")
+    monkeypatch.delenv("PIP_NO_INDEX")
+    monkeypatch.delenv("PIP_FIND_LINKS")
+    monkeypatch.setenv("PIP_INDEX_URL", (wheels.parent / "index").as_uri())
+    warnings: list[str] = []
+
+    assert versions(solved(site, "aaa", prefer=chosen, warn=warnings.append))["aaa"] == "1.0"
+    assert warnings == ["aaa 1.0 was yanked from its index: wrong sums"]
 
 
 def test_a_version_that_is_nowhere_is_named_in_its_place(site: Site, wheels: Path) -> None:

@@ -86,8 +86,14 @@ def job(built: Artefact) -> bytes:
             "host": HOST,
             "runtime": FACTS.runtime,
             "arms": {"candidate": arm, "baseline": None},
+            "cases": [asked_case(name) for name in CASES],
         }
     )
+
+
+def asked_case(name: str, *args: str) -> dict[str, Any]:
+    line = ["podman", "run", "/stackwright/payload/cases/some.py", *args]
+    return {"id": name, "case": "some", "ranks": 2, "argv": {"candidate": line}}
 
 
 def results(verdicts: dict[str, str] | None = None) -> bytes:

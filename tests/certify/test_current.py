@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from certificate_samples import CASES, NOW, artefact, job
+from certificate_samples import CASES, NOW, artefact, asked_case, job
 
 from stackwright.certify.acceptance import Waiver
 from stackwright.certify.keys import TrustedKeys
 from stackwright.certify.statement import timestamp
+from stackwright.disputes import check_undisputed, earlier_runs
 from stackwright.errors import StackwrightError
 from stackwright.inputs.labels import parse
 from stackwright.inputs.site import Site
 from stackwright.stages import (
     check_age,
     check_still_waived,
-    check_undisputed,
-    earlier_runs,
     latest_run,
     newest_certificate,
 )
@@ -42,8 +42,20 @@ def run(store: Store, hour: int, verdict: str | None, **changes: Any) -> Path:
     folder.mkdir(parents=True)
     (folder / "job.json").write_text(json.dumps(asked))
     if verdict:
-        (folder / "judgement.json").write_text(json.dumps({"verdict": verdict}))
+        judge(folder, verdict)
     return folder
+
+
+def judge(folder: Path, verdict: str, failed: str = CASES[0]) -> None:
+    """All of its cases passed but one."""
+    cases = [{"id": name, "verdict": verdict if name == failed else "PASS"} for name in CASES]
+    (folder / "judgement.json").write_text(json.dumps({"verdict": verdict, "cases": cases}))
+
+
+def check(store: Store, evidence: Path, earlier: Mapping[str, str] | None = None) -> None:
+    """A certificate from a run, in which one case was waived."""
+    asked = json.loads((evidence / "job.json").read_bytes())
+    check_undisputed(store, asked, earlier or {}, {CASES[1]})
 
 
 @pytest.fixture
@@ -58,20 +70,61 @@ def test_a_later_validation_of_the_same_bytes_disputes_a_certificate(
     evidence = run(store, 8, "PASS")
     run(store, 9, "PASS")
     later = run(store, 10, verdict)
-    with pytest.raises(StackwrightError, match=f"{later.name}, a later .* is {verdict}") as caught:
-        check_undisputed(store, evidence)
+    said = f"{later.name}, a later .* is {verdict}: {CASES[0]}"
+    with pytest.raises(StackwrightError, match=said) as caught:
+        check(store, evidence)
     assert f"--run {later}" in str(caught.value.hint)
 
 
-def test_what_was_measured_before_or_of_something_else_disputes_nothing(store: Store) -> None:
+OTHER_SUITE = {"name": "smoke", "digest": "sha256:other"}
+
+
+def test_what_was_measured_of_something_else_disputes_nothing(store: Store) -> None:
     other = json.loads(job(artefact("pytorch/2.12.0-cpu@local")))
-    run(store, 7, "FAIL")
+    unlike = [asked_case(name, "--otherwise") for name in CASES]
     evidence = run(store, 8, "PASS")
     run(store, 9, None)
     run(store, 10, "FAIL", arms=other["arms"])
     run(store, 11, "FAIL", payload="sha256:other")
-    run(store, 12, "FAIL", suite={"name": "smoke", "digest": "sha256:other"})
-    check_undisputed(store, evidence)
+    run(store, 12, "FAIL", suite=OTHER_SUITE, cases=unlike)
+    run(store, 13, "FAIL", suite=OTHER_SUITE, cases=[asked_case("another")])
+    check(store, evidence)
+
+
+def test_the_same_case_of_another_suite_disputes_a_certificate(store: Store) -> None:
+    evidence = run(store, 8, "PASS")
+    run(store, 9, "FAIL", suite=OTHER_SUITE, cases=[asked_case(CASES[0])])
+    with pytest.raises(StackwrightError, match=f"is FAIL: {CASES[0]}"):
+        check(store, evidence)
+
+
+def test_a_case_that_was_waived_disputes_nothing_by_failing_again(store: Store) -> None:
+    evidence = run(store, 8, "PASS")
+    judge(run(store, 9, None), "INCONCLUSIVE", failed=CASES[1])
+    check(store, evidence)
+
+
+@pytest.mark.parametrize(
+    ("told", "disputed"), [("FAIL", False), ("UNFINISHED", True), ("PASS", True), (None, True)]
+)
+def test_an_older_run_disputes_what_the_certificate_tells_otherwise(
+    store: Store, told: str | None, disputed: bool
+) -> None:
+    older = run(store, 7, "FAIL")
+    evidence = run(store, 8, "PASS")
+    earlier = {older.name: told} if told else {}
+    if not disputed:
+        check(store, evidence, earlier)
+        return
+    with pytest.raises(StackwrightError, match=f"{older.name}, an older validation"):
+        check(store, evidence, earlier)
+
+
+def test_a_later_run_disputes_even_if_it_was_known(store: Store) -> None:
+    evidence = run(store, 8, "PASS")
+    later = run(store, 9, "FAIL")
+    with pytest.raises(StackwrightError, match="a later validation"):
+        check(store, evidence, {later.name: "FAIL"})
 
 
 def test_what_is_compared_with_something_else_disputes_all_the_same(store: Store) -> None:
@@ -79,11 +132,11 @@ def test_what_is_compared_with_something_else_disputes_all_the_same(store: Store
     arms = json.loads(job(artefact()))["arms"]
     run(store, 9, "FAIL", arms={**arms, "baseline": arms["candidate"]})
     with pytest.raises(StackwrightError, match="a later validation"):
-        check_undisputed(store, evidence)
+        check(store, evidence)
 
 
 def test_a_certificate_from_a_run_that_was_waived_is_not_disputed_by_it(store: Store) -> None:
-    check_undisputed(store, run(store, 8, "FAIL"))
+    check(store, run(store, 8, "FAIL"))
 
 
 def test_every_other_validation_of_the_bytes_is_told_with_its_suite(store: Store) -> None:

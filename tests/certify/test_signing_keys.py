@@ -20,6 +20,10 @@ from stackwright.certify.keys import (
     trusted_keys,
 )
 from stackwright.errors import StackwrightError
+from stackwright.inputs.labels import parse
+from stackwright.inputs.site import Site
+from stackwright.store import Store
+from stackwright.workshop import Workshop
 
 
 def test_a_new_pair_signs_and_verifies_after_loading(tmp_path: Path) -> None:
@@ -175,10 +179,39 @@ def test_a_revoked_key_counts_nowhere(tmp_path: Path) -> None:
     public_half(site, RELEASE, "release")
     public_half(site, STRANGER, "release-2025")
     public_half(site, STRANGER, "revoked-2025")
+    public_half(site, builders[0], "builder")
+    public_half(site, builders[1], "builder-2025")
     public_half(site, builders[1], "revoked-builder")
     trusted = trusted_keys(site, store)
     assert [key.id for key in trusted.release] == [RELEASE.public.id]
     assert [key.id for key in trusted.builder] == [builders[0].public.id]
+
+
+def test_revoking_the_only_builders_key_does_not_bring_back_those_of_the_store(
+    tmp_path: Path,
+) -> None:
+    site, store = tmp_path / "site", tmp_path / "store"
+    create_pair(store, "builder")
+    public_half(site, RELEASE, "release")
+    public_half(site, BUILDER, "builder")
+    trusted_keys(site, store)
+    (site / "builder.pub").rename(site / "revoked-builder.pub")
+    with pytest.raises(StackwrightError, match="the site pins no builder key that counts") as found:
+        trusted_keys(site, store)
+    assert str(found.value.hint).endswith("builder key that you trust there, as builder.pub")
+
+
+def test_a_revoked_key_is_not_believed_because_somebody_names_it(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    keys = tmp_path / "site/keys"
+    keys.mkdir(parents=True)
+    for pair, name in ((RELEASE, "release"), (BUILDER, "builder"), (STRANGER, "revoked-old")):
+        public_half(keys, pair, name)
+    shop = Workshop(Site(tmp_path / "site"), parse("mini/1.0-cpu@local"), store)
+
+    assert [key.id for key in shop.trusted((keys / "release.pub",)).release] == [RELEASE.public.id]
+    with pytest.raises(StackwrightError, match=r"revoked-old\.pub: this site revoked that key"):
+        shop.trusted((keys / "release.pub", keys / "revoked-old.pub"))
 
 
 def test_revoking_the_only_release_key_leaves_none(tmp_path: Path) -> None:

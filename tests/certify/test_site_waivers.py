@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
+from shutil import copytree
 
 import pytest
 
@@ -10,7 +12,7 @@ from stackwright.certify.acceptance import Waiver
 from stackwright.errors import ManyErrors, StackwrightError
 from stackwright.inputs.labels import parse
 from stackwright.inputs.site import Site
-from stackwright.waivers import waivers_of
+from stackwright.waivers import doubtful, waivers_of
 
 LABEL = parse("pytorch/2.13.0-cpu@local")
 CASES = ("imports.none-1.image", "import-time.none-1.image")
@@ -18,6 +20,14 @@ CASES = ("imports.none-1.image", "import-time.none-1.image")
 
 def entry(label: str, case: str) -> str:
     return f"  - {{label: {label}, case: {case}, reason: ticket 4711, expires: 2027-01-31}}\n"
+
+
+@pytest.fixture
+def site_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "site"
+    copytree(Path(__file__).parents[1] / "site", folder)
+    monkeypatch.chdir(folder)
+    return folder
 
 
 @pytest.fixture
@@ -54,6 +64,20 @@ def test_a_misspelt_case_is_told_in_its_place(file: Path) -> None:
     assert refusal(file) == (
         "validation/waivers.yaml:2:45: pytorch/2.13.0-cpu@local has no case"
         " 'import-tme.none-1.image' (did you mean 'import-time.none-1.image'?)"
+    )
+
+
+def test_a_waiver_that_counts_for_nothing_is_told(site_folder: Path) -> None:
+    file = site_folder / "validation/waivers.yaml"
+    label = next(iter(sorted(map(str, Site(site_folder).labels))))
+    file.write_text(f"waivers:\n{entry(label, 'a')}{entry(label + 'x', 'b')}")
+
+    assert doubtful(Site(site_folder), date(2027, 1, 31)) == [
+        f"validation/waivers.yaml:3:5: a waiver of {label}x, which the site does not have"
+        f" (did you mean '{label}'?)"
+    ]
+    assert doubtful(Site(site_folder), date(2027, 2, 1))[0] == (
+        f"validation/waivers.yaml:2:5: the waiver of {label} for a ended on 2027-01-31"
     )
 
 

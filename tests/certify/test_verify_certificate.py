@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -32,6 +32,7 @@ from stackwright.certify.acceptance import Waiver
 from stackwright.certify.attest import attest_results
 from stackwright.certify.keys import TrustedKeys
 from stackwright.certify.verify import Certificate, Expected, read_certificate, verify_certificate
+from stackwright.cli import main
 from stackwright.errors import ExitCode, StackwrightError
 
 WAIVED = {CASES[0]: "PASS", CASES[1]: "WAIVED"}
@@ -240,3 +241,24 @@ def test_a_certificate_in_which_all_is_waived() -> None:
 def test_verifying_without_any_trusted_key_accepts_nothing() -> None:
     with pytest.raises(StackwrightError, match="unknown key"):
         verify_certificate(certificate(), TrustedKeys(release=()), expected(), now=NOW)
+
+
+def test_a_file_is_not_verified_with_a_key_that_this_site_revoked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site, elsewhere = tmp_path / "site", tmp_path / "elsewhere"
+    for folder in (elsewhere, *(site / name for name in ("stacks", "systems", "keys"))):
+        folder.mkdir(parents=True)
+    key = site / "keys" / "revoked-old.pub"
+    key.write_bytes(RELEASE.public.pem)
+    file = tmp_path / "certificate.json"
+    now = datetime.now(timezone.utc)
+    file.write_bytes(certificate(issued=now, expires=now + timedelta(days=1)))
+    command = ["--no-color", "verify", str(file), "--key", str(key)]
+
+    monkeypatch.chdir(elsewhere)
+    assert main(command) == ExitCode.OK
+    assert capsys.readouterr().err == ""
+    monkeypatch.chdir(site)
+    assert main(command) == ExitCode.INVALID
+    assert f"error: {key}: this site revoked that key\n" in capsys.readouterr().err

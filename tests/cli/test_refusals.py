@@ -62,6 +62,20 @@ def test_a_folder_that_is_no_run_is_not_reported(shell: Shell, tmp_path: Path) -
     )
 
 
+def test_an_interrupted_run_is_not_reported_and_can_go_on(shell: Shell, tmp_path: Path) -> None:
+    for name in ("job.json", "results.jsonl"):
+        (tmp_path / name).touch()
+
+    code, _, err = shell.run("report", "pytorch/2.13.0-cpu@local", "--run", str(tmp_path))
+
+    assert code == ExitCode.USAGE
+    assert err == (
+        f"error: {tmp_path}: this run was interrupted, or still runs: it has no judgement.json\n"
+        f"hint: to go on: stackwright validate 'pytorch/2.13.0-cpu@local' --resume {tmp_path};"
+        f" what it has so far: stackwright judge {tmp_path}\n"
+    )
+
+
 @pytest.mark.parametrize("name", ["certificates/1.json", "./nothing", "/nowhere/at/all"])
 def test_a_certificate_that_is_not_there_is_not_taken_for_a_label(shell: Shell, name: str) -> None:
     assert shell.run("verify", name) == (

@@ -115,6 +115,22 @@ def test_a_cut_table_gets_no_verdict_but_invalid(cut: int) -> None:
     assert comparison.verdict == "INVALID"
 
 
+def test_a_quote_that_is_not_closed_hides_no_rows() -> None:
+    kept = [line for line in JOBS.splitlines() if line[:3] in {"sta", "old", "sam"}]
+    text = "".join(f"{line},{'comment' if at == 0 else 'ok'}\n" for at, line in enumerate(kept))
+    columns = replace(PAIRED, ignored=frozenset({"comment"}))
+    at = text.rindex("ok", 0, len(text) // 2)
+
+    cut = text[:at] + '"see log' + text[at + 2 :]
+    closed = cut[:-3] + 'ok"\n'
+
+    assert stacks("old", "same", columns, text).verdict == "PASS"
+    for swallowed, said in ((cut, "it is no CSV"), (closed, "a line break within a field")):
+        comparison = stacks("old", "same", columns, swallowed)
+        assert comparison.verdict == "INVALID"
+        assert any(said in reason for reason in comparison.reasons), comparison.reasons
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
@@ -159,6 +175,52 @@ def test_a_column_that_lacks_a_value_is_none_to_ignore() -> None:
     reasons = judged(before, dated("Monday,cnn,90"), columns=columns).reasons
 
     assert reasons == ("candidate after lacks date=Monday model=lstm rate",)
+
+
+def timed(*values: float, unit: str = "ms") -> str:
+    rows = (f"j{at},{value},{unit}" for at, value in enumerate(values))
+    return "".join(f"{line}\n" for line in ("job,time,unit", *rows))
+
+
+@pytest.mark.parametrize("in_seconds", [1, 8])
+@pytest.mark.parametrize("pair", ["job", None])
+def test_a_gain_that_only_another_unit_explains_is_invalid(
+    in_seconds: int, pair: str | None
+) -> None:
+    before = [100.0 + at for at in range(8)]
+    after = [t * 1.4 / 1000 if at < in_seconds else t for at, t in enumerate(before)]
+    columns = Columns(metrics={"time": "lower"}, pair=pair)
+
+    comparison = judged(timed(*before), timed(*after), columns=columns)
+
+    assert comparison.verdict == "INVALID"
+    assert comparison.reasons[0].endswith("better than the baseline by 714.3 times: other units?")
+
+
+def test_a_gain_of_nine_times_passes() -> None:
+    columns = Columns(metrics={"time": "lower"}, pair="job")
+    before = [100.0 + at for at in range(8)]
+
+    gained = judged(timed(*before), timed(*(t / 9 for t in before)), columns=columns)
+
+    assert gained.verdict == "PASS"
+
+
+def test_a_gain_in_a_unit_that_the_file_names_is_one() -> None:
+    before, after = fixture("osu-before.txt"), fixture("osu-after.txt")
+
+    assert judged(before.replace("11965.77", "11.97"), after).verdict == "FAIL"
+
+
+@pytest.mark.parametrize("name", ["unit", "Units", "time_unit"])
+@pytest.mark.parametrize("how", ["ignored", "selecting"])
+def test_units_cannot_differ(name: str, how: str) -> None:
+    text = timed(100.0, 101.0).replace("unit", name)
+    columns = Columns(metrics={"time": "lower"}, **{how: frozenset({name})})  # type: ignore[arg-type]
+
+    with pytest.raises(StackwrightError, match="can't be compared in different units") as caught:
+        read(text, columns)
+    assert caught.value.hint
 
 
 @pytest.mark.parametrize(("mark", "name"), [(";", "semicolons"), ("\t", "tabs")])

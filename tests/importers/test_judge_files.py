@@ -63,13 +63,8 @@ def test_a_larger_spread_takes_a_fail_back(capsys: pytest.CaptureFixture[str]) -
     assert main(["judge", *GOLDEN["nccl"], "--spread", "0.24"]) == ExitCode.INCONCLUSIVE
 
 
-def test_logs_of_one_arm_are_repeated_runs(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    again = tmp_path / "again.log"
-    again.write_text(fixture("nccl-before.log").replace("Pid   4000", "Pid   5000"))
-
-    code = main(["judge", "--baseline", str(again), *GOLDEN["nccl"], "--json"])
+def test_logs_of_one_arm_are_repeated_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    code = main(["judge", "--baseline", "nccl-same.log", *GOLDEN["nccl"], "--json"])
 
     assert code == ExitCode.FAIL
     found = json.loads(capsys.readouterr().out)
@@ -103,6 +98,24 @@ def test_a_wrong_command_is_told_apart_from_a_verdict(
     err = capsys.readouterr().err
     assert said in err
     assert "hint:" in err
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+def test_the_same_measurements_in_another_order_are_no_comparison(
+    ending: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [f"j{at},{100 + at}" for at in range(8)]
+    texts = {"before": rows, "after": rows[::-1], "first": rows[:4], "second": rows[4:]}
+    for name, lines in texts.items():
+        (tmp_path / name).write_bytes("".join(f"{x}\n" for x in ["job,rate", *lines]).encode())
+    after = tmp_path / "after"
+    after.write_bytes(after.read_bytes().replace(b"\n", ending.encode()))
+    columns = ("--higher", "rate", "--pair", "job")
+
+    for baseline in (["before"], ["first", "second"]):
+        files = [part for name in baseline for part in ("--baseline", str(tmp_path / name))]
+        assert main(["judge", *files, "--candidate", str(after), *columns]) == ExitCode.USAGE
+        assert "nothing to compare" in capsys.readouterr().err
 
 
 def test_a_baseline_that_hung_is_no_baseline(capsys: pytest.CaptureFixture[str]) -> None:
@@ -177,3 +190,26 @@ class TestRealResults:
 
         assert main(["judge", "--baseline", self.BEFORE, "--candidate", hang]) == ExitCode.INVALID
         assert capsys.readouterr().out.endswith("\nHUNG\n")
+
+
+def test_a_misspelt_column_is_named_before_anything_is_compared(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    where = ("--baseline-where", "versoin=1.0")
+
+    assert main(["judge", *MODELS, *where]) == ExitCode.USAGE
+
+    assert "no column 'versoin' (did you mean 'version'?)" in capsys.readouterr().err
+
+
+def test_results_of_different_benchmarks_are_said_to_be_so_once(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    files = ("--baseline", "osu-before.txt", "--candidate", "nccl-before.log")
+
+    assert main(["judge", *files, "--json"]) == ExitCode.INVALID
+
+    assert json.loads(capsys.readouterr().out)["reasons"] == [
+        "they are results of different benchmarks: OSU in baseline osu-before.txt,"
+        " nccl-tests in candidate nccl-before.log"
+    ]

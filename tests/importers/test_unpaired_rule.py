@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from imported_samples import judged
 
 from stackwright.importers.csvtable import Columns
-from stackwright.validation.comparison import Terms
+from stackwright.validation.comparison import FAR, Terms
 from stackwright.validation.unpaired import (
     EXACT,
     Samples,
@@ -68,9 +68,10 @@ def test_unpaired_runs_never_pass(before: list[float], after: list[float], sprea
 
     comparison = judged(text(before), text(after), Terms(spread=spread), columns)
 
-    assert comparison.verdict in {"FAIL", "INCONCLUSIVE"}
-    if math.prod(after) ** (1 / len(after)) >= math.prod(before) ** (1 / len(before)):
-        assert comparison.verdict == "INCONCLUSIVE"
+    assert comparison.verdict in {"FAIL", "INCONCLUSIVE", "INVALID"}
+    gain = math.prod(after) ** (1 / len(after)) / math.prod(before) ** (1 / len(before))
+    if gain >= 1 and not math.isclose(gain, FAR):
+        assert comparison.verdict == ("INCONCLUSIVE" if gain < FAR else "INVALID")
 
 
 @pytest.mark.parametrize("runs", [1, 3, 10])

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from stackwright.cli import main
-from stackwright.errors import ExitCode, ManyErrors
-from stackwright.fit import check_fit, misfits
+from stackwright.errors import ExitCode, ManyErrors, StackwrightError
+from stackwright.fit import check_fit, doubts, misfits
 from stackwright.inputs.labels import parse
 from stackwright.inputs.site import Site
 
@@ -98,6 +98,51 @@ def test_a_base_that_names_no_python_is_known_by_its_lock_only(site_folder: Path
     edit(site_folder / "stacks/demo.yaml", 'python: "3.11"', 'python: "3.12"')
 
     assert told(site_folder) == []
+
+
+@pytest.mark.parametrize("packages", ["[ca-certificates]", "[pyton3.11]"])
+def test_a_base_that_names_no_python_is_warned_of_in_its_place(
+    packages: str, site_folder: Path
+) -> None:
+    edit(site_folder / "systems/laptop.yaml", "[ca-certificates]", packages)
+
+    assert doubts(Site(site_folder), LAPTOP) == [
+        "systems/laptop.yaml:7:35: the base names no Python: name python3.11 among its packages,"
+        " unless one of them brings it"
+    ]
+
+
+@pytest.mark.parametrize(
+    "base",
+    [
+        "suite: bookworm, packages: [python3-minimal]",
+        f"image: registry.example.org/a@sha256:{'9' * 64}",
+    ],
+)
+def test_a_base_that_may_have_a_python_is_not(base: str, site_folder: Path) -> None:
+    edit(site_folder / "systems/laptop.yaml", "suite: bookworm, packages: [ca-certificates]", base)
+
+    assert doubts(Site(site_folder), LAPTOP) == []
+
+
+@pytest.mark.parametrize("command", ["plan", "lock"])
+def test_plan_and_lock_say_so(
+    command: str,
+    site_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("STACKWRIGHT_STORE", str(site_folder.parent / "store"))
+    monkeypatch.setattr("stackwright.locking.solve.solve", _refuse)
+
+    main([command, str(LAPTOP)])
+
+    shown = capsys.readouterr()
+    assert "warning: systems/laptop.yaml:7:35: the base names no Python" in shown.out + shown.err
+
+
+def _refuse(*_args: object, **_settings: object) -> None:
+    raise StackwrightError("not solved")
 
 
 def test_the_mistakes_of_several_labels_are_told_once(site_folder: Path) -> None:

@@ -96,7 +96,8 @@ def test_a_system_left_out_is_never_guessed() -> None:
         caught.value.what == "'pytorch/2.13.0-cpu' doesn't say which system: local, perlmutter-gpu"
     )
     assert caught.value.hint == (
-        "name one: 'pytorch/2.13.0-cpu@local'; `list` and `plan` take 'pytorch/2.13.0-cpu@*', too"
+        "name one: 'pytorch/2.13.0-cpu@local', or once for all: export STACKWRIGHT_SYSTEM=NAME;"
+        " `list` and `plan` take 'pytorch/2.13.0-cpu@*', too"
     )
 
 

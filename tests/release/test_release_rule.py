@@ -46,11 +46,13 @@ from stackwright.certify.acceptance import Waiver
 from stackwright.certify.artefact import Artefact
 from stackwright.certify.evidence import Evidence
 from stackwright.certify.keys import TrustedKeys
+from stackwright.certify.verify import Certificate
 from stackwright.errors import StackwrightError
 from stackwright.inputs.labels import parse
 from stackwright.release.generations import certificate_path, read_history
 from stackwright.release.measure import measurer
-from stackwright.release.rule import damaged, release, released_artefact
+from stackwright.release.rule import release
+from stackwright.release.view import damaged, released_artefact
 from stackwright.store import Store
 from stackwright.validation.session import baseline_of
 
@@ -379,6 +381,17 @@ def test_a_rollback_checks_the_default_even_where_its_pointer_stays(store: Store
         do_rollback(store)
 
 
+def test_a_rollback_to_what_failed_since_is_refused(store: Store) -> None:
+    def disputed(certificate: Certificate) -> None:
+        raise StackwrightError(f"{certificate.statement.label} failed since")
+
+    do_release(store, build(store, OLD))
+    do_release(store, build(store, NEW))
+    with pytest.raises(StackwrightError, match=f"{OLD} failed since"):
+        do_rollback(store, believed=disputed)
+    assert numbers(store) == [1, 2]
+
+
 def test_a_rollback_without_its_certificate_is_refused(store: Store) -> None:
     do_release(store, build(store, OLD))
     do_release(store, build(store, NEW))
@@ -501,6 +514,76 @@ def test_a_rollback_takes_no_links_of_another_version_from_an_old_generation(sto
     assert link.resolve() == store.path(other.squashfs.path)
 
 
+def forge(store: Store) -> None:
+    """Put a module beside the released one and make it the default, all of it in release.json."""
+    live = store.path("live").resolve()
+    module, default = b"os.execute('evil')", b'module_version("pytorch/9.9-cpu", "default")'
+    (live / "modules/pytorch/9.9-cpu.lua").write_bytes(module)
+    (live / "modules/pytorch/.modulerc.lua").write_bytes(default)
+    record = json.loads((live / "release.json").read_text())
+    record["content"]["pytorch/9.9-cpu"] = {
+        "files": {"modules/pytorch/9.9-cpu.lua": hash_bytes(module)},
+        "links": {},
+    }
+    record["content"]["pytorch"]["files"]["modules/pytorch/.modulerc.lua"] = hash_bytes(default)
+    (live / "release.json").write_text(json.dumps(record))
+
+
+def test_content_of_what_is_not_released_stops_releases_and_rollbacks(store: Store) -> None:
+    do_release(store, build(store, OTHER))
+    do_release(store, build(store, NEW))
+    forge(store)
+    with pytest.raises(StackwrightError, match=r"content of pytorch/9.9-cpu, which is not rel"):
+        do_release(store, build(store, OTHER, "again"))
+    with pytest.raises(StackwrightError, match=r"content of pytorch/9.9-cpu, which is not rel"):
+        do_rollback(store, "tensorflow")
+
+
+def test_a_release_believes_no_default_of_another_stack_that_was_edited(store: Store) -> None:
+    do_release(store, build(store, NEW))
+    live = store.path("live").resolve()
+    path, default = live / "modules/pytorch/.modulerc.lua", b"os.execute('evil')"
+    before = path.read_bytes()
+    path.write_bytes(default)
+    record = (live / "release.json").read_text()
+    (live / "release.json").write_text(
+        record.replace(hash_bytes(before), hash_bytes(default)),
+    )
+    do_release(store, build(store, OTHER))
+    assert store.path("live/modules/pytorch/.modulerc.lua").read_bytes() == before
+
+
+@pytest.mark.parametrize("part", ["record", "links"])
+def test_a_release_takes_no_bytes_of_another_stack_from_an_edited_generation(
+    store: Store, part: str
+) -> None:
+    good, evil = build(store, NEW), build(store, NEW, "evil")
+    do_release(store, good)
+    live = store.path("live").resolve()
+    text = (live / "release.json").read_text().replace(good.squashfs.path, evil.squashfs.path)
+    if part == "record":
+        record = live / "images/pytorch/2.13.0-cpu/artefact.json"
+        before = hash_bytes(record.read_bytes())
+        record.write_bytes(canonical_json(evil.model_dump(mode="json", by_alias=True)))
+        text = text.replace(before, hash_bytes(record.read_bytes()))
+    (live / "release.json").write_text(text)
+    with pytest.raises(StackwrightError, match=r"pytorch/2.13.0-cpu, which is live as well, is n"):
+        do_release(store, build(store, OTHER))
+
+
+def test_a_rollback_leaves_out_what_is_not_certified_any_more(store: Store) -> None:
+    good, evil = build(store, NEW), build(store, NEW, "evil")
+    for artefact in (good, build(store, OTHER), build(store, OTHER, "again")):
+        do_release(store, artefact)
+    path = store.path("live/release.json")
+    path.write_text(path.read_text().replace(good.squashfs.path, evil.squashfs.path))
+    outcome = do_rollback(store, "tensorflow")
+    assert outcome.generation.pointers.keys() == outcome.generation.content.keys() - {"tensorflow"}
+    assert outcome.generation.pointers.keys() == {parse(OTHER).module}
+    assert outcome.warnings[0].startswith("pytorch/2.13.0-cpu is live no more")
+    assert "pytorch" not in outcome.generation.defaults
+
+
 def test_what_is_compared_with_is_believed_only_with_its_certificate(store: Store) -> None:
     """Else a candidate could stand in the place of what it has to be compared with."""
     old, slow = build(store, NEW, "fast"), build(store, NEW, "slow")
@@ -549,7 +632,12 @@ def test_a_waived_slowdown_lowers_no_yardstick_of_later_builds(store: Store) -> 
     with pytest.raises(StackwrightError, match="compares with"):
         do_release(store, new, certificate(new, baseline=slow.image.digest))
     outcome = do_release(store, new, certificate(new, baseline=fast.image.digest))
-    assert (default_of(store), outcome.warnings) == ("2.13.0-cpu", ())
+    assert default_of(store) == "2.12.0-cpu"
+    assert [warning.split(",")[0] for warning in outcome.warnings] == [
+        "compared with an earlier release than pytorch/2.12.0-cpu",
+        "the default stays 2.12.0-cpu: 2.13.0-cpu was compared with another release; make it the"
+        f" default with: stackwright release '{NEW}' --default",
+    ]
 
 
 def test_a_slowdown_whose_evidence_is_gone_lowers_no_yardstick(store: Store) -> None:

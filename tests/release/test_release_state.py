@@ -15,6 +15,7 @@ from stackwright.release.state import (
     Content,
     Generation,
     Pointer,
+    by_owner,
     default_after,
     next_release,
     next_rollback,
@@ -47,11 +48,13 @@ def release(
         f"modules/{label.stack}/.modulerc.lua": digest(default),
         f"jupyter/kernels/{kernel or module.replace('/', '-')}/kernel.json": digest("kernel"),
     }
+    made = Content(files=files, links={f"images/{module}/oci": "steps/image/0/oci"})
+    before = {k: c for k, c in (current.content if current else {}).items() if k != module}
     generation = next_release(
         current,
         label,
         pointer(module + text),
-        Content(files=files, links={f"images/{module}/oci": "steps/image/0/oci"}),
+        {**before, **by_owner(module, made)},
         default=default,
         created=CREATED,
         who="root",
@@ -62,7 +65,10 @@ def release(
 
 def rollback(history: HISTORY, stack: str) -> HISTORY:
     source = history[restore_point(history, stack) - 1]
-    content = {k: v for k, v in source.content.items() if k.split("/")[0] == stack}
+    content = {
+        **{k: v for k, v in history[-1].content.items() if k.split("/")[0] != stack},
+        **{k: v for k, v in source.content.items() if k.split("/")[0] == stack},
+    }
     undone = next_rollback(history, stack, content, created=CREATED, who="root", why="")
     return (*history, undone)
 
@@ -174,6 +180,15 @@ def test_a_rollback_after_a_new_release_undoes_that_release() -> None:
     assert view(history[-1], "pytorch") == view(history[0], "pytorch")
 
 
+def test_a_release_of_what_users_have_is_no_step_back() -> None:
+    history: HISTORY = ()
+    for text in ("first", "second", "second"):
+        history = release(history, "pytorch/2.12.0-cpu", text)
+    assert restore_point(history, "pytorch") == 1
+    history = rollback(history, "pytorch")
+    assert view(history[-1], "pytorch") == view(history[0], "pytorch")
+
+
 def test_there_is_nothing_before_the_first_release() -> None:
     history = release((), "pytorch/2.12.0-cpu")
     with pytest.raises(StackwrightError, match="pytorch has no earlier release to go back to"):
@@ -192,7 +207,7 @@ def test_a_store_serves_one_system() -> None:
             history[-1],
             label,
             pointer(""),
-            Content(files={}, links={}),
+            {},
             default=label.release,
             created=CREATED,
             who="",

@@ -106,6 +106,24 @@ def test_the_overview_marks_the_bound_left_of_a_passing_interval() -> None:
     assert "gemm: PASS, 1.000 [0.970, 1.030], theta 0.95" in str(svg.get("aria-label"))
 
 
+def overview_names(*names: str) -> list[str | None]:
+    rows = [figures.Estimate(name, "PASS", "good", 1.0, 0.97, 1.03, 0.95, ()) for name in names]
+    svg = parse(figures.overview("Ratios", "ratio", "theta", rows, at=1.0))
+    return [text.text for text in svg.findall(".//text[@class='label strong']")]
+
+
+def test_the_overview_shortens_long_names_in_the_middle() -> None:
+    names = ("cosmoflow_train · none-1", "cosmoflow_train · mpirun-2")
+
+    assert overview_names(*names) == ["cosmoflow_train · none-1", "cosmoflow_t…n · mpirun-2"]
+
+
+def test_no_two_names_of_the_overview_are_shortened_to_equal_ones() -> None:
+    names = (f"allreduce_of_many{middle}elements_in_float16" for middle in ("_small_", "_large_"))
+
+    assert overview_names(*names) == ["allreduce_…in_float16 1", "allreduce_…in_float16 2"]
+
+
 def test_no_line_of_the_overview_runs_through_words() -> None:
     rows = [
         figures.Estimate("allreduce_gloo_64KiB", "PASS", "good", low, low, high, 0.05, ())

@@ -190,6 +190,17 @@ def test_without_curves_there_is_no_section_for_them() -> None:
     assert "#curves" not in render_html(data)
 
 
+def test_a_metric_of_several_cases_is_named_by_what_tells_them_apart() -> None:
+    case = fixtures.judged_cases(fixtures.FAST)[3]
+    ids = ("train-throughput.none-1.image", "train-throughput.mpirun-2.image")
+    shown = page(fixtures.report([{**case, "id": one} for one in ids], compared=True))
+
+    metric = case["metrics"][0]["name"]
+    for launch in ("none-1", "mpirun-2"):
+        assert f"{metric} · {launch} " in shown.text
+    assert f"{metric} · train" not in shown.text
+
+
 def test_provenance_has_whole_hashes_and_how_to_recompute() -> None:
     shown = page(fixtures.pass_compared())
 
@@ -212,6 +223,14 @@ def hostile() -> ReportData:
     data = fixtures.report(cases, compared=True, verdict="FAIL")
     logs = dict.fromkeys(data.logs, ATTACK + "</pre></details>")
     return replace(data, logs=logs, plan=replace(data.plan, env={ATTACK: ATTACK}))
+
+
+def wordy() -> ReportData:
+    """Every check has more to say than a line can hold."""
+    cases = fixtures.judged_cases(None)
+    for check in (check for case in cases for check in case["checks"]):
+        check["detail"] = ", ".join(f"package-{number} 1.{number}.0" for number in range(44))
+    return fixtures.report(cases, compared=False)
 
 
 def test_hostile_text_adds_no_element_and_no_handler() -> None:
@@ -310,6 +329,11 @@ addEventListener("load", () => {{
     "scripted", root.classList.contains("scripted"),
     "pwned", typeof inner.pwned,
     "styled", inner.getComputedStyle(inner.document.body).margin,
+    "broken", [...inner.document.querySelectorAll(".case th[scope=row]")].filter((name) => {{
+      const text = inner.document.createRange();
+      text.selectNodeContents(name);
+      return /^\\w+$/.test(name.textContent) && text.getClientRects().length > 1;
+    }}).length,
   ].join(" ");
 }});
 </script>
@@ -329,11 +353,11 @@ def browse(folder: Path, *arguments: str) -> str:
 @real
 @needs_chromium
 @pytest.mark.parametrize("width", [360, 390, 1280])
-@pytest.mark.parametrize("name", ["pass-compared", "hung", "hostile"])
-def test_nothing_is_wider_than_the_window_and_only_our_script_runs(
+@pytest.mark.parametrize("name", ["pass-compared", "hung", "hostile", "wordy"])
+def test_nothing_is_wider_than_the_window_no_check_is_broken_and_only_our_script_runs(
     tmp_path: Path, name: str, width: int
 ) -> None:
-    data = {**fixtures.ALL, "hostile": hostile}[name]()
+    data = {**fixtures.ALL, "hostile": hostile, "wordy": wordy}[name]()
     probe = tmp_path / "probe.html"
     probe.write_text(PROBE.format(width=width, page=html.escape(render_html(data))))
 
@@ -341,7 +365,7 @@ def test_nothing_is_wider_than_the_window_and_only_our_script_runs(
 
     answer = re.search(r'<p id="answer">([^<]*)</p>', dom)
     assert answer is not None
-    assert answer[1] == "overflow 0 scripted true pwned undefined styled 0px"
+    assert answer[1] == "overflow 0 scripted true pwned undefined styled 0px broken 0"
 
 
 @real

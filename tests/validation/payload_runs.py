@@ -56,6 +56,9 @@ class Run:
     def values(self, kind: str) -> dict[str, Any]:
         return {line["name"]: line for rank in self.ranks for line in rank if line["t"] == kind}
 
+    def details(self) -> list[str]:
+        return [line["detail"] for rank in self.ranks for line in rank if line["t"] == "check"]
+
     def finished(self) -> bool:
         return self.exit == 0 and all(rank[-1]["t"] == "end" for rank in self.ranks)
 

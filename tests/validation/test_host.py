@@ -77,6 +77,26 @@ def test_a_machine_that_has_less_is_refused(change: dict[str, Any], said: str) -
     assert found.value.code == ExitCode.INVALID
 
 
+LARGE = SEEN | {"model": "NVIDIA A100-SXM4-80GB", "memory_gib": 80.0}
+
+
+@pytest.mark.parametrize(
+    ("there", "fits"),
+    [
+        ([LARGE, LARGE], [False, True]),
+        ([SEEN, SEEN], [True, False]),
+        ([LARGE, SEEN, SEEN, LARGE], [True, True]),
+        ([LARGE] * 4, [True, True]),
+    ],
+)
+def test_a_gpu_counts_for_one_of_two_kinds(there: list[dict[str, Any]], fits: list[bool]) -> None:
+    both = system(gpus=[A100, A100 | {"memory_gib": 80}])
+
+    found = [each for each in compare(NODE | {"gpus": there}, both) if each.name == "GPUs"]
+
+    assert [each.fits for each in found] == fits
+
+
 @pytest.mark.parametrize("fact", sorted(NODE))
 def test_a_fact_that_a_job_lacks_does_not_fit(fact: str) -> None:
     lacking = {name: value for name, value in NODE.items() if name != fact}

@@ -74,11 +74,36 @@ def test_case_reports_what_its_suite_names(
 # --- faults: the others are in tests/mutants/catalogue.yaml ---------------------------
 
 
-@pytest.mark.parametrize("expected", ["torch=0.4.1", "not-installed=1.0"])
-def test_wrong_version_shows(expected: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("expected", "told"),
+    [
+        ("torch=0.4.1", ", locked 0.4.1"),
+        ("not-installed=1.0", "not-installed is missing, locked 1.0"),
+        ("", "no versions were asked"),
+    ],
+)
+def test_wrong_version_shows(expected: str, told: str, tmp_path: Path) -> None:
     run = run_case("none", "imports", "--expect", expected, out=tmp_path / "out")
 
     assert run.failed() == {"versions"}
+    assert run.details()[0].endswith(told)
+
+
+def test_right_versions_are_counted(versions: str, tmp_path: Path) -> None:
+    run = run_case("none", "imports", "--expect", versions, out=tmp_path / "out")
+
+    assert run.failed() == set()
+    assert run.details()[0] == "all 1 as locked"
+
+
+@pytest.mark.parametrize("script", ["imports", "resume"])
+def test_details_are_words_not_python_values(script: str, versions: str, tmp_path: Path) -> None:
+    arguments = ("--expect", versions) if script == "imports" else ()
+
+    run = run_case("none", script, *arguments, out=tmp_path / "out")
+
+    assert run.details()
+    assert [detail for detail in run.details() if {*"[]{}'"} & {*detail}] == []
 
 
 def test_gemm_in_low_precision_shows(tmp_path: Path, roofline: Path) -> None:

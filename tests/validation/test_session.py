@@ -218,6 +218,25 @@ def test_nothing_is_measured_for_a_system_that_this_machine_is_not(session: Sess
         unhashed.resume(run, parse(far.label))
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("script: imports", "script: import", "unknown script 'import'"),
+        ("@VERSIONS@", "@VERSION@", "nothing fills '@VERSION@'"),
+    ],
+)
+def test_a_mistake_in_the_suite_is_told_before_anything_is_hashed(
+    session: Session, old: str, new: str, said: str
+) -> None:
+    suite = session.site.suite_file("smoke")
+    suite.write_text(suite.read_text().replace(old, new))
+    unhashed = replace(session, measure=lambda _: pytest.fail("something was hashed"))
+    plan: Any = None
+
+    with pytest.raises(StackwrightError, match=said):
+        unhashed.start(plan, plan, BYTES, "smoke")
+
+
 def test_compiled_python_beside_the_cases_is_refused(session: Session) -> None:
     """Python would run it in the case's place, and no digest covers it."""
     folder = begin(session)

@@ -309,6 +309,17 @@ def test_a_case_that_is_altered_is_not_the_least_one(validation: Path) -> None:
     assert lacking_cases(least.model_copy(update={"cases": (easier, speed)}), least) == ["sums"]
 
 
+def test_two_cases_of_one_name_are_each_held_against_the_least_ones(validation: Path) -> None:
+    least = load_suite(suite_file(validation))
+    (sums, speed) = least.cases
+    slower = sums.model_copy(update={"timeout_s": 61})
+    least = least.model_copy(update={"cases": (sums, slower, speed)})
+
+    assert lacking_cases(least, least) == []
+    assert lacking_cases(least.model_copy(update={"cases": (sums, speed)}), least) == ["sums"]
+    assert lacking_cases(least.model_copy(update={"cases": (speed,)}), least) == ["sums"]
+
+
 @pytest.mark.parametrize(
     ("more", "less"), [("certify", "smoke"), ("science", "certify"), ("microbenchmarks", "smoke")]
 )

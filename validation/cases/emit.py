@@ -13,7 +13,7 @@ import os
 import platform
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
@@ -47,6 +47,11 @@ def finite_or_text(value: Json) -> Json:
     if isinstance(value, list | tuple):
         return [finite_or_text(item) for item in value]
     return value
+
+
+def listed(things: Iterable[object], none: str = "none") -> str:
+    """Write things as a check's detail names them: `a, b`."""
+    return ", ".join(map(str, things)) or none
 
 
 def read_manifest(prefix: Path) -> dict[str, str] | None:

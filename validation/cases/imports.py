@@ -15,7 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import ModuleType
 
-from emit import Emitter
+from emit import Emitter, listed
 
 MODULES = ("torch", "numpy", "mpi4py", "h5py")
 OPENMP = re.compile(r"lib(gomp|iomp5|omp)\b.*\.so")
@@ -32,6 +32,17 @@ def installed_version(name: str) -> str | None:
         return version(name)
     except PackageNotFoundError:
         return None
+
+
+def compared(found: dict[str, str | None], expected: dict[str, str]) -> str:
+    """Say which versions aren't those that are locked."""
+    differences = [
+        f"{name} {found[name] or 'is missing'}, locked {wanted}"
+        for name, wanted in expected.items()
+        if found[name] != wanted
+    ]
+    agree = f"all {len(expected)} as locked" if expected else "no versions were asked"
+    return "; ".join(differences) or agree
 
 
 def outside(modules: list[ModuleType], prefix: str) -> list[str]:
@@ -79,13 +90,13 @@ def main() -> None:
         mpi = importlib.import_module("mpi4py.MPI")
 
         found = {name: installed_version(name) for name in expected}
-        out.check("versions", bool(expected) and found == expected, f"{found}, asked {expected}")
+        out.check("versions", bool(expected) and found == expected, compared(found, expected))
 
         strays = outside(modules, sys.prefix)
         out.check(
             "inside_prefix",
             not strays,
-            f"{strays or 'all'} {'not ' * bool(strays)}under {sys.prefix}",
+            f"{listed(strays, none='all')} {'not ' * bool(strays)}under {sys.prefix}",
         )
 
         out.check(
@@ -96,7 +107,7 @@ def main() -> None:
         out.check("user_decoy_ignored", file == genuine, f"with a fake numpy: {file}")
 
         runtimes = mapped_openmp_runtimes()
-        out.check("one_openmp_runtime", len(runtimes) == 1, f"mapped: {runtimes}")
+        out.check("one_openmp_runtime", len(runtimes) == 1, f"mapped: {listed(runtimes)}")
 
         torch = importlib.import_module("torch")
         has_mkl = torch.backends.mkl.is_available()

@@ -9,7 +9,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import torch
-from emit import Emitter
+from emit import Emitter, listed
 from torch import nn
 
 STEPS = 8
@@ -111,14 +111,16 @@ def main() -> None:
         resumed.run(range(STOP_AFTER, STEPS))
 
         strays = differences(resumed.arrays(), whole.arrays())
-        out.check("resume_bitwise", not strays, f"differ from the uninterrupted run: {strays}")
+        out.check(
+            "resume_bitwise", not strays, f"differ from the uninterrupted run: {listed(strays)}"
+        )
         # Without this, a checkpoint that holds nothing could pass on a model that learns nothing.
         moved = differences(stopped.arrays(), whole.arrays())
-        out.check("training_moves", len(moved) == len(whole.arrays()), f"changed: {moved}")
+        out.check("training_moves", len(moved) == len(whole.arrays()), f"changed: {listed(moved)}")
 
         stored = through_hdf5(whole.arrays(), Path(folder, "arrays.h5"))
         strays = differences(stored, whole.arrays())
-        out.check("hdf5_bitwise", not strays, f"differ after HDF5: {strays}")
+        out.check("hdf5_bitwise", not strays, f"differ after HDF5: {listed(strays)}")
 
 
 if __name__ == "__main__":

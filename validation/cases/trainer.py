@@ -17,7 +17,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from convergence import crossing, geometric_mean, usual
-from emit import Emitter, finite_or_text
+from emit import Emitter, finite_or_text, listed
 from science import Reader, Science, Scores, Training, load, name_of
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
@@ -192,7 +192,7 @@ def judge(out: Emitter, science: Science, training: Training, results: dict[int,
         out.check(name, all(bound.holds() for bound in found.values()), detail)
     for name in ("shards", "equal_parameters"):
         bad = [seed for seed, result in results.items() if not getattr(result, name)]
-        out.check(name, not bad, f"{out.world} rank(s); wrong for seeds: {bad or 'none'}")
+        out.check(name, not bad, f"{out.world} rank(s); wrong for seeds: {listed(bad)}")
     pace = {seed: r.to_target(training, science.metric) for seed, r in results.items()}
     mean = geometric_mean([samples for samples, _ in pace.values()])
     low, high = usual(training.reference, len(pace))

@@ -85,6 +85,7 @@ def render_modules(plan: Plan, site: Site, prefix: str) -> dict[str, bytes]:
     modules = Templates(site.root / "modules")
     release = plan.label.release
     env = {variable.name: variable.value for variable in plan.environment}
+    env["STACKWRIGHT_LABEL"] = str(plan.label)
     context: dict[str, Any] = {
         "label": str(plan.label),
         "stack": plan.stack,
@@ -98,12 +99,20 @@ def render_modules(plan: Plan, site: Site, prefix: str) -> dict[str, bytes]:
         "environment": plan.environment,
         "prefix": prefix,
         "display_name": f"{plan.kernel.display_name} {release}",
-        "env": {**env, "STACKWRIGHT_LABEL": str(plan.label)},
+        "env": {name: _as_template(value) for name, value in env.items()},
     }
     return {
         "module.lua": modules.render("modulefile.lua.j2", context),
         "kernel.json": modules.render("kernel.json.j2", context),
     }
+
+
+def _as_template(value: str) -> str:
+    """A value of a kernel's env, in which Jupyter fills in variables as ``string.Template`` does.
+
+    https://jupyter-client.readthedocs.io/en/stable/kernels.html#kernel-specs
+    """
+    return value.replace("$", "$$")
 
 
 def write_recipe(recipe: Recipe, folder: Path) -> None:

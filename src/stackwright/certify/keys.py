@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,36 +98,69 @@ def trusted_keys(site_keys: Path, store_keys: Path) -> TrustedKeys:
     Every ``release*.pub`` and ``builder*.pub`` counts, so that a replaced key stays trusted.
     Whoever writes the store can put a key there; the site's files are reviewed. So once the site
     has the folder, the store's release keys count no more, and its builders' only while the site
-    has no ``builder*.pub``. What is in the site as ``revoked*.pub`` counts nowhere. Either folder
-    may be missing.
+    has neither a ``builder*.pub`` nor a ``revoked*.pub``: revoking the pinned one must not bring
+    the store's back. What is in the site as ``revoked*.pub`` counts nowhere. Either folder may be
+    missing.
 
     Raises:
-        StackwrightError: the site's folder leaves no release key, a private key lies in it, a file
-            is no public key, or one key plays both parts.
+        StackwrightError: the site's folder leaves no release key, or none of a builder that it has
+            pinned or revoked, a private key lies in it, a file is no public key, or one key plays
+            both parts.
     """
-    if os.path.lexists(site_keys):
-        _check_pinned(site_keys)
+    revoked = _revoked(site_keys)
     if private := sorted(site_keys.glob("*.key")):
         raise StackwrightError(
             "a private key lies in the site",
             where=Location(private[0]),
             hint=f"keep only its public half there: mv -n {private[0]} {store_keys}/",
         )
-    pinned = os.path.lexists(site_keys)
-    revoked = {key.id for key in _load_all(site_keys, REVOKED)}
-    release = _load_all(site_keys if pinned else store_keys, RELEASE)
-    builder = _load_all(site_keys, BUILDER) or _load_all(store_keys, BUILDER)
-    trusted = TrustedKeys(
-        release=tuple(key for key in release if key.id not in revoked),
-        builder=tuple(key for key in builder if key.id not in revoked),
+    pins_builder = bool(revoked or _load_all(site_keys, BUILDER))
+
+    def counting(name: str, *, pinned: bool) -> tuple[PublicKey, ...]:
+        keys = _load_all(site_keys if pinned else store_keys, name)
+        left = tuple(key for key in keys if key.id not in revoked)
+        if pinned and not left:
+            raise _pins_none(site_keys, name)
+        return left
+
+    return TrustedKeys(
+        release=counting(RELEASE, pinned=os.path.lexists(site_keys)),
+        builder=counting(BUILDER, pinned=pins_builder),
     )
-    if pinned and not trusted.release:
-        raise StackwrightError(
-            "the site pins no release key that counts, and the store's don't count beside it",
-            where=Location(site_keys),
-            hint="put the public half of a release key that you trust there, as release.pub",
-        )
-    return trusted
+
+
+def named_keys(paths: Iterable[Path], site_keys: Path) -> tuple[PublicKey, ...]:
+    """The keys in files that a verifier names.
+
+    Raises:
+        StackwrightError: the site has revoked one of them; or a file is no public key.
+    """
+    revoked = _revoked(site_keys)
+    keys = {path: load_public(path) for path in paths}
+    for path, key in keys.items():
+        if key.id in revoked:
+            raise StackwrightError(
+                "this site revoked that key",
+                where=Location(path),
+                hint="name one that counts: stackwright keys list",
+                code=ExitCode.INVALID,
+            )
+    return tuple(keys.values())
+
+
+def _revoked(site_keys: Path) -> set[str]:
+    """The ids of the keys that a site has revoked."""
+    if os.path.lexists(site_keys):
+        _check_pinned(site_keys)
+    return {key.id for key in _load_all(site_keys, REVOKED)}
+
+
+def _pins_none(folder: Path, name: str) -> StackwrightError:
+    return StackwrightError(
+        f"the site pins no {name} key that counts, and the store's don't count beside it",
+        where=Location(folder),
+        hint=f"put the public half of a {name} key that you trust there, as {name}.pub",
+    )
 
 
 def _check_pinned(folder: Path) -> None:

@@ -41,10 +41,11 @@ def command(
     from stackwright.certify.keys import RELEASE
     from stackwright.certify.verify import open_certificate, read_certificate
     from stackwright.cli.progress import Progress
-    from stackwright.cli.verdicts import print_waivers
+    from stackwright.cli.verdicts import print_waivers, warn_of_waivers
     from stackwright.cli.workshop import open_workshop
     from stackwright.stages import certify
 
+    warn_of_waivers(context.site)
     now = datetime.now(timezone.utc).replace(microsecond=0)
     with Progress(color=context.color) as progress:
         shop = open_workshop(context, label, progress)

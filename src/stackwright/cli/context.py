@@ -19,6 +19,9 @@ if TYPE_CHECKING:  # these take most of the time that `stackwright --help` may t
     from stackwright.inputs.labels import Label
     from stackwright.inputs.site import Site
 
+_SYSTEM = "STACKWRIGHT_SYSTEM"
+_ONCE = f"once for all: export {_SYSTEM}=NAME"
+
 
 @dataclass(frozen=True)
 class Context:
@@ -32,9 +35,7 @@ class Context:
     @cached_property
     def site(self) -> Site:
         """The site that the command works on; who stands in none is told what is read instead."""
-        from stackwright.inputs.site import find_site
-
-        site = find_site(self.site_option, os.environ, Path.cwd())
+        site = self.site_or_shipped
         if site.shipped:
             click.echo(
                 "note: no site here, so what ships with Stackwright is read;"
@@ -42,6 +43,13 @@ class Context:
                 err=True,
             )
         return site
+
+    @cached_property
+    def site_or_shipped(self) -> Site:
+        """The site, for what needs none: who stands in none isn't told."""
+        from stackwright.inputs.site import find_site
+
+        return find_site(self.site_option, os.environ, Path.cwd())
 
     @cached_property
     def about(self) -> list[Label]:
@@ -82,7 +90,7 @@ class Context:
         return trusted_keys(self.site.root / "keys", self.store(system) / "keys")
 
     def only_system(self) -> str:
-        """The site's system, if there is just one.
+        """The system that STACKWRIGHT_SYSTEM names, else the site's, if there is just one.
 
         Raises:
             StackwrightError: there are several, or none.
@@ -90,17 +98,25 @@ class Context:
         from stackwright.errors import StackwrightError
 
         names = self.site.system_names
-        if len(names) != 1:
+        chosen = os.environ.get(_SYSTEM) or (names[0] if len(names) == 1 else None)
+        if chosen is None:
             raise StackwrightError(
                 f"which system? the site has: {', '.join(names) or 'none'}",
-                hint="name one: --system NAME, or STACK@NAME where a stack is asked for",
+                hint=f"name one: --system NAME, or STACK@NAME where a stack is asked for; {_ONCE}",
             )
-        return names[0]
+        self.site.system(chosen)  # a name that the site knows
+        return chosen
+
+    def _here(self, pattern: str) -> str:
+        """A pattern with the system that STACKWRIGHT_SYSTEM names, if it names none itself."""
+        system = os.environ.get(_SYSTEM)
+        return f"{pattern}@{system}" if system and "@" not in pattern else pattern
 
     def pick(self, pattern: str) -> Label:
         """The one label that the user means."""
         from stackwright.inputs.labels import pick
 
+        pattern = self._here(pattern)
         self.about.append(pick(pattern, self.site.labels_like(pattern)))
         return self.about[-1]
 
@@ -108,6 +124,7 @@ class Context:
         """The labels that the user means."""
         from stackwright.inputs.labels import select
 
+        pattern = self._here(pattern)
         self.about.extend(select(pattern, self.site.labels_like(pattern)))
         return tuple(self.about)
 

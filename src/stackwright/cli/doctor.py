@@ -62,7 +62,7 @@ def _tags(context: Context, system: str) -> Iterator[Check]:
     from stackwright.cli.strays import strays
 
     for stray in strays(context, system):
-        yield Check("image tag", "warning", str(stray), stray.mend)
+        yield Check("what users get", "warning", str(stray), stray.mend)
 
 
 def _print(context: Context, rows: list[Check]) -> None:

@@ -12,6 +12,7 @@ import click
 from stackwright.cli.context import Context, echo_json, pass_context
 
 if TYPE_CHECKING:
+    from stackwright.errors import StackwrightError
     from stackwright.importers.csvtable import Columns
     from stackwright.importers.table import Direction, Table
     from stackwright.validation.judgement import Judgement
@@ -112,6 +113,7 @@ def command(
     from stackwright.cli.verdicts import exit_code, print_judgement
     from stackwright.errors import StackwrightError
     from stackwright.importers.csvtable import Columns
+    from stackwright.validation.comparability import repeated
     from stackwright.validation.comparison import Terms, compare
 
     if (results is not None) == bool(baseline or candidate) or bool(baseline) != bool(candidate):
@@ -134,8 +136,11 @@ def command(
     )
     before = replace(common, where=dict([*where, *baseline_where]))
     after = replace(common, where=dict([*where, *candidate_where]))
+    old, new = _read(baseline, before), _read(candidate, after)  # first: a column may be misspelt
     _refuse_the_same([(file, before) for file in baseline] + [(file, after) for file in candidate])
-    comparison = compare(_read(baseline, before), _read(candidate, after), Terms(delta, spread))
+    if same := repeated({"baseline": old, "candidate": new}):
+        raise _nothing_to_compare(*same)
+    comparison = compare(old, new, Terms(delta, spread))
     if as_json:
         click.echo(comparison.to_json(), nl=False)
     else:
@@ -187,16 +192,20 @@ def _refuse_the_same(files: Sequence[tuple[Path, Columns]]) -> None:
     """The same rows twice are no comparison, and no second run."""
     from itertools import combinations
 
-    from stackwright.errors import StackwrightError
-
     for (file, columns), (other, others) in combinations(files, 2):
         same = file.read_bytes() == other.read_bytes() != b""
         if same and not _apart(columns.where, others.where):
-            raise StackwrightError(
-                f"{other} has the very rows of {file}: nothing to compare",
-                hint="name another file, or other rows of a CSV: --candidate-where COLUMN=VALUE,"
-                " with the column of --baseline-where",
-            )
+            raise _nothing_to_compare(file, other)
+
+
+def _nothing_to_compare(one: Path | str, other: Path | str) -> StackwrightError:
+    from stackwright.errors import StackwrightError
+
+    return StackwrightError(
+        f"{other} has the very measurements of {one}: nothing to compare",
+        hint="name another file, or other rows of a CSV: --candidate-where COLUMN=VALUE,"
+        " with the column of --baseline-where",
+    )
 
 
 def _apart(one: Mapping[str, str], other: Mapping[str, str]) -> bool:

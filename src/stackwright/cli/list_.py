@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from stackwright.cli.overview import Row
-    from stackwright.release.tags import Stray
 
 STYLES = {"released": "green", "stale": "yellow", "retired": "dim"}
 
@@ -64,7 +63,7 @@ def command(context: Context, pattern: str, as_json: bool) -> None:
         warn(shown[str(row.label)])
 
 
-def _plain(row: Row, strays: Sequence[Stray]) -> dict[str, Any]:
+def _plain(row: Row, strays: Sequence[object]) -> dict[str, Any]:
     return {
         "label": str(row.label),
         "status": row.entry.status,
@@ -73,7 +72,7 @@ def _plain(row: Row, strays: Sequence[Stray]) -> dict[str, Any]:
         "progress": row.progress,
         "plan_hash": row.plan_hash,
         "waived": dict(row.waived),
-        "warnings": [str(stray) for stray in strays],
+        "warnings": [*map(str, strays), *([str(row.lock)] if _unreadable(row) else [])],
     }
 
 
@@ -85,9 +84,17 @@ def _table(rows: Iterable[Row]) -> Table:
     for row in rows:
         end = row.entry.end_of_life.isoformat() if row.entry.end_of_life else ""
         parts = [row.state, *([row.progress] if row.state == "stale" else []), *_waived(row)]
+        parts += ["lock can't be read"] if _unreadable(row) else []
         style = STYLES.get(row.state, "none")
         table.add_row(str(row.label), row.entry.status, f"[{style}]{', '.join(parts)}[/]", end)
     return table
+
+
+def _unreadable(row: Row) -> bool:
+    """Whether there is a lock that no solver has written so; ``plan`` says what is wrong."""
+    from stackwright.locking.locks import UnreadableLock
+
+    return isinstance(row.lock, UnreadableLock)
 
 
 def _waived(row: Row) -> list[str]:

@@ -102,7 +102,7 @@ def _state(context: Context, label: Label) -> dict[str, Any]:
     if not path.is_file():
         return entry("missing", "it was never locked", relock(str(label)))
     try:
-        if parts := stale_parts(load_lock(path), lock_inputs(plan)):
+        if parts := stale_parts(load_lock(path, label), lock_inputs(plan)):
             why = f"{' and '.join(parts)}, as the stack or the system file has changed since"
             return entry("stale", why, relock(str(label)))
         locked(plan, context.site)
@@ -114,6 +114,7 @@ def _state(context: Context, label: Label) -> dict[str, Any]:
 def _lock(context: Context, label: Label, anew: tuple[str, ...] | None) -> dict[str, Any]:
     """Solve these parts of a lock; None for those that don't fit."""
     from stackwright.cli.progress import Progress, duration
+    from stackwright.fit import doubts
     from stackwright.locking.lockinputs import lock_inputs, relock, stale_parts
     from stackwright.locking.locks import changes
     from stackwright.locking.solve import solve
@@ -130,7 +131,10 @@ def _lock(context: Context, label: Label, anew: tuple[str, ...] | None) -> dict[
             f"{path}: fits; for newer packages: stackwright lock --upgrade '{label}'", err=True
         )
         return {"label": str(label), "file": str(path), "new": False, "changes": []}
+    for doubt in doubts(context.site, label) if "base" in parts else []:
+        click.echo(f"warning: {doubt}", err=True)
     store = Store(context.store(label.system))
+    warnings: list[str] = []
     with Progress(color=context.color) as progress:
         lock = solve(
             plan,
@@ -145,10 +149,13 @@ def _lock(context: Context, label: Label, anew: tuple[str, ...] | None) -> dict[
                 if seconds is None
                 else progress.end(f"{label}: {_PARTS[part]}: {duration(seconds)}")
             ),
+            warn=warnings.append,
         )
     write_atomic(path, lock.to_json())
     lines = changes(old, lock) if old else []
     click.echo(_summary(lock, old, lines, path), err=True)
+    for warning in warnings:
+        click.echo(f"warning: {warning}", err=True)
     if stale := stale_parts(lock, lock_inputs(plan)):
         be = "is" if stale == ["base"] else "are"
         click.echo(
@@ -164,7 +171,7 @@ def _old(path: Path, label: Label, *, needed: bool) -> Lock | None:
     from stackwright.locking.locks import load_lock
 
     if path.is_file():
-        return load_lock(path)
+        return load_lock(path, label)
     if needed:
         raise StackwrightError(
             f"{label} has no lock of which a part could be kept", hint=f"stackwright lock '{label}'"
@@ -173,9 +180,7 @@ def _old(path: Path, label: Label, *, needed: bool) -> Lock | None:
 
 
 def _summary(lock: Lock, old: Lock | None, lines: list[str], path: Path) -> str:
-    wheels = lock.wheels
-    count = len(wheels.tools) + len(wheels.frameworks) + len(wheels.packages)
-    head = f"{path}: {count} wheels, {len(lock.base.packages)} Debian packages"
+    head = f"{path}: {len(lock.wheels.every)} wheels, {len(lock.base.packages)} Debian packages"
     if old is None:
         return head
     changed = "1 package" if len(lines) == 1 else f"{len(lines) or 'no'} packages"

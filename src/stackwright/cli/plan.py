@@ -34,8 +34,10 @@ def command(context: Context, pattern: str, as_json: bool) -> None:
       stackwright plan pytorch@local --json
     """
     from stackwright.cli.overview import overview, reachable
+    from stackwright.cli.verdicts import warn_of_waivers
     from stackwright.fit import check_fit, misfits
 
+    warn_of_waivers(context.site)
     labels = reachable(context, context.select(pattern))
     fit = [label for label in labels if not misfits(context.site, label)]
     rows = [*overview(context, fit)]
@@ -60,8 +62,6 @@ def _steps(context: Context, row: Row) -> tuple[Step, ...] | None:
 
 
 def _plain(context: Context, row: Row) -> dict[str, Any]:
-    from stackwright.plans.plan import warnings
-
     steps = _steps(context, row)
     return {
         "label": str(row.label),
@@ -72,14 +72,12 @@ def _plain(context: Context, row: Row) -> dict[str, Any]:
         "steps": None if steps is None else [step.name for step in steps],
         "before": row.before,
         "changes": None if row.changes is None else [asdict(change) for change in row.changes],
-        "warnings": [*warnings(context.site, row.label)],
+        "warnings": [*_warnings(context, row)],
         "plan": row.plan.to_json(),
     }
 
 
 def _lines(context: Context, row: Row) -> Iterator[str]:
-    from stackwright.plans.plan import warnings
-
     progress = f", {row.progress}" if row.state == "stale" else ""
     yield f"{row.label}  {row.plan_hash}  {row.state}{progress}"
     if row.built:
@@ -98,5 +96,14 @@ def _lines(context: Context, row: Row) -> Iterator[str]:
     elif steps := _steps(context, row):
         yield f"  steps: {', '.join(step.name for step in steps)}"
         yield f"  next: stackwright build '{row.label}'"
-    for warning in warnings(context.site, row.label):
+    for warning in _warnings(context, row):
         yield f"  warning: {warning}"
+
+
+def _warnings(context: Context, row: Row) -> Iterator[str]:
+    from stackwright.fit import doubts
+    from stackwright.plans.plan import warnings
+
+    if isinstance(row.lock, StackwrightError):
+        yield from doubts(context.site, row.label)
+    yield from warnings(context.site, row.label)

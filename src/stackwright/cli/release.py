@@ -110,8 +110,13 @@ def command(
         env = "".join(f"{name}={value} " for name, value in sorted(tags.env.items()))
         run = f"{env}{tags.engine} run --rm -it --network=host"
         click.echo(f"image:     {run} {tags.names[module]}")
-        if tags.engine == "podman" and podman_reads(image):  # its tags are this account's own
-            click.echo(f"others:    {run} oci:{image}/oci:image   (any account of this machine)")
+        if tags.engine == "podman":  # its tags are this account's own
+            others = (
+                f"{run} oci:{image}/oci:image   (any account of this machine)"
+                if podman_reads(image)
+                else "not by podman, which reads no image under this path (docs/scientist.md)"
+            )
+            click.echo(f"others:    {others}")
     click.echo(
         f"squashfs:  ch-run --unset-env='*' --env-no-expand --set-env={image}/environment"
         f" {image}/image.squashfs -- python"

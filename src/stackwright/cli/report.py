@@ -36,7 +36,7 @@ def command(
       stackwright report pytorch --run STORE/runs/20261120T194000Z-1f2e3d4c -o public/
       stackwright report pytorch --json
     """
-    from stackwright.cli.runfolder import JUDGED, check_run
+    from stackwright.cli.runfolder import JUDGED, check_ended, check_run
     from stackwright.cli.workshop import open_workshop
     from stackwright.report import render_html, render_json, render_junit
     from stackwright.report.gather import gather
@@ -45,6 +45,7 @@ def command(
 
     shop = open_workshop(context, label)
     if run:
+        check_ended(run, str(shop.label))
         hint = f"the label's last run: stackwright report '{shop.label}'"
         check_run(run, JUDGED, hint=hint)
     now = datetime.now(timezone.utc)

@@ -27,32 +27,37 @@ def command(context: Context, pattern: str, message: str, as_json: bool) -> None
       stackwright rollback pytorch
       stackwright rollback pytorch@perlmutter-cpu -m "hangs at 64 ranks"
     """
-    from stackwright.building.build import tree_hash_of
+    from stackwright.cli.progress import Progress
+    from stackwright.disputes import check_still_believed
     from stackwright.inputs.labels import parts
-    from stackwright.release.measure import measurer
     from stackwright.release.rollback import rollback
     from stackwright.release.tags import tag_images
-    from stackwright.stages import release_files
+    from stackwright.stages import renderer
     from stackwright.store import Store
     from stackwright.tools.account import account
     from stackwright.tools.process import Runner
+    from stackwright.workshop import measuring
 
     name, _, system = parts(pattern)
     system = system or context.only_system()
     store = Store(context.store(system))
-    outcome = rollback(
-        store,
-        name,
-        system,
-        keys=context.trusted_keys(system),
-        measure=measurer(store, tree_hash_of(context.site)),
-        render=lambda artefact, default: release_files(context.site, store, artefact, default),
-        who=account(),
-        why=message,
-        now=datetime.now(timezone.utc),
-    )
-    generation = outcome.generation
-    tags = tag_images(store, generation, context.site.system(system).runtimes, Runner(store.log))
+    site, runner = context.site, Runner(store.log)
+    with Progress(color=context.color) as progress:
+        outcome = rollback(
+            store,
+            name,
+            system,
+            keys=context.trusted_keys(system),
+            measure=measuring(site, store, progress.stage),
+            render=renderer(site, store),
+            believed=lambda certificate: check_still_believed(store, certificate),
+            who=account(),
+            why=message,
+            now=datetime.now(timezone.utc),
+        )
+        generation = outcome.generation
+        with progress.stage("moving the container engine's tags"):
+            tags = tag_images(store, generation, site.system(system).runtimes, runner)
     module = f"{name}/{generation.defaults[name]}"
     image = generation.pointers[module].image
     if as_json:

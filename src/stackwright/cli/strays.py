@@ -1,4 +1,4 @@
-"""Say when a tag of the container engine is not the image that is released."""
+"""Say when a tag of the container engine, or a module, leads to something else than is released."""
 
 from __future__ import annotations
 
@@ -9,19 +9,25 @@ import click
 
 if TYPE_CHECKING:
     from stackwright.cli.context import Context
+    from stackwright.release.places import Misplaced
     from stackwright.release.tags import Stray
 
 
-def strays(context: Context, system: str) -> tuple[Stray, ...]:
-    """The stray tags of a system's store on this machine; nothing is written, no log either."""
+def strays(context: Context, system: str) -> tuple[Stray | Misplaced, ...]:
+    """The stray tags of a system's store on this machine, and the modules that lead elsewhere.
+
+    Nothing is written, no log either.
+    """
+    from stackwright.release.places import misplaced
     from stackwright.release.tags import stray_tags
     from stackwright.store import Store
     from stackwright.tools.process import Runner
 
-    return stray_tags(Store(context.store(system)), context.site.system(system).runtimes, Runner())
+    store, runtimes = Store(context.store(system)), context.site.system(system).runtimes
+    return (*misplaced(store), *stray_tags(store, runtimes, Runner()))
 
 
-def warn(found: Iterable[Stray]) -> None:
+def warn(found: Iterable[Stray | Misplaced]) -> None:
     """Print a warning for each, with the command that mends it."""
     for stray in found:
         click.echo(f"warning: {stray}; to mend it: {stray.mend}", err=True)

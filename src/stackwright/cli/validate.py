@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from bisect import bisect_right
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -123,25 +124,39 @@ def _next(judgement: Judgement, label: str, folder: Path) -> str:
 
 
 class Runs:
-    """One line that is rewritten on a terminal; elsewhere a line for each run that begins."""
+    """One line that is rewritten on a terminal; elsewhere a line for each run that begins.
+
+    Each look that did not decide has a line that stays.
+    """
 
     def __init__(self, live: bool) -> None:
         self._live = live
         self._started = time.monotonic()
+        self._passed: dict[str, int] = {}
 
     def show(self, event: Mapping[str, Any]) -> None:
         """Show one event of the driver."""
+        case, looks = event["case"], event["looks"]
+        passed = bisect_right(looks, event["pair"])
+        if passed > self._passed.get(case, 0):
+            self._passed[case] = passed
+            undecided = f"undecided after {looks[passed - 1]} pairs, going on to {looks[passed]}"
+            click.echo(f"{self._clear}{case}: {undecided}", err=True)
         elapsed = time.monotonic() - self._started
+        look = f", look {passed + 1} of {len(looks)}" if looks else ""
         text = (
-            f"[{event['done']}/{event['of']}] {elapsed:5.0f} s  "
-            f"{event['case']} {event['arm']} #{event['pair']}"
+            f"[{event['done']} runs, at most {event['most']}] {elapsed:5.0f} s  "
+            f"{case} {event['arm']} #{event['pair']}{look}"
         )
         if self._live:
-            click.echo(f"\r\033[K{text}", nl=False, err=True)
+            click.echo(f"{self._clear}{text}", nl=False, err=True)
         elif event["event"] == "begin":
             click.echo(text, err=True)
 
+    @property
+    def _clear(self) -> str:
+        return "\r\033[K" if self._live else ""
+
     def end(self) -> None:
         """Leave the line that was rewritten."""
-        if self._live:
-            click.echo("\r\033[K", nl=False, err=True)
+        click.echo(self._clear, nl=False, err=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 import click
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
     from stackwright.certify.acceptance import Waiver
     from stackwright.cli.context import Context
+    from stackwright.inputs.site import Site
     from stackwright.validation.judgement import CaseJudgement, Judgement
 
 _CODES = {
@@ -51,6 +53,14 @@ def print_judgement(context: Context, judgement: Judgement) -> None:
     for reason in judgement.reasons:
         click.echo(f"reason: {printable(reason)}")
     click.echo(f"\n{judgement.verdict} {judgement.label} ({_comparison(judgement)})")
+
+
+def warn_of_waivers(site: Site) -> None:
+    """Warn of waivers that count for nothing."""
+    from stackwright.waivers import doubtful
+
+    for line in doubtful(site, datetime.now(timezone.utc).date()):
+        click.echo(f"warning: {line}", err=True)
 
 
 def print_waivers(waivers: Iterable[Waiver]) -> None:

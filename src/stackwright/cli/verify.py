@@ -31,7 +31,8 @@ def command(context: Context, what: str, keys: tuple[Path, ...], as_json: bool) 
 
     A LABEL is checked as a release would check it: signature, dates, every case of the suite,
     the evidence judged again, the very bytes in the store, and what users load. A FILE is checked
-    by itself, with nothing but the public key: signature, form and dates.
+    by itself, with nothing but the public key: signature, form and dates. A key that the site here
+    has revoked is refused.
 
     \b
     Examples:
@@ -103,12 +104,12 @@ def _names_a_file(what: str) -> bool:
 def _verify_file(
     context: Context, path: Path, keys: tuple[Path, ...], now: datetime
 ) -> Certificate:
-    from stackwright.certify.keys import TrustedKeys, load_public
+    from stackwright.certify.keys import TrustedKeys, named_keys
     from stackwright.certify.verify import check_dates, open_certificate
 
     envelope = _read_envelope(path)
     if keys:
-        trusted = TrustedKeys(release=tuple(load_public(key) for key in keys))
+        trusted = TrustedKeys(release=named_keys(keys, context.site_or_shipped.root / "keys"))
     else:
         trusted = context.trusted_keys(context.only_system())
     certificate = open_certificate(envelope, trusted)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -23,6 +24,7 @@ FORMAT = "CSV"
 SPREAD = 0.015
 STD = "_std"
 """Ends the name of the column with a metric's standard deviation, in the metric's unit."""
+_UNIT = re.compile(r"(^|[\W_])units?$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ def read(text: str, columns: Columns) -> Table:
         StackwrightError: no metric was named, or a column that isn't there.
     """
     try:
-        lines = list(csv.reader(io.StringIO(text)))
+        lines = list(csv.reader(io.StringIO(text, newline=""), strict=True))
     except csv.Error as error:
         return Table(FORMAT, SPREAD, problems=(invalid(f"it is no CSV: {error}"),))
     header, rows = [name.strip() for name in lines[0]], lines[1:]
@@ -98,6 +100,12 @@ def _check_columns(header: list[str], columns: Columns) -> None:
             f"no column '{name}'{did_you_mean(name, header)}",
             hint=f"the columns are: {', '.join(header)}",
         )
+    for name in sorted(columns.ignored | columns.selecting):
+        if _UNIT.search(name):
+            raise StackwrightError(
+                f"the arms can't be compared in different units: '{name}' has to agree",
+                hint=f"leave it as it is, or choose one for both arms: --where '{name}=VALUE'",
+            )
 
 
 def _check_described(header: list[str], rows: list[list[str]], columns: Columns) -> None:
@@ -130,9 +138,11 @@ def _check_shape(text: str, header: list[str], rows: list[list[str]]) -> Iterato
         yield invalid("two columns have the same name")
     if not text.endswith("\n"):
         yield invalid("its last line is not ended: it was cut")
-    for line, row in enumerate(rows, 2):
+    for line, row in enumerate([header, *rows], 1):
         if len(row) != len(header):
             yield invalid(f"row {line} has {len(row)} of {len(header)} columns")
+        if any("\n" in value or "\r" in value for value in row):
+            yield invalid(f"row {line} has a line break within a field: a quote is not closed?")
 
 
 def _measurements(record: Mapping[str, str], columns: Columns) -> Iterator[Measurement]:

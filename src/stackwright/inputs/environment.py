@@ -25,14 +25,6 @@ Kind = Literal["bool", "int", "enum", "pattern", "path", "string"]
 Specifier = Annotated[str, Text(r"[<>=!~0-9.,* ]+", "a range of versions such as '>=2.23'")]
 
 
-_LOADED = "Python would load other files than the prefix's, which are what is certified"
-_USERS = "it is the user's own"
-_START_UP = "every shell would run what it names"
-_PERL = "every Perl program would load what it names"
-_LMODS = "it is Lmod's own"
-_LAUNCHERS = "the launcher tells each rank its own"
-_ENGINES = "Stackwright sets it itself"
-
 HARMLESS: Mapping[str, str] = {
     "PYTHONNOUSERSITE": "leaves packages out, those of the user",
     "PYTHONUNBUFFERED": "decides when output is written",
@@ -45,66 +37,72 @@ HARMLESS: Mapping[str, str] = {
 }
 """Variables that a pattern of RESERVED takes in, and why they may be set all the same."""
 
-RESERVED: Mapping[str, str] = {
-    "PATH": "module and image put the prefix's programs first in it",
-    "PYTHON*": _LOADED,
-    "PERL5*": _PERL,
-    "PERLLIB": _PERL,
-    "HOME": _USERS,
-    "USER": _USERS,
-    "LOGNAME": _USERS,
-    "SHELL": _USERS,
-    "PWD": _USERS,
-    "BASH_ENV": _START_UP,
-    "ENV": _START_UP,
-    "PROMPT_COMMAND": _START_UP,
-    "SHELLOPTS": "shells would run with other options",
-    "BASHOPTS": "shells would run with other options",
-    "IFS": "shells would split commands at other places",
-    "MODULEPATH": "Lmod finds modules by it",
-    "MODULERCFILE": "Lmod takes defaults and hidden modules from it",
-    "LMOD_*": _LMODS,
-    "__LMOD_*": _LMODS,
-    "_ModuleTable*": _LMODS,
-    "LOADEDMODULES": _LMODS,
-    "_LMFILES_": _LMODS,
-    "RANK": _LAUNCHERS,
-    "*_RANK": _LAUNCHERS,
-    "*WORLD_SIZE": _LAUNCHERS,
-    "MASTER_*": _LAUNCHERS,
-    "TORCHELASTIC_*": _LAUNCHERS,
-    "PMI_*": _LAUNCHERS,
-    "PMIX_*": _LAUNCHERS,
-    "PALS_*": _LAUNCHERS,
-    "FLUX_*": _LAUNCHERS,
-    "OMPI_COMM_*": _LAUNCHERS,
-    "SLURM_*": _LAUNCHERS,
-    "STACKWRIGHT_*": _ENGINES,
+RESERVED: Mapping[str, tuple[str, ...]] = {
+    "module and image put the prefix's programs first in it": ("PATH",),
+    "Python would load other files than the prefix's, which are what is certified": (
+        *("PYTHON*", "_PYTHON_*"),
+    ),
+    "pip would install other files, or elsewhere": ("PIP_*",),
+    "IPython and Jupyter run configuration from it": ("IPYTHONDIR", "JUPYTER_*"),
+    "every Perl program would load what it names": ("PERL5*", "PERLLIB"),
+    "programs of another language would load what it names": (
+        *("NODE_OPTIONS", "RUBYOPT", "JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS"),
+    ),
+    "other programs would run what it names": ("GIT_*", "PAGER", "LESSOPEN"),
+    "it is the user's own": ("HOME", "USER", "LOGNAME", "SHELL", "PWD"),
+    "every shell would run what it names": (
+        *("BASH_ENV", "ENV", "PROMPT_COMMAND", "PS[0-9]", "ZDOTDIR", "FPATH"),
+        *("BASH_LOADABLES_PATH", "INPUTRC"),
+    ),
+    "shells would run with other options": ("SHELLOPTS", "BASHOPTS"),
+    "shells would split commands at other places": ("IFS",),
+    "Lmod finds modules by it": ("MODULEPATH",),
+    "Lmod takes defaults and hidden modules from it": ("MODULERCFILE",),
+    "it is Lmod's own": ("LMOD_*", "__LMOD_*", "_ModuleTable*", "LOADEDMODULES", "_LMFILES_"),
+    "Lmod, a Lua program, would run what it names": (
+        *("LUA_INIT", "LUA_INIT_5_*", "LUA_PATH*", "LUA_CPATH*"),
+    ),
+    "containers would start otherwise": ("APPTAINER*", "SINGULARITY*", "CONTAINERS_*"),
+    "the launcher tells each rank its own": (
+        *("RANK", "*_RANK", "*WORLD_SIZE", "LOCAL_SIZE", "MASTER_*", "TORCHELASTIC_*"),
+        *("PMI_*", "PMIX_*", "PALS_*", "FLUX_*", "HYDRA_*", "MPI_LOCAL*", "MV2_COMM_*"),
+        *("OMPI_COMM_*", "OMPI_UNIVERSE_SIZE", "SLURM_*", "PBS_*", "LSB_*", "JSM_*"),
+    ),
+    "the launcher gives each rank its devices": (
+        *("CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES"),
+        "GPU_DEVICE_ORDINAL",
+    ),
+    "Stackwright sets it itself": ("STACKWRIGHT_*",),
 }
-"""Variables, by pattern, that neither a stack nor the table may set, and why.
+"""Why neither a stack nor the table may set a variable, and those that it is about, by pattern.
 
 Python's are from https://docs.python.org/3/using/cmdline.html#environment-variables, the shells'
-from https://www.gnu.org/software/bash/manual/html_node/Bash-Variables.html, Perl's from
-https://perldoc.perl.org/perlrun#ENVIRONMENT, Lmod's from
-https://lmod.readthedocs.io/en/latest/093_modulerc.html, the ranks' from
+from https://www.gnu.org/software/bash/manual/html_node/Bash-Variables.html and
+https://zsh.sourceforge.io/Doc/Release/Parameters.html, Perl's from
+https://perldoc.perl.org/perlrun#ENVIRONMENT, Lua's from https://www.lua.org/manual/5.4/manual.html,
+Lmod's from https://lmod.readthedocs.io/en/latest/093_modulerc.html, the ranks' from
 https://docs.pytorch.org/docs/stable/elastic/run.html#environment-variables.
 """
 
 TABLE_ONLY = (
-    "LD_*",  # the dynamic linker, https://man7.org/linux/man-pages/man8/ld.so.8.html
-    "GLIBC_TUNABLES",
-    "GCONV_PATH",  # iconv(3) loads converters from there
-    "LOCPATH",
-    "OPENSSL_*",  # https://docs.openssl.org/master/man7/openssl-env/
-    "OMP_TOOL_LIBRARIES",
-    "*_PLUGIN",
-    "*_PLUGIN_PATH",
-    "*_PROVIDER_PATH",
-    "TRITON_CACHE_DIR",  # compiled code is kept in these, and run
-    "NUMBA_CACHE_DIR",
-    "TORCHINDUCTOR_CACHE_DIR",
-    "TORCH_EXTENSIONS_DIR",
-    "CUDA_CACHE_PATH",
+    # the dynamic linker, https://man7.org/linux/man-pages/man8/ld.so.8.html, and the C library
+    *("LD_*", "GLIBC_TUNABLES", "GCONV_PATH", "LOCPATH"),
+    # plug-ins and tools that a library loads
+    *("*_PLUGIN", "*_PLUGIN_PATH", "*_PROVIDER_PATH", "HDF5_PLUGIN_PRELOAD", "OMP_TOOL_LIBRARIES"),
+    *("CUDA_INJECTION64_PATH", "NVTX_INJECTION64_PATH", "HSA_TOOLS_LIB", "ROCP_TOOL_LIB"),
+    *("NUMBA_CUDA_DRIVER", "PJRT_NAMES_AND_LIBRARY_PATHS", "TPU_LIBRARY_PATH"),
+    *("SASL_PATH", "GIO_EXTRA_MODULES", "GTK_MODULES"),
+    # components and agents of MPI
+    *("OMPI_MCA_*", "PRTE_MCA_*", "OPAL_*", "UCX_MODULE_DIR"),
+    # files of settings and of trust, https://docs.openssl.org/master/man7/openssl-env/
+    *("OPENSSL_*", "SSL_CERT_FILE", "KRB5_CONFIG", "NCCL_CONF_FILE", "XLA_FLAGS"),
+    # compiled code and models that are kept in it, and run
+    *("TRITON_*", "NUMBA_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR", "TORCH_EXTENSIONS_DIR"),
+    *("CUDA_CACHE_PATH", "TORCH_HOME", "MIOPEN_*_DB_PATH"),
+    *("ROCBLAS_TENSILE_LIBPATH", "HIPBLASLT_TENSILE_LIBPATH"),
+    # compilers, and what they take in
+    *("CC", "CXX", "PYTORCH_NVCC", "CUDA_HOME", "GCC_EXEC_PREFIX", "COMPILER_PATH"),
+    *("LIBRARY_PATH", "CPATH"),
 )
 """Variables, by pattern, that decide what programs load: for a row of the table, never own."""
 
@@ -114,7 +112,7 @@ def _is_one_of(name: str, patterns: Iterable[str]) -> bool:
 
 
 def _settable(name: str) -> str:
-    why = next((why for like, why in RESERVED.items() if fnmatchcase(name, like)), None)
+    why = next((why for why, patterns in RESERVED.items() if _is_one_of(name, patterns)), None)
     if why and name not in HARMLESS:
         raise ValueError(f"'{name}' is reserved: {why}")
     return name

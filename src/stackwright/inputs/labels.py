@@ -103,7 +103,8 @@ def select(pattern: str, known: Collection[Label]) -> tuple[Label, ...]:
     if system is None and len(systems) > 1:
         raise StackwrightError(
             f"'{pattern}' doesn't say which system: {', '.join(sorted(systems))}",
-            hint=f"name one: '{pattern}@{min(systems)}'; `list` and `plan` take '{pattern}@*', too",
+            hint=f"name one: '{pattern}@{min(systems)}', or once for all: export"
+            f" STACKWRIGHT_SYSTEM=NAME; `list` and `plan` take '{pattern}@*', too",
         )
     return tuple(chosen)
 

@@ -81,7 +81,7 @@ def locked(plan: Plan, site: Site) -> Lock:
     path = site.lock_file(plan.label)
     if not path.is_file():
         raise StackwrightError(f"{plan.label} has no lock", hint=relock(str(plan.label)))
-    lock = load_lock(path)
+    lock = load_lock(path, plan.label)
     check_fresh(lock, lock_inputs(plan), path)
     check_python(lock.base, plan)
     return lock

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+from packaging.version import InvalidVersion, Version
 from pydantic import Field, StringConstraints, ValidationError
 
 from stackwright.errors import Location, StackwrightError
 from stackwright.inputs.fields import Model
+from stackwright.inputs.labels import Label
 
 Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*\.whl$")]
 PipName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9._-]*[a-z0-9])?$")]
 PipVersion = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9.!+_-]*$")]
 DebianVersion = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+:~-]*$")]
+
+_MEND = (
+    "`stackwright lock LABEL` writes locks, hands don't: take it back from version control,"
+    " or remove it and lock anew"
+)
 
 
 class Wheel(Model):
@@ -45,6 +53,11 @@ class Wheels(Model):
     tools: tuple[Wheel, ...]
     frameworks: tuple[Wheel, ...]
     packages: tuple[Wheel, ...]
+
+    @property
+    def every(self) -> tuple[Wheel, ...]:
+        """The wheels of all groups."""
+        return (*self.tools, *self.frameworks, *self.packages)
 
 
 class Inputs(Model):
@@ -76,22 +89,56 @@ class Lock(Model):
         return (json.dumps(value, indent=1, sort_keys=True) + "\n").encode()
 
 
-def load_lock(path: Path) -> Lock:
+class UnreadableLock(StackwrightError):  # noqa: N818  (what it is, not that it is an error)
+    """A lock that no solver has written so."""
+
+
+def load_lock(path: Path, label: Label | None = None) -> Lock:
     """Read a lock file.
 
+    Args:
+        label: whose lock it has to be.
+
     Raises:
-        StackwrightError: it is not a lock that this version understands.
+        UnreadableLock: it is not a lock that this version understands, or another label's, or one
+            of its wheels has another name or version than its file.
     """
+    data = path.read_bytes()
     try:
-        return Lock.model_validate_json(path.read_bytes())
+        lock = Lock.model_validate_json(data)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
-        raise StackwrightError(
-            f"not a valid lock: {place}: {first['msg']}",
-            where=Location(path),
-            hint="locks are written by `stackwright lock LABEL`, not by hand",
-        ) from error
+        why = ": ".join(filter(None, ("not a valid lock", place, first["msg"])))
+        raise UnreadableLock(why, where=Location(path), hint=_MEND) from error
+    for why, text in _mistakes(lock, label):
+        line = data[: data.find(text.encode())].count(b"\n") + 1
+        raise UnreadableLock(f"not a valid lock: {why}", where=Location(path, line), hint=_MEND)
+    return lock
+
+
+def _mistakes(lock: Lock, label: Label | None) -> Iterator[tuple[str, str]]:
+    """What a lock says that can't be, each with the text that stands on its line."""
+    if label is not None and lock.label != str(label):
+        yield f"it is the lock of {lock.label}, not of {label}", '"label"'
+    for wheel in lock.wheels.every:
+        if (named := _named(wheel.file)) and named != (wheel.name, _version(wheel.version)):
+            yield f"{wheel.name} {wheel.version} is not what {wheel.file} holds", wheel.file
+
+
+def _named(file: str) -> tuple[str, Version | None] | None:
+    """The name and version in a wheel's file name; None where it doesn't follow the standard."""
+    try:
+        return parse_wheel_filename(file)[:2]
+    except InvalidWheelFilename:
+        return None
+
+
+def _version(text: str) -> Version | None:
+    try:
+        return Version(text)
+    except InvalidVersion:
+        return None
 
 
 def requirements_txt(wheels: Iterable[Wheel]) -> str:
@@ -107,11 +154,27 @@ def drift(old: Base, new: Base) -> list[str]:
 
 def changes(old: Lock, new: Lock) -> list[str]:
     """The packages that differ between two locks, a line each: wheels first, then Debian's."""
-    return [*_differences(_versions(old.wheels), _versions(new.wheels)), *drift(old.base, new.base)]
+    before, after = _by_name(old.wheels), _by_name(new.wheels)
+    versions = _differences(_versions(before), _versions(after))
+    files = [
+        f"{name} {after[name].version}: {_other_file(before[name], after[name])}"
+        for name in sorted(before.keys() & after.keys())
+        if before[name].version == after[name].version and before[name] != after[name]
+    ]
+    return [*versions, *files, *drift(old.base, new.base)]
 
 
-def _versions(wheels: Wheels) -> dict[str, str]:
-    return {w.name: w.version for w in (*wheels.tools, *wheels.frameworks, *wheels.packages)}
+def _by_name(wheels: Wheels) -> dict[str, Wheel]:
+    return {wheel.name: wheel for wheel in wheels.every}
+
+
+def _versions(wheels: Mapping[str, Wheel]) -> dict[str, str]:
+    return {name: wheel.version for name, wheel in wheels.items()}
+
+
+def _other_file(old: Wheel, new: Wheel) -> str:
+    """How two wheels of one version differ."""
+    return "other bytes" if old.file == new.file else f"{old.file} -> {new.file}"
 
 
 def _differences(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:

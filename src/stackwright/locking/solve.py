@@ -8,14 +8,16 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 from stackwright.building.providers.scripts import run_script
 from stackwright.building.providers.steps import step_keys
@@ -27,7 +29,7 @@ from stackwright.locking import baserefusal, piprefusal
 from stackwright.locking.base import check_python, read_base
 from stackwright.locking.lockinputs import BUILD_TOOLS, lock_inputs, machine_of
 from stackwright.locking.locks import Base, Inputs, Lock, Wheels
-from stackwright.locking.wheelset import group_wheels, platform_tags
+from stackwright.locking.wheelset import check_same_bytes, group_wheels, platform_tags, yanked
 from stackwright.plans.plan import Plan
 from stackwright.store import Store, move_content
 from stackwright.tools.process import Runner, ToolError
@@ -49,6 +51,7 @@ def solve(
     keep_wheels: Lock | None = None,
     prefer: Wheels | None = None,
     on_part: OnPart = lambda _part, _seconds: None,
+    warn: Callable[[str], None] = lambda _text: None,
 ) -> Lock:
     """Ask the solvers, and return what they decided.
 
@@ -57,16 +60,17 @@ def solve(
         keep_wheels: the same for the wheels.
         prefer: wheels whose versions stay, where the requirements still allow them.
         on_part: told ``wheels`` or ``base``, with None before it is solved, the seconds after.
+        warn: told what was chosen all the same, a line each.
 
     Raises:
         StackwrightError: a solver failed; its own words are in the error. Or the base has
-            another Python than the stack wants.
+            another Python than the stack wants, or a wheel of ``prefer`` has other bytes now.
     """
     inputs = lock_inputs(plan)
     wheels = (
         keep_wheels.wheels
         if keep_wheels
-        else _timed("wheels", on_part, lambda: solve_wheels(plan, site, runner, prefer))
+        else _timed("wheels", on_part, lambda: solve_wheels(plan, site, runner, prefer, warn))
     )
     base = (
         keep_base.base
@@ -99,28 +103,51 @@ def _timed(part: str, on_part: OnPart, work: Callable[[], T]) -> T:
     return result
 
 
-def solve_wheels(plan: Plan, site: Site, runner: Runner, prefer: Wheels | None = None) -> Wheels:
+def solve_wheels(
+    plan: Plan,
+    site: Site,
+    runner: Runner,
+    prefer: Wheels | None = None,
+    warn: Callable[[str], None] = lambda _text: None,
+) -> Wheels:
     """Every wheel that the requirements need, transitively, and the build tools.
 
     Args:
         prefer: wheels whose versions stay, if all that are still allowed can stay together.
+        warn: told of each wheel that its index has yanked (PEP 592), with the reason.
 
     Raises:
-        StackwrightError: pip can't satisfy a requirement, which is named in its place.
+        StackwrightError: pip can't satisfy a requirement, which is named in its place; or a file
+            of ``prefer`` has other bytes now.
     """
     found = _resolve(plan, site, runner, _still_allowed(prefer, plan) if prefer else ())
     names = [canonicalize_name(_name(text, plan)) for text in plan.frameworks]
-    wheels = group_wheels(found, names, plan.python)
-    tools = group_wheels(_pip_report(plan, BUILD_TOOLS, runner), (), plan.python)
-    return wheels.model_copy(update={"tools": tools.packages})
+    wheels = group_wheels(found.report, names, plan.python)
+    tools = _pip_answer(plan, BUILD_TOOLS, runner)
+    built_with = group_wheels(tools.report, (), plan.python).packages
+    wheels = wheels.model_copy(update={"tools": built_with})
+    if prefer:
+        check_same_bytes(prefer, wheels, plan.label)
+    for answer in (found, tools):
+        for text in yanked(answer.said):
+            warn(text)
+    return wheels
 
 
-def _resolve(plan: Plan, site: Site, runner: Runner, pins: Sequence[str]) -> Mapping[str, Any]:
+@dataclass(frozen=True)
+class _Answer:
+    """What pip would install, and what it printed beside."""
+
+    report: Mapping[str, Any]
+    said: str
+
+
+def _resolve(plan: Plan, site: Site, runner: Runner, pins: Sequence[str]) -> _Answer:
     """What pip chooses, with these pins if it can, else without."""
     wanted = (*plan.frameworks, *plan.packages)
     if pins:
         with suppress(ToolError):
-            return _pip_report(plan, wanted, runner, pins)
+            return _pip_answer(plan, wanted, runner, pins)
     lines: list[str] = []
 
     def keep(line: str) -> None:
@@ -128,32 +155,41 @@ def _resolve(plan: Plan, site: Site, runner: Runner, pins: Sequence[str]) -> Map
         runner.on_line(line)
 
     try:
-        return _pip_report(plan, wanted, replace(runner, on_line=keep))
+        return _pip_answer(plan, wanted, replace(runner, on_line=keep))
     except ToolError as error:
         raise (piprefusal.explain(lines, plan, site) or error) from error
 
 
 def _still_allowed(wheels: Wheels, plan: Plan) -> tuple[str, ...]:
-    """Pins of the wheels that the stack's own requirements don't exclude now."""
+    """Pins of the wheels that the stack's own requirements don't exclude now.
+
+    They are compared as text (``===``), for ``==1.0`` would take a 1.0+local as well.
+    """
     asked = [Requirement(text) for text in (*plan.frameworks, *plan.packages)]
-    allowed = {canonicalize_name(need.name): need.specifier for need in asked}
+    allowed: Mapping[str, SpecifierSet] = {
+        canonicalize_name(need.name): need.specifier for need in asked
+    }
     return tuple(
-        f"{wheel.name}=={wheel.version}"
+        f"{wheel.name}==={Version(wheel.version)}"
         for wheel in (*wheels.frameworks, *wheels.packages)
-        if wheel.name not in allowed
-        or allowed[canonicalize_name(wheel.name)].contains(wheel.version, prereleases=True)
+        if wheel.name not in allowed or _admits(allowed[wheel.name], wheel.version)
     )
 
 
-def _pip_report(
+def _admits(specifier: SpecifierSet, version: str) -> bool:
+    """Whether a version is in the range; a pre-release only where the range names one."""
+    return specifier.contains(version, prereleases=bool(specifier.prereleases))
+
+
+def _pip_answer(
     plan: Plan, requirements: Sequence[str], runner: Runner, pins: Sequence[str] = ()
-) -> Mapping[str, Any]:
+) -> _Answer:
     """What the pip of this Python would install; its own configuration names the indexes."""
     with TemporaryDirectory(prefix="stackwright-") as folder:
         report, constraints = Path(folder, "report.json"), Path(folder, "constraints.txt")
         constraints.write_text("".join(f"{pin}\n" for pin in pins))
         platforms = platform_tags(machine_of(plan), plan.machine.os.glibc)
-        runner.run(
+        said = runner.run(
             [
                 *(sys.executable, "-m", "pip", "--disable-pip-version-check"),
                 *("install", "--dry-run", "--ignore-installed"),
@@ -167,8 +203,7 @@ def _pip_report(
             ],
             hint=piprefusal.ELSEWHERE,
         )
-        value: Mapping[str, Any] = json.loads(report.read_text())
-        return value
+        return _Answer(json.loads(report.read_text()), said)
 
 
 def _name(requirement: str, plan: Plan) -> str:

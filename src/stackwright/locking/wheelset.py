@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote
 
@@ -10,7 +11,13 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from stackwright.errors import StackwrightError
+from stackwright.inputs.labels import Label
 from stackwright.locking.locks import Wheel, Wheels
+
+_YANKED = re.compile(
+    r"yanked version: '(?P<name>[^']+)' candidate \(version (?P<version>\S+) at .*\)\n"
+    r"Reason for being yanked: (?P<reason>.*)"
+)
 
 
 def platform_tags(machine: str, glibc: str) -> list[str]:
@@ -63,6 +70,32 @@ def group_wheels(report: Mapping[str, Any], frameworks: Iterable[str], python: s
         frameworks=tuple(w for w in wheels if w.name in closure),
         packages=tuple(w for w in wheels if w.name not in closure),
     )
+
+
+def check_same_bytes(old: Wheels, new: Wheels, label: Label) -> None:
+    """Check that every file of an older set that is in the new one has the bytes that it had.
+
+    Raises:
+        StackwrightError: an index serves others under the same name.
+    """
+    digests = {wheel.file: wheel.digest for wheel in old.every}
+    for wheel in new.every:
+        if digests.get(wheel.file, wheel.digest) != wheel.digest:
+            raise StackwrightError(
+                f"{wheel.file} has other bytes than when it was locked:"
+                f" {wheel.digest}, not {digests[wheel.file]}",
+                hint="ask who runs the index why; to take them all the same:"
+                f" stackwright lock --upgrade '{label}'",
+            )
+
+
+def yanked(said: str) -> Iterator[str]:
+    """What pip's output says of each wheel that it takes though its index has yanked it.
+
+    Its report has no reason, and with older versions of pip nothing of it at all.
+    """
+    for found in _YANKED.finditer(said):
+        yield f"{found['name']} {found['version']} was yanked from its index: {found['reason']}"
 
 
 def _needs(item: Mapping[str, Any], python: str) -> set[str]:

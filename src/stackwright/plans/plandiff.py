@@ -32,12 +32,20 @@ class Change:
 
 def compare(old: Mapping[str, Any], new: Mapping[str, Any], label: Label) -> tuple[Change, ...]:
     """The fields that differ between two plans of a label in JSON form, by name."""
-    before, after = dict(_flat("", old)), dict(_flat("", new))
+    before, after = fields(old), fields(new)
     return tuple(
         Change(_origin(field, new, label), field, before.get(field), after.get(field))
         for field in sorted(before.keys() | after.keys())
         if before.get(field) != after.get(field)
     )
+
+
+def fields(plan: Mapping[str, Any]) -> dict[str, str]:
+    """Every leaf by its dotted name; elements of a list that share a name, in their order."""
+    found: dict[str, str] = {}
+    for name, value in _flat("", plan):
+        found[name] = f"{found[name]}, {value}" if name in found else value
+    return found
 
 
 def _origin(field: str, plan: Mapping[str, Any], label: Label) -> str:

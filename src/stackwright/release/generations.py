@@ -13,7 +13,7 @@ import re
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -141,32 +141,23 @@ def recover(store: Store) -> None:
         sync_folder(aside.parent)
 
 
-def publish(
-    store: Store,
-    generation: Generation,
-    files: Mapping[str, bytes],
-    *,
-    origins: Sequence[Generation],
-) -> None:
+def publish(store: Store, generation: Generation, files: Mapping[str, bytes]) -> None:
     """Write a generation and make it live; call with the release lock held.
 
     Args:
         store: where.
         generation: the successor of the live one.
-        files: the bytes of the files that are new in it.
-        origins: the generations to copy all other files from, the newest last.
+        files: the bytes of all of its files, by path.
 
     Raises:
-        StackwrightError: a link's target is not in the store, a file to copy was changed, or the
-            store can't be written.
+        StackwrightError: a link's target is not in the store, or the store can't be written.
     """
-    carried = _read_carried(store, generation, set(files), origins)
     for content in generation.content.values():
         for target in content.links.values():
             _check_target(store, target)
     try:
         with tempfile.TemporaryDirectory(prefix=_DRAFT, dir=store.path("work")) as folder:
-            _write_tree(Path(folder, "generation"), generation, {**carried, **files})
+            _write_tree(Path(folder, "generation"), generation, files)
             _make_live(store, Path(folder), generation.number)
     except OSError as error:
         raise StackwrightError(
@@ -199,17 +190,6 @@ def _make_live(store: Store, work: Path, number: int) -> None:
     link.symlink_to(f"generations/{number}")
     link.rename(store.path("live"))
     sync_folder(store.root)
-
-
-def _read_carried(
-    store: Store, generation: Generation, new: set[str], origins: Sequence[Generation]
-) -> dict[str, bytes]:
-    carried = {}
-    for path, digest in generation.files.items():
-        if path not in new:
-            origin = next(g for g in reversed(origins) if g.files.get(path) == digest)
-            carried[path] = read_file(store, origin, path)
-    return carried
 
 
 def _write_tree(root: Path, generation: Generation, files: Mapping[str, bytes]) -> None:

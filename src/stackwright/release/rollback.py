@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 
 from stackwright.certify.acceptance import check_cases
@@ -9,17 +10,12 @@ from stackwright.certify.artefact import Artefact
 from stackwright.certify.keys import TrustedKeys
 from stackwright.certify.statement import moment, timestamp
 from stackwright.certify.verify import Certificate
+from stackwright.errors import StackwrightError
 from stackwright.release.generations import live_number, publish, read_history, releasing
 from stackwright.release.measure import Measure, check_bytes
-from stackwright.release.rule import Outcome, Render, certified_artefact, content_of, files_of
-from stackwright.release.state import (
-    Content,
-    Generation,
-    by_owner,
-    check_system,
-    next_rollback,
-    restore_point,
-)
+from stackwright.release.rule import Outcome
+from stackwright.release.state import Generation, check_system, next_rollback, restore_point
+from stackwright.release.view import Render, View, add_certified, certified_artefact
 from stackwright.store import Store
 
 
@@ -31,11 +27,14 @@ def rollback(
     keys: TrustedKeys,
     measure: Measure,
     render: Render,
+    believed: Callable[[Certificate], None],
     who: str,
     why: str,
     now: datetime,
 ) -> Outcome:
     """Take a stack back to what it was before its last release.
+
+    ``believed`` raises if something that was measured says otherwise than a certificate.
 
     What comes back must still be the certified bytes, under a trusted signature, and its
     modulefile and kernel are made from these bytes anew, for where the store is now. A
@@ -52,31 +51,42 @@ def rollback(
         check_system(history[-1] if history else None, system)
         source = history[restore_point(history, stack) - 1]
         warnings: list[str] = []
-        files: dict[str, bytes] = {}
-        content: dict[str, Content] = {}
-        for module in _coming_back(history[-1], source, stack):
-            artefact, warned = _check_restorable(
-                store, source, module, keys=keys, measure=measure, now=now
+        current = history[-1]
+        view = View({**current.defaults, stack: source.defaults[stack]}, render)
+        coming = _coming_back(current, source, stack)
+        for module in sorted(_staying(current, source, stack) - coming):
+            try:
+                add_certified(view, store, current, module, keys=keys, measure=measure)
+            except StackwrightError as error:
+                warnings.append(f"{module} is live no more: it is not what was certified: {error}")
+        for module in sorted(coming):
+            artefact, certificate = _check_restorable(
+                store, source, module, keys=keys, measure=measure
             )
-            made = files_of(artefact, source.defaults[stack], render)
-            files |= made
-            content |= by_owner(module, content_of(artefact, made))
-            warnings += warned
+            believed(certificate)
+            view.add(artefact)
+            warnings += _warnings(module, certificate, now)
         generation = next_rollback(
-            history, stack, content, created=timestamp(now), who=who, why=why
+            history, stack, view.content, created=timestamp(now), who=who, why=why
         )
-        publish(store, generation, files, origins=history)
+        publish(store, generation, view.files)
     return Outcome(generation, changed=True, warnings=tuple(warnings))
 
 
-def _coming_back(current: Generation, source: Generation, stack: str) -> list[str]:
+def _staying(current: Generation, source: Generation, stack: str) -> set[str]:
+    """What users have by the live generation and keep: other stacks, and versions that stay."""
+    ours = {module for module in current.pointers if module.startswith(f"{stack}/")}
+    return {*current.pointers} - (ours - source.pointers.keys())
+
+
+def _coming_back(current: Generation, source: Generation, stack: str) -> set[str]:
     """What users would newly get: what moves, and the default, which may move alone."""
     moved = {
         module
         for module, pointer in source.pointers.items()
         if module.startswith(f"{stack}/") and current.pointers.get(module) != pointer
     }
-    return sorted(moved | {f"{stack}/{source.defaults[stack]}"})
+    return moved | {f"{stack}/{source.defaults[stack]}"}
 
 
 def _check_restorable(
@@ -86,15 +96,14 @@ def _check_restorable(
     *,
     keys: TrustedKeys,
     measure: Measure,
-    now: datetime,
-) -> tuple[Artefact, list[str]]:
+) -> tuple[Artefact, Certificate]:
     artefact, certificate = certified_artefact(store, source, module, keys)
     predicate = certificate.statement.predicate
     # Waivers have to have counted when the release was made, not tonight.
     issued = moment(predicate.issued).date()
     check_cases(predicate.cases, predicate.waivers, predicate.cases, issued=issued, day=issued)
     check_bytes(artefact, measure)
-    return artefact, _warnings(module, certificate, now)
+    return artefact, certificate
 
 
 def _warnings(module: str, certificate: Certificate, now: datetime) -> list[str]:

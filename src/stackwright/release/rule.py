@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path, PurePath
 
-from stackwright.canonical import canonical_json, hash_bytes, hash_file
+from stackwright.canonical import hash_file
 from stackwright.certify.acceptance import Judged
 from stackwright.certify.artefact import Artefact
 from stackwright.certify.coverage import Coverage, altered, difference, shrank
@@ -16,28 +15,20 @@ from stackwright.certify.evidence import Evidence
 from stackwright.certify.keys import TrustedKeys
 from stackwright.certify.statement import Predicate, timestamp
 from stackwright.certify.verify import (
-    Certificate,
     Expected,
-    check_subject,
-    open_certificate,
-    read_certificate,
     verify_certificate,
 )
-from stackwright.errors import ExitCode, Location, StackwrightError
+from stackwright.errors import StackwrightError
 from stackwright.inputs import labels
 from stackwright.release.generations import (
-    certificate_path,
     publish,
-    read_file,
     read_history,
     releasing,
     save_certificate,
 )
 from stackwright.release.measure import Measure, check_bytes
 from stackwright.release.state import (
-    Content,
     Generation,
-    Pointer,
     baseline_module,
     check_baseline,
     check_system,
@@ -45,11 +36,15 @@ from stackwright.release.state import (
     next_release,
     yardsticks,
 )
+from stackwright.release.view import (
+    Render,
+    View,
+    add_certified,
+    certified_artefact,
+    damaged,
+    pointer_to,
+)
 from stackwright.store import Store
-
-# Given an artefact and its stack's default (``version-variant``): what users get by the release
-# beside the artefact itself, and the stack's .modulerc.lua, by their path in the generation.
-Render = Callable[[Artefact, str], Mapping[str, bytes]]
 
 
 @dataclass(frozen=True)
@@ -124,17 +119,23 @@ def release(
         baseline = compared_with(store, history, label, artefact.image.digest, keys)
         check_baseline(baseline, label, predicate.baseline)
         check_bytes(artefact, measure)
-        # Compared with what is released now, or with a better one before it.
-        compared = replaced.image.digest if replaced and predicate.baseline else None
+        compared = predicate.baseline if replaced else None
         default = default_after(current, label, compared, make_default=request.make_default)
+        warnings += _compared_with_another(replaced, artefact, compared)
         if request.make_default is None:
             warnings += _default_kept(label, default, compared)
-        files = files_of(artefact, default, render)
+        defaults = {**(current.defaults if current else {}), label.stack: default}
+        view = View(defaults, render)
+        if current:
+            for module in sorted(current.pointers.keys() - {label.module}):
+                with _naming(module):
+                    add_certified(view, store, current, module, keys=keys, measure=measure)
+        view.add(artefact)
         generation = next_release(
             current,
             label,
             pointer_to(artefact, certificate),
-            content_of(artefact, files),
+            view.content,
             default=default,
             created=timestamp(now),
             who=request.who,
@@ -143,8 +144,23 @@ def release(
         if current is not None and _same_view(store, current, generation):
             return Outcome(current, changed=False, warnings=warnings)
         save_certificate(store, certificate.envelope)
-        publish(store, generation, files, origins=history)
+        publish(store, generation, view.files)
     return Outcome(generation, changed=True, warnings=warnings)
+
+
+@contextmanager
+def _naming(module: str) -> Iterator[None]:
+    """Say of which module, beside the one to be released, an error is."""
+    try:
+        yield
+    except StackwrightError as error:
+        raise StackwrightError(
+            f"{module}, which is live as well, is not what was certified: {error.what}",
+            where=error.where,
+            hint=f"{error.hint or 'restore it from a backup'}; or go back to what was before it: "
+            f"stackwright rollback {module.partition('/')[0]}",
+            code=error.code,
+        ) from error
 
 
 def compared_with(
@@ -203,6 +219,18 @@ def _asked_less(module: str, released: Predicate, ours: Predicate) -> tuple[str,
     return ()
 
 
+def _compared_with_another(
+    replaced: Artefact | None, artefact: Artefact, compared: str | None
+) -> tuple[str, ...]:
+    """Say that a release was not compared with what users have, unless it was."""
+    if not replaced or not compared or replaced.image.digest in {compared, artefact.image.digest}:
+        return ()
+    return (
+        f"compared with an earlier release than {labels.parse(replaced.label).module}, which users "
+        "have now by a waiver: where that one is faster, nothing says that this one is as fast",
+    )
+
+
 def _default_kept(label: labels.Label, default: str, compared: str | None) -> tuple[str, ...]:
     """Say why a release has not become the default, unless it has."""
     if default == label.release:
@@ -214,135 +242,9 @@ def _default_kept(label: labels.Label, default: str, compared: str | None) -> tu
     )
 
 
-def released_artefact(store: Store, generation: Generation, module: str) -> Artefact:
-    """Return the record of what ``stack/version-variant`` points to in a generation.
-
-    The record travels in the generation: a later build of the same plan can't change it.
-
-    Raises:
-        StackwrightError: the generation doesn't hold it, or is damaged.
-    """
-    return Artefact.model_validate_json(read_file(store, generation, _record_path(module)))
-
-
-def certified_artefact(
-    store: Store, generation: Generation, module: str, keys: TrustedKeys
-) -> tuple[Artefact, Certificate]:
-    """Return what a generation released as ``module``, held against the certificate it names.
-
-    A generation is not signed; its certificates are.
-
-    Raises:
-        StackwrightError: record, pointer, links and certificate do not belong together.
-    """
-    artefact = released_artefact(store, generation, module)
-    pointer = generation.pointers[module]
-    path = certificate_path(store, pointer.certificate)
-    certificate = open_certificate(read_certificate(path), keys)
-    if pointer_to(artefact, certificate) != pointer:
-        raise _forged(
-            path, f"generation {generation.number} released {module} with another certificate"
-        )
-    predicate = certificate.statement.predicate
-    check_subject(
-        certificate,
-        Expected.of(
-            artefact,
-            system=generation.system,
-            suite=predicate.suite.digest,
-            payload=predicate.payload,
-            required_cases=frozenset(predicate.cases),
-        ),
-    )
-    if labels.parse(artefact.label).module != module:
-        raise _forged(path, f"generation {generation.number} has {artefact.label} as {module}")
-    if generation.content[module].links != links_to(artefact):
-        where = store.path(f"generations/{generation.number}/release.json")
-        raise _forged(
-            where, f"generation {generation.number} has links to something else than {module}"
-        )
-    return artefact, certificate
-
-
-def _forged(where: Path, what: str) -> StackwrightError:
-    return StackwrightError(
-        what,
-        where=Location(where),
-        hint="restore generations and certificates from a backup",
-        code=ExitCode.INVALID,
-    )
-
-
-def files_of(artefact: Artefact, default: str, render: Render) -> dict[str, bytes]:
-    """Return the files of a release of ``artefact``, with its record, by path."""
-    module = labels.parse(artefact.label).module
-    return {**render(artefact, default), _record_path(module): _record(artefact)}
-
-
-def content_of(artefact: Artefact, files: Mapping[str, bytes]) -> Content:
-    """Return what a release of ``artefact`` with these files is, as a generation records it."""
-    hashes = {path: hash_bytes(data) for path, data in files.items()}
-    return Content(files=hashes, links=links_to(artefact))
-
-
-def _record_path(module: str) -> str:
-    return f"images/{module}/artefact.json"
-
-
-def _record(artefact: Artefact) -> bytes:
-    return canonical_json(artefact.model_dump(mode="json", by_alias=True))
-
-
-def links_to(artefact: Artefact) -> dict[str, str]:
-    """Return the links that a release of ``artefact`` makes, by their path in the generation."""
-    folder = f"images/{labels.parse(artefact.label).module}"
-    return {
-        f"{folder}/oci": artefact.image.oci,
-        f"{folder}/image.squashfs": artefact.squashfs.path,
-    }
-
-
-def pointer_to(artefact: Artefact, certificate: Certificate) -> Pointer:
-    """Return the pointer that a release of ``artefact`` by ``certificate`` sets."""
-    return Pointer(
-        **asdict(artefact.digests),
-        plan_hash=artefact.plan_hash,
-        certificate=certificate.digest,
-    )
-
-
 def _same_view(store: Store, current: Generation, following: Generation) -> bool:
     """Say whether users would see no difference, files that were damaged since included."""
     names = ("pointers", "defaults", "content")
     if any(getattr(current, name) != getattr(following, name) for name in names):
         return False
     return not any(damaged(store, current))
-
-
-def damaged(store: Store, generation: Generation) -> Iterator[Path]:
-    """Every file and link of a generation that is not what was released, or was added to it."""
-    folder = store.path(f"generations/{generation.number}")
-    for path, digest in generation.files.items():
-        file = folder / path
-        if file.is_symlink() or not file.is_file() or hash_file(file) != digest:
-            yield file
-    for content in generation.content.values():
-        for path, target in content.links.items():
-            if (folder / path).resolve() != store.path(target).resolve():
-                yield folder / path
-    yield from _added(
-        folder, {p for content in generation.content.values() for p in content.paths()}
-    )
-
-
-def _added(folder: Path, released: Collection[str]) -> Iterator[Path]:
-    """What lies in a generation's folder and is not of the release; links are not followed."""
-    folders = {str(parent) for path in released for parent in PurePath(path).parents}
-    expected = {*released, "release.json"}
-    for where, subfolders, files in os.walk(folder):
-        for name in sorted([*subfolders, *files]):
-            path = Path(where, name)
-            known = path.relative_to(folder).as_posix()
-            ours = not path.is_symlink() if known in folders else known in expected
-            if not ours:
-                yield path

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, Field, model_validator
@@ -68,6 +68,21 @@ class Generation(Frozen):
     pointers: Mapping[str, Pointer]
     defaults: Mapping[str, str]
     content: Mapping[str, Content]
+
+    @model_validator(mode="after")
+    def _owners_are_released(self) -> Generation:
+        stacks = {module.partition("/")[0] for module in self.pointers}
+        if self.pointers.keys() - self.content.keys() or self.defaults.keys() - stacks:
+            raise ValueError("a pointer without content, or a default without pointers")
+        for owner, content in self.content.items():
+            if owner not in self.pointers and owner not in self.defaults:
+                raise ValueError(f"content of {owner}, which is not released")
+            for path in content.paths():
+                folder, _, rest = path.partition("/")
+                inside = f"{owner.partition('/')[0]}/" if folder == "modules" else f"{owner}/"
+                if folder != "jupyter" and not rest.startswith(inside):
+                    raise ValueError(f"{path} is not a path of {owner}")
+        return self
 
     @model_validator(mode="after")
     def _one_owner_for_each_path(self) -> Generation:
@@ -178,7 +193,7 @@ def next_release(
     current: Generation | None,
     label: labels.Label,
     pointer: Pointer,
-    content: Content,
+    content: Mapping[str, Content],
     *,
     default: str,
     created: str,
@@ -187,15 +202,13 @@ def next_release(
 ) -> Generation:
     """Return the generation in which ``label`` points to ``pointer``.
 
-    ``content`` holds all of the label's files and its stack's `.modulerc.lua`.
+    ``content`` is everything that users get then, by owner, the label's last.
 
     Raises:
         StackwrightError: the store serves another system, or a path belongs to another label.
     """
     check_system(current, label.system)
-    before = current.content if current else {}
-    others = {name: c for name, c in before.items() if name not in {label.module, label.stack}}
-    _check_paths_free(others, [content])
+    _check_one_owner(content)
     return Generation.model_validate(
         {
             "schema": "stackwright/generation/1",
@@ -209,7 +222,7 @@ def next_release(
             "why": why,
             "pointers": {**(current.pointers if current else {}), label.module: pointer},
             "defaults": {**(current.defaults if current else {}), label.stack: default},
-            "content": {**before, **by_owner(label.module, content)},
+            "content": content,
         }
     )
 
@@ -225,19 +238,18 @@ def next_rollback(
 ) -> Generation:
     """Return the generation in which ``stack`` is as it was before its last release.
 
-    ``history`` is all of it: generation n at index n-1. ``content`` is what users get of the
-    modules that come back, by owner. Other modules and other stacks stay as they are. A second
-    rollback goes one release further back: it undoes a release, never another rollback.
+    ``history`` is all of it: generation n at index n-1. ``content`` is everything that users get
+    then, by owner; what it lacks is live no more. Other stacks stay as they are. A second rollback
+    goes one release further back: it undoes a release, never another rollback.
 
     Raises:
         StackwrightError: the stack has no earlier release.
     """
     number = restore_point(history, stack)
     target, current = history[number - 1], history[-1]
-    others = _without(current.content, stack)
-    stay = _only(target.pointers, stack).keys() & current.content.keys()
-    restored = {**{module: current.content[module] for module in stay}, **content}
-    _check_paths_free(others, restored.values())
+    _check_one_owner(content)
+    pointers = _without(current.pointers, stack) | _only(target.pointers, stack)
+    defaults = _without(current.defaults, stack) | _only(target.defaults, stack)
     return current.model_copy(
         update={
             "number": current.number + 1,
@@ -248,9 +260,9 @@ def next_rollback(
             "restores": target.number,
             "who": who,
             "why": why,
-            "pointers": _without(current.pointers, stack) | _only(target.pointers, stack),
-            "defaults": _without(current.defaults, stack) | _only(target.defaults, stack),
-            "content": others | restored,
+            "pointers": {m: pointer for m, pointer in pointers.items() if m in content},
+            "defaults": {s: default for s, default in defaults.items() if s in content},
+            "content": content,
         }
     )
 
@@ -271,16 +283,31 @@ def restore_point(history: Sequence[Generation], stack: str) -> int:
 
 
 def _standing(history: Sequence[Generation], stack: str) -> list[int]:
-    """The numbers of the stack's releases that no rollback has undone, the oldest first."""
+    """The numbers of the stack's releases that no rollback has undone, the oldest first.
+
+    A release that gave users what they had, in a store that has moved or by a new certificate,
+    takes the place of the one before.
+    """
     standing: list[int] = []
     for generation in history:
         if generation.stack != stack:
             continue
-        if generation.action == "release":
-            standing.append(generation.number)
-        else:
+        if generation.action == "rollback":
             standing.pop()
+        elif standing and _gives(history[standing[-1] - 1], stack) == _gives(generation, stack):
+            standing[-1] = generation.number
+        else:
+            standing.append(generation.number)
     return standing
+
+
+def _gives(generation: Generation, stack: str) -> tuple[dict[str, object], str | None]:
+    """The bytes that users get of a stack's versions, and its default."""
+    bytes_ = {
+        module: (pointer.image, pointer.squashfs, pointer.prefix)
+        for module, pointer in _only(generation.pointers, stack).items()
+    }
+    return {**bytes_}, generation.defaults.get(stack)
 
 
 def _is_version_of(text: str, label: labels.Label) -> bool:
@@ -321,10 +348,10 @@ def _without(values: Mapping[str, _T], stack: str) -> dict[str, _T]:
     return {name: value for name, value in values.items() if name.partition("/")[0] != stack}
 
 
-def _check_paths_free(others: Mapping[str, Content], ours: Iterable[Content]) -> None:
-    owners = {path: owner for owner, content in others.items() for path in content.paths()}
-    for path in (path for content in ours for path in content.paths()):
-        if path in owners:
+def _check_one_owner(content: Mapping[str, Content]) -> None:
+    owners: dict[str, str] = {}
+    for owner, path in ((owner, path) for owner, c in content.items() for path in c.paths()):
+        if owners.setdefault(path, owner) != owner:
             raise StackwrightError(
                 f"{path} belongs to {owners[path]} already",
                 hint="choose another name in the stack file, such as the kernel's",

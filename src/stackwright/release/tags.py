@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from stackwright.errors import StackwrightError
 from stackwright.release.generations import live_number, read_generation, read_history
-from stackwright.release.rule import released_artefact
 from stackwright.release.state import Generation
+from stackwright.release.view import released_artefact
 from stackwright.store import Store
 from stackwright.tools import engines
 from stackwright.tools.process import Runner

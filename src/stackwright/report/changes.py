@@ -42,6 +42,9 @@ class Changes:
         coverage: one line for what the suite asks otherwise; None if it asks the same cases.
         shrank: whether something was asked before that is asked no more, or may be asked no more.
         suite: the suite's name, and the cases that are gone or new, with their verdicts.
+        wheels: those with other bytes under the same version.
+        overlay: files that it adds, by their hashes.
+        fields: of plan and lock, as far as no other list shows them.
         checks: those of the cases that both judgements have.
         gone: the checks of cases that the release had and the candidate has not.
         new: the checks of cases that only the candidate has.
@@ -53,6 +56,9 @@ class Changes:
     packages: tuple[Change, ...]
     env: tuple[Change, ...]
     os_packages: tuple[Change, ...]
+    wheels: tuple[Change, ...]
+    overlay: tuple[Change, ...]
+    fields: tuple[Change, ...]
     checks: tuple[Change, ...]
     gone: tuple[CaseChecks, ...]
     new: tuple[CaseChecks, ...]
@@ -85,6 +91,9 @@ def changes(data: ReportData) -> Changes | None:
         packages=compare(dict(old.packages), dict(new.packages)),
         env=compare(old.env, new.env),
         os_packages=compare(dict(old.os_packages), dict(new.os_packages)),
+        wheels=tuple(one for one in compare(old.wheels, new.wheels) if one.kind == "changed"),
+        overlay=compare(old.overlay, new.overlay),
+        fields=compare(old.fields, new.fields),
         checks=tuple(
             change for case in sorted(read.keys() & reads) for change in _of(case, read, reads)
         ),

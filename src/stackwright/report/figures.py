@@ -61,8 +61,9 @@ def overview(title: str, axis: str, bound_name: str, rows: Sequence[Estimate], a
     bottom = float(_ROW * len(rows))
     x = Scale.over([at, *(value for row in rows for value in row.spanned)], 8, WIDTH - 8)
     body: list[Markup] = []
-    for index, row in enumerate(rows):
-        body += _overview_row(row, x, at, _ROW * index)
+    names = _fitting([(row.name, _room(row)) for row in rows])
+    for index, (row, name) in enumerate(zip(rows, names, strict=True)):
+        body += _overview_row(row, name, x, at, _ROW * index)
     words = "; ".join(
         f"{row.name}: {row.verdict}, {row.text}, {bound_name} {row.bound:.2f}" for row in rows
     )
@@ -70,22 +71,42 @@ def overview(title: str, axis: str, bound_name: str, rows: Sequence[Estimate], a
     return charts.picture(title, words, bottom + 40, *parts)
 
 
-def _overview_row(row: Estimate, x: Scale, at: float, top: float) -> list[Markup]:
+def _overview_row(row: Estimate, name: str, x: Scale, at: float, top: float) -> list[Markup]:
     lane, end = top + _WORDS, top + _ROW
     middle = (lane + end) / 2
     note = f"{row.name}: {row.verdict}, {row.text}"
-    room = int((WIDTH - 16 - _TEXT * len(row.text)) / _TEXT) - 2
     low = x.low if row.lower is None else row.lower
     high = x.high if row.upper is None else row.upper
     return [
         charts.upright_grid(x, lane, end, count=_TICKS),
         charts.threshold(x(at), lane, end, "reference"),
         charts.threshold(x(row.bound), lane, end),
-        charts.label(_clip(row.name, room), 8, top + 15, class_="label strong"),
+        charts.label(name, 8, top + 15, class_="label strong"),
         charts.label(row.text, WIDTH - 8, top + 15, "end", "value"),
         charts.interval(x(low), x(high), middle),
         charts.mark(x(row.median), middle, row.tone, note),
     ]
+
+
+def _room(row: Estimate) -> int:
+    """How many characters of its name fit beside an estimate."""
+    return int((WIDTH - 16 - _TEXT * len(row.text)) / _TEXT) - 2
+
+
+def _fitting(names: Sequence[tuple[str, int]]) -> list[str]:
+    """Names, each shortened in its middle to its room; those that would be equal are numbered."""
+    short = [_clip_middle(name, room) for name, room in names]
+    return [
+        f"{_clip_middle(name, room - 3)} {short[:at].count(text) + 1}"
+        if short.count(text) > 1
+        else text
+        for at, ((name, room), text) in enumerate(zip(names, short, strict=True))
+    ]
+
+
+def _clip_middle(text: str, room: int) -> str:
+    head = (room - 1) // 2
+    return text if len(text) <= room else f"{text[:head]}…{text[len(text) - room + head + 1 :]}"
 
 
 def _clip(text: str, room: int) -> str:

@@ -10,19 +10,20 @@ from pathlib import Path
 from typing import Any
 
 from stackwright.canonical import hash_bytes
-from stackwright.certify.artefact import Artefact
 from stackwright.certify.coverage import Coverage
 from stackwright.certify.keys import TrustedKeys
 from stackwright.certify.strictjson import parse
 from stackwright.certify.verify import Certificate as Verified
 from stackwright.certify.verify import open_certificate
+from stackwright.disputes import evidence_folder
 from stackwright.errors import StackwrightError
 from stackwright.inputs.labels import Label
 from stackwright.release.generations import certificate_path, read_history
-from stackwright.release.rule import released_artefact
 from stackwright.release.state import Generation, baseline_module
-from stackwright.report.model import Certificate, Plan, Previous, Provenance, ReportData
-from stackwright.stages import certificates, checked_run, evidence_folder, verify_label
+from stackwright.release.view import released_artefact
+from stackwright.report.contents import installed, plan_of
+from stackwright.report.model import Certificate, Previous, Provenance, ReportData
+from stackwright.stages import certificates, checked_run, verify_label
 from stackwright.store import Store
 from stackwright.workshop import Workshop
 
@@ -47,7 +48,8 @@ def gather(shop: Workshop, folder: Path, now: datetime) -> ReportData:
     if job["label"] != str(shop.label):
         raise StackwrightError(f"{folder.name} validated {job['label']}, not {shop.label}")
     runs = _runs(folder / "results.jsonl")
-    lock = _installed(shop.store, shop.artefact, "lock.json")
+    prefix = shop.store.path(shop.artefact.prefix.path)
+    lock = installed(prefix, "lock.json")
     made = [c for c in certificates(shop, keys) if c.statement.predicate.evidence.job == asked]
     certificate = _certificate(shop, made, keys, now)
     if certificate and certificate.verified:
@@ -56,7 +58,7 @@ def gather(shop: Workshop, folder: Path, now: datetime) -> ReportData:
         judgement=judgement,
         job=job,
         runs=runs,
-        plan=_plan(shop.store, shop.artefact),
+        plan=plan_of(prefix),
         artefact=shop.artefact.model_dump(mode="json", by_alias=True),
         provenance=Provenance(
             run_dir=str(folder),
@@ -94,22 +96,6 @@ def as_certified(judgement: Mapping[str, Any], statement: Mapping[str, Any]) -> 
     return {**judgement, "verdict": predicate["verdict"], "cases": cases}
 
 
-def _plan(store: Store, artefact: Artefact) -> Plan:
-    """What is in an artefact, by the plan and the lock that lie in its prefix."""
-    plan = _installed(store, artefact, "plan.json")
-    lock = _installed(store, artefact, "lock.json")
-    wheels = [*lock["wheels"]["frameworks"], *lock["wheels"]["packages"]]
-    return Plan(
-        packages=sorted((wheel["name"], wheel["version"]) for wheel in wheels),
-        env={variable["name"]: variable["value"] for variable in plan["environment"]},
-        os_packages=sorted(lock["base"]["packages"].items()),
-    )
-
-
-def _installed(store: Store, artefact: Artefact, name: str) -> Any:
-    return _json(store.path(artefact.prefix.path) / "share" / "stackwright" / name)
-
-
 def _certificate(
     shop: Workshop, found: Sequence[Verified], keys: TrustedKeys, now: datetime
 ) -> Certificate | None:
@@ -140,11 +126,11 @@ def _previous(shop: Workshop, job: Mapping[str, Any], keys: TrustedKeys) -> Prev
     artefact = released_artefact(shop.store, generation, module)
     certificate = _opened(shop.store, generation.pointers[module].certificate, keys)
     try:
-        folder = evidence_folder(shop, certificate)
+        folder = evidence_folder(shop.store, certificate)
     except StackwrightError:  # its run was removed from the store
         return None
     return Previous(
-        plan=_plan(shop.store, artefact),
+        plan=plan_of(shop.store.path(artefact.prefix.path)),
         judgement=_json(folder / "judgement.json"),
         coverage=Coverage.of(certificate.statement.predicate),
     )

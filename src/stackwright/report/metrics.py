@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -45,15 +44,26 @@ def metrics(case: JsonObject, asked: JsonObject | None) -> tuple[Metric, ...]:
 def estimates(data: ReportData, kind: str) -> Iterator[Estimate]:
     """All metrics that have a test of this kind (relative or absolute), in the order of the cases.
 
-    A metric that several cases measure has the case in its name.
+    A metric that several cases measure has in its name what tells these cases apart.
     """
     tests = [(case, metric) for case in data.judgement["cases"] for metric in case["metrics"]]
-    uses = Counter(metric["name"] for _, metric in tests)
+    users: dict[str, list[str]] = {}
+    for case, metric in tests:
+        users.setdefault(metric["name"], []).append(case["id"])
     for case, metric in tests:
         name = metric["name"]
-        full = name if uses[name] == 1 else f"{name} · {case['id']}"
-        if found := _estimate(full, metric[kind]):
+        apart = _apart(case["id"], users[name])
+        if found := _estimate(f"{name} · {apart}" if apart else name, metric[kind]):
             yield found
+
+
+def _apart(case: str, cases: Sequence[str]) -> str:
+    """The parts of a case's id that aren't the same in all of the cases."""
+    ids = [one.split(".") for one in cases]
+    if len({*map(len, ids)}) > 1:
+        return case
+    columns = zip(case.split("."), *ids, strict=True)
+    return ".".join(part for part, *all_parts in columns if len({*all_parts}) > 1)
 
 
 def unjudged(data: ReportData) -> list[str]:

@@ -14,11 +14,21 @@ JsonObject = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Plan:
-    """The part of a plan that users notice: packages as (name, version), and the environment."""
+    """Everything that plan and lock say.
+
+    Args:
+        packages: name and version of each wheel.
+        wheels: the digest of each, by ``name version``.
+        overlay: hash or link target of each file that the overlay adds.
+        fields: all else, by the field's dotted name.
+    """
 
     packages: Sequence[tuple[str, str]]
     env: Mapping[str, str]
     os_packages: Sequence[tuple[str, str]]
+    wheels: Mapping[str, str] = field(default_factory=dict)
+    overlay: Mapping[str, str] = field(default_factory=dict)
+    fields: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ from stackwright.report.changes import Change, changes
 from stackwright.report.headline import headline, tally
 from stackwright.report.model import ReportData
 
+_LISTS = ("suite", "packages", "env", "os_packages", "wheels", "overlay", "fields")
+
 
 def render_json(data: ReportData) -> str:
     """The text of report.json: the same bytes for equal data.
@@ -29,10 +31,7 @@ def render_json(data: ReportData) -> str:
         "certificate": _certificate(data),
         "changes": {
             "coverage": changed.coverage,
-            **{
-                about: [_change(change) for change in getattr(changed, about)]
-                for about in ("suite", "packages", "env", "os_packages")
-            },
+            **{about: [_change(change) for change in getattr(changed, about)] for about in _LISTS},
             "checks": [_change(change) for change in changed.all_checks],
         }
         if changed

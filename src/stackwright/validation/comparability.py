@@ -21,6 +21,26 @@ def key(m: Measurement) -> Key:
     return m.name, m.metric, m.size
 
 
+def repeated(arms: Arms) -> tuple[str, str] | None:
+    """Two files, or the two arms, that hold the very same measurements, in whatever order."""
+    files = [(file, [table]) for tables in arms.values() for file, table in tables.items()]
+    whole = [(f"the {arm}", [*tables.values()]) for arm, tables in arms.items()]
+    return next(
+        (
+            (one, other)
+            for (one, first), (other, second) in chain(
+                combinations(files, 2), combinations(whole, 2)
+            )
+            if _measured(first) == _measured(second) != frozenset()
+        ),
+        None,
+    )
+
+
+def _measured(tables: Sequence[Table]) -> frozenset[tuple[str | None, Key, str, float]]:
+    return frozenset((m.pair, key(m), m.timing, m.value) for t in tables for m in t.measurements)
+
+
 def findings(arms: Arms) -> list[tuple[Verdict, str]]:
     """Why the files can't be compared; the problems of each before those between them.
 
@@ -41,10 +61,23 @@ def _mismatches(arms: Arms) -> Iterator[tuple[Verdict, str]]:
     tables = [
         (f"{arm} {file}", table) for arm, files in arms.items() for file, table in files.items()
     ]
+    if unlike := [*_unlike_benchmarks(tables)]:
+        yield "INVALID", unlike[0]
+        return
     reasons = chain(
         _unlike_setups(tables), _unlike_things(tables), _unlike_columns(tables), _unlike_pairs(arms)
     )
     yield from (("INVALID", why) for why in reasons)
+
+
+def _unlike_benchmarks(tables: Sequence[tuple[str, Table]]) -> Iterator[str]:
+    (first_file, first), *others = tables
+    for file, table in others:
+        if first.format != table.format:
+            yield (
+                "they are results of different benchmarks:"
+                f" {first.format} in {first_file}, {table.format} in {file}"
+            )
 
 
 def _unlike_setups(tables: Sequence[tuple[str, Table]]) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,6 +15,9 @@ from stackwright.validation.comparability import Key, findings, key
 from stackwright.validation.judgement import Verdict
 from stackwright.validation.records import Arm, Value
 from stackwright.validation.unpaired import Samples, evidence, largest_spread, performance
+
+FAR = 10.0
+"""A gain by more than this factor, where a file names no unit, is taken for another unit."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,9 @@ def compare(
     tables = [*baseline.values(), *candidate.values()]
     spread = terms.spread if terms.spread is not None else max(table.spread for table in tables)
     found = findings(arms)
-    compared = () if found else _judge(_things(baseline, candidate), terms.delta, spread)
+    things = [] if found else _things(baseline, candidate)
+    found += [("INVALID", reason) for thing in things for reason in _too_good(thing)]
+    compared = () if found else _judge(things, terms.delta, spread)
     return Comparison(
         schema="stackwright/comparison/1",
         verdict=_whole([verdict for verdict, _ in found], [one.verdict for one in compared]),
@@ -144,6 +149,20 @@ def _grouped(tables: Iterable[Table]) -> dict[Key, dict[str, list[Measurement]]]
         for m in table.measurements:
             grouped.setdefault(key(m), {}).setdefault(m.timing, []).append(m)
     return grouped
+
+
+def _too_good(thing: Thing) -> Iterator[str]:
+    """Milliseconds beside seconds look like a gain; in pairs, a few such rows are enough."""
+    for timing in (_timing(thing, name) for name in thing.candidate):
+        of = thing.candidate[timing.timing][0]
+        each = (
+            rule.paired_ratios(timing.candidate, timing.baseline, of.direction)
+            if thing.paired
+            else [timing.ratio]
+        )
+        if not of.unit and max(each) > FAR:
+            what = " ".join(part for part in (of.name, of.metric) if part)
+            yield f"{what}: better than the baseline by {max(each):.4g} times: other units?"
 
 
 def _judge(things: Sequence[Thing], delta: float, spread: float) -> tuple[Compared, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,8 +85,7 @@ def compare(host: Mapping[str, Any], system: System) -> Iterator[Compared]:
     name = str(host.get("os_id", "unknown"))
     kin = {name, *host.get("os_like", ())}
     yield Compared("OS", name, system.os.id, system.os.id in kin)
-    for gpu in system.gpus:
-        count = sum(_is(found, gpu) for found in host.get("gpus", ()))
+    for gpu, count in zip(system.gpus, _counts(host.get("gpus", ()), system.gpus), strict=True):
         stated = f"{gpu.count} x {gpu.vendor} {gpu.model}, {gpu.memory_gib:g} GiB"
         yield Compared("GPUs", f"{count} of them", stated, count >= gpu.count)
 
@@ -123,11 +122,34 @@ def _number(host: Mapping[str, Any], key: str) -> float:
     return float(value) if isinstance(value, int | float) else 0.0
 
 
+def _counts(found: Iterable[Mapping[str, Any]], wanted: Sequence[Gpu]) -> list[int]:
+    """How many GPUs there are of each kind; each one counts once, for the largest first.
+
+    A kind gets no more than it asks for: a larger GPU that is left over is one of a smaller kind.
+    """
+    free, counts = [*found], dict.fromkeys(range(len(wanted)), 0)
+    for index in sorted(counts, key=lambda i: _demand(wanted[i]), reverse=True):
+        taken = [at for at, gpu in enumerate(free) if _is(gpu, wanted[index])]
+        taken = taken[: wanted[index].count]
+        counts[index] = len(taken)
+        free = [gpu for at, gpu in enumerate(free) if at not in taken]
+    return [*counts.values()]
+
+
+def _demand(gpu: Gpu) -> tuple[float, int]:
+    """More memory asks for more, then a model of more words."""
+    return gpu.memory_gib, len(_words(gpu.model))
+
+
+def _words(model: str) -> set[str]:
+    return set(re.findall(r"[a-z0-9]+", model.lower()))
+
+
 def _is(found: Mapping[str, Any], wanted: Gpu) -> bool:
     """Whether a GPU is of the kind stated: every word of the model is in the driver's name."""
-    words = [set(re.findall(r"[a-z0-9]+", text.lower())) for text in (wanted.model, found["model"])]
+    same = _words(wanted.model) <= _words(found["model"])
     enough = found["memory_gib"] >= wanted.memory_gib * _TOLERANCE
-    return bool(found["vendor"] == wanted.vendor and enough and words[0] <= words[1])
+    return bool(found["vendor"] == wanted.vendor and enough and same)
 
 
 def _cpu() -> dict[str, str]:

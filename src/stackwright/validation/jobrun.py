@@ -95,8 +95,8 @@ def run_job(rundir: Path, on_event: OnEvent) -> None:
     Args:
         rundir: the folder of the run.
         on_event: called with `{"event": "begin" | "run", "case": ..., "arm": ..., "pair": ...,
-            "done": ..., "of": ..., "results": ...}`; "of" grows when a case needs another look,
-            "results" is the hash of all that is recorded.
+            "looks": [...], "done": ..., "most": ..., "results": ...}`; "most" is how many runs
+            there are if every case needs its last look, "results" the hash of all that is recorded.
 
     Raises:
         JobError: job.json is no job, results.jsonl is not its results, or another driver runs it.
@@ -114,10 +114,10 @@ def run_job(rundir: Path, on_event: OnEvent) -> None:
         Family.left_by(job.prefix).end()
         while run := next_run(job, ledger.records):
             wake.check()
-            begun = _progress(job, ledger.records, run)
+            begun = _progress(job, len(ledger.records), run)
             on_event({"event": "begin", **begun, "results": ledger.digest})
             ledger.append(_measure(job, run, rundir, wake))
-            done = _progress(job, ledger.records, run)
+            done = _progress(job, len(ledger.records), run)
             on_event({"event": "run", **done, "results": ledger.digest})
     with contextlib.suppress(OSError):  # another user's files from a container stay
         (rundir / "out").rmdir()
@@ -200,10 +200,10 @@ def arms_in_order(seed: int, case: Case, pair: int) -> tuple[str, ...]:
     return ("candidate", "baseline") if candidate_first else ("baseline", "candidate")
 
 
-def _progress(job: Job, records: list[Record], run: Run) -> Event:
-    of = sum(runs_wanted(case, [r for r in records if r["case"] == case.id]) for case in job.cases)
-    where = {"case": run.case.id, "arm": run.arm, "pair": run.pair}
-    return {**where, "done": len(records), "of": of}
+def _progress(job: Job, done: int, run: Run) -> Event:
+    most = sum(max(case.looks, default=1) * len(case.argv) for case in job.cases)
+    where = {"case": run.case.id, "arm": run.arm, "pair": run.pair, "looks": list(run.case.looks)}
+    return {**where, "done": done, "most": most}
 
 
 def _measure(job: Job, run: Run, rundir: Path, wake: execution.Wake) -> Record:

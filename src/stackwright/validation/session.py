@@ -77,13 +77,14 @@ class Session:
                 the suite has a mistake, the clock went back, or nothing here can run the image or
                 the module.
         """
+        suite_path = self.site.suite_file(suite)
+        digests = suite_digest(suite_path), payload_digest(self.site.root / "validation")
+        loaded = load_suite(suite_path)
         host, system = fingerprint(), parse(artefact.label).system
         check_host(host, self.site.system(system), "this machine")
         runtime = self._runtime(system)
         check_bytes(artefact, self.measure)
-        suite_path = self.site.suite_file(suite)
-        digests = suite_digest(suite_path), payload_digest(self.site.root / "validation")
-        cases = expand(load_suite(suite_path), {"VERSIONS": lock.versions})
+        cases = expand(loaded, {"VERSIONS": lock.versions})
         now = datetime.now(timezone.utc)
         check_clock(self.store, f"{now:%Y-%m-%dT%H:%M:%SZ}")
         job_id = f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"

@@ -1,0 +1,60 @@
+"""What is in an artefact: its plan and lock, and its overlay's files, as they lie in its prefix."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from stackwright.canonical import hash_file
+from stackwright.certify.strictjson import parse
+from stackwright.plans.plandiff import fields
+from stackwright.report.model import Plan
+
+OWN = Path("share", "stackwright")
+_WRITTEN = {
+    OWN / name for name in ("plan.json", "lock.json", "module.lua", "kernel.json", "manifest.json")
+}
+# What has a list of its own in a plan, or says again what other fields say.
+_LISTED = re.compile(
+    r"environment\[[^]]*\]\.(name|value)$|lock\.(label$|inputs\.|base\.packages\.)"
+    r"|lock\.wheels\.(frameworks|packages)\["
+)
+
+
+def plan_of(prefix: Path) -> Plan:
+    """What an install prefix of the store holds.
+
+    Raises:
+        StackwrightError: its plan or its lock is no JSON.
+    """
+    plan, lock = (installed(prefix, name) for name in ("plan.json", "lock.json"))
+    wheels = [*lock["wheels"]["frameworks"], *lock["wheels"]["packages"]]
+    every = fields({**plan, "lock": lock})
+    return Plan(
+        packages=sorted((wheel["name"], wheel["version"]) for wheel in wheels),
+        env={variable["name"]: variable["value"] for variable in plan["environment"]},
+        os_packages=sorted(lock["base"]["packages"].items()),
+        wheels={f"{wheel['name']} {wheel['version']}": wheel["digest"] for wheel in wheels},
+        overlay=dict(_overlay(prefix)),
+        fields={name: value for name, value in every.items() if not _LISTED.match(name)},
+    )
+
+
+def installed(prefix: Path, name: str) -> Any:
+    """One of the JSON files that a build leaves in a prefix."""
+    path = prefix / OWN / name
+    return parse(path.read_bytes(), str(path))
+
+
+def _overlay(prefix: Path) -> Iterator[tuple[str, str]]:
+    """The names are those that the build laid over the layers, the bytes those of the prefix."""
+    own = prefix.parent / "own"
+    for name in sorted(path.relative_to(own) for path in own.rglob("*")):
+        path = prefix / name
+        if path.is_symlink():
+            yield str(name), f"-> {path.readlink()}"
+        elif path.is_file() and name not in _WRITTEN:
+            executable = " executable" if path.stat().st_mode & 0o100 else ""
+            yield str(name), f"{hash_file(path)}{executable}"
