@@ -7,6 +7,10 @@ merges by a test; here one loss does both. Each past belongs to the state whose 
 nearest, each state has a distribution of futures, and what is minimised is how surprising futures
 are: clustering by Kullback and Leibler's divergence (Banerjee et al. 2005, "Clustering with Bregman
 divergences"), in steps whose mean over ranks is DDP's. Truth is only used to score.
+
+The baseline sees the present alone. Who knows beforehand that vortices last, and fits a threshold
+to the mean of the same four frames, finds more: an IoU of 0.64 to 0.66 for seeds 1 to 3, where
+states reach 0.61 to 0.62. What is shown is that they find out by themselves.
 """
 
 from __future__ import annotations
