@@ -16,7 +16,12 @@ pytestmark = needs_stack
 
 GANS = ("pigan",)
 CLIMATE = ("climate_deeplab", "climate_tiramisu")
-MODELS = ("cosmoflow", "etalumis", "hepcnn", "icecube_gnn", "tracking_gnn", *GANS, *CLIMATE)
+# Learn from what follows, not from labels.
+UNSUPERVISED = ("coherent_structures",)
+MODELS = (
+    *("cosmoflow", "etalumis", "hepcnn", "icecube_gnn", "tracking_gnn"),
+    *(*GANS, *CLIMATE, *UNSUPERVISED),
+)
 CLASSIFIERS = ("hepcnn", "icecube_gnn", "tracking_gnn")
 
 LOAD = """
@@ -83,6 +88,7 @@ CRITERIA = {
     "climate_deeplab": {"half_of_trivial", "vortices_beat_thresholds", "rivers_beat_thresholds"},
     "climate_tiramisu": {"half_of_trivial", "vortices_beat_thresholds", "rivers_beat_thresholds"},
     "pigan": {"half_of_trivial", "beats_perturbation", "correlation_length", "residual"},
+    "coherent_structures": {"half_of_trivial", "beats_threshold"},
 }
 SOUND = {"shards", "equal_parameters"}
 
@@ -119,7 +125,7 @@ def test_healthy_model_learns_at_its_usual_pace(name: str, tmp_path: Path) -> No
         *(
             pytest.param(name, LABELS_OF_OTHERS, id=f"{name} has labels of other samples")
             # What a GAN draws has no label of its own.
-            for name in sorted({*MODELS} - {*GANS})
+            for name in sorted({*MODELS} - {*GANS} - {*UNSUPERVISED})
         ),
     ],
 )
@@ -166,6 +172,37 @@ def test_broken_duel_fails_the_criterion(change: str, failed: set[str], tmp_path
 
     assert run.finished(), run.output
     assert run.failed() >= failed
+    assert not run.failed() & SOUND
+
+
+FUTURES_OF_OTHERS = """
+from coherent_structures import CausalStates
+whole = CausalStates.forward
+CausalStates.forward = lambda self, past, future: whole(self, past, future.roll(1, dims=0))
+"""
+ONLY_NOW = """
+import coherent_structures
+whole = coherent_structures.light_cones
+def light_cones(frames, nearest, speed):
+    cells = whole(frames, nearest, speed)
+    return cells if nearest else cells * torch.eye(1, cells.shape[1])[..., None, None]
+coherent_structures.light_cones = light_cones
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(FUTURES_OF_OTHERS, id="futures of other samples"),
+        pytest.param(ONLY_NOW, id="cones of one cell"),
+    ],
+)
+def test_states_without_their_light_cones_fail_the_criterion(change: str, tmp_path: Path) -> None:
+    run = run_text(TRAIN.format(name="coherent_structures", change=change), tmp_path / "out")
+
+    assert run.finished(), run.output
+    assert run.failed() >= CRITERIA["coherent_structures"] | {"samples_to_target"}
     assert not run.failed() & SOUND
 
 
@@ -433,6 +470,13 @@ SEGMENTS = "torch.empty(50, dtype=torch.int64)"
             [4, 2, 65],
             sum(a * b + b for a, b in pairwise([6, 128, 128, 128, 128, 1])) * 4
             + sum(a * b + b for a, b in pairwise([66, 128, 128, 128, 128, 1])),
+        ),
+        # Ten states: the past of each in cones of 1 + 9 + 25 + 49 cells, futures and widths in 9.
+        (
+            "coherent_structures",
+            "[torch.empty(2, 4, 768, 1152), torch.empty(2, 1, 768, 1152)]",
+            [2, 768, 1152],
+            10 * (1 + 9 + 25 + 49 + 2 * 9),
         ),
         # Hidden layers of 64; a hit's state is those and its place.
         (
@@ -895,3 +939,89 @@ def test_weather_is_streamed_from_hdf5_as_deepcam_writes_it(tmp_path: Path) -> N
     run = run_text(WEATHER_FILES, tmp_path / "out", ranks=2)
 
     assert run.finished(), run.output
+
+
+# --- flows --------------------------------------------------------------------------------------
+
+FLOW = """
+from coherent_structures_data import *
+import coherent_structures_data as data
+grid = Grid(48, 64)
+# Two equal vortices circle about their middle, in 4 pi^2 d^2 / (circulation of both).
+two = Vortices(np.array([[24.0, 27.0], [24.0, 37.0]]), np.array([20.0, 20.0]), np.array([0.5, 0.5]))
+period, steps = 4 * np.pi**2 * 10**2 / 40, 200
+data.VISCOSITY = 0.0
+once, quarter = two, two
+for step in range(steps):
+    once = moved(once, grid, period / steps)
+    if step == steps // 4 - 1:
+        quarter = once
+assert np.abs(once.centres - two.centres).max() < 0.05, once.centres
+# Counter-clockwise, with y upwards.
+assert np.allclose(quarter.centres, [[19, 32], [29, 32]], atol=0.05), quarter.centres
+# Lamb and Oseen's core spreads, but keeps its circulation: the vorticity's integral.
+data.VISCOSITY = 0.05
+one = Vortices(np.array([[1.0, 62.0]]), np.array([30.0]), np.array([3.0]))
+later = moved(one, grid, 10.0)
+for vortex in (one, later):
+    vorticity, mask = cores_of(vortex, grid)
+    assert np.isclose(vorticity.sum(), 30, rtol=1e-3)
+    assert abs(mask.sum() / (np.pi * (FASTEST * vortex.cores[0]) ** 2) - 1) < 0.1
+    # Around the edges as well.
+    assert mask[1, 62] and mask[47, 62] and mask[1, 0] and not mask[24, 32]
+assert np.isclose(later.cores[0] ** 2, 9 + 4 * 0.05 * 10)
+# Wind is fastest at the mask's edge.
+r = np.linspace(0.5, 2, 1501)
+assert np.isclose(r[np.argmax((1 - np.exp(-r**2)) / r)], FASTEST, atol=1e-3)
+# Eddies: their strength, and how much of them is left a frame later.
+found = np.stack([eddies(grid, 3, np.random.default_rng(i)) for i in range(200)])
+assert abs(found.std() / EDDIES - 1) < 0.03
+kept = (found[:, 1:] * found[:, :-1]).mean() / found.var()
+assert abs(kept - np.exp(-STEP / EDDY_LIFE)) < 0.03, kept
+# Okubo and Weiss: a solid core rotates; rotation exceeds strain there, and not outside of it.
+vorticity, mask = cores_of(one, grid)
+turning = rotation(vorticity[None])[0]
+assert turning[1, 62] > 0 and turning[1, 62 - 6] < 0
+assert abs(turning.sum()) < 1e-6 * np.abs(turning).sum() + (vorticity.mean() ** 2) * vorticity.size
+"""
+
+
+def test_flow_is_that_of_its_vortices(tmp_path: Path) -> None:
+    passes(FLOW, tmp_path)
+
+
+CONES = """
+from coherent_structures import *
+frames = torch.randn(2, 3, 9, 11)
+cones = light_cones(frames, 0, 1)
+assert cones.shape == (2, 1 + 9 + 25, 9, 11) and size_of(3, 0, 1) == 35
+assert torch.equal(cones[:, 0], frames[:, 0])
+# What lies a row up and a column left in the frame before, around the edge.
+assert torch.equal(cones[:, 1], frames[:, 1].roll((1, 1), (1, 2)))
+assert torch.equal(cones[:, 34], frames[:, 2].roll((-2, -2), (1, 2)))
+# Surprise and closeness by their definitions.
+torch.manual_seed(1)
+model = CausalStates(past=2, future=1, speed=1, states=5)
+for parameter in model.parameters():
+    torch.nn.init.normal_(parameter, std=0.5)
+futures = light_cones(torch.randn(2, 1, 9, 11), 1, 1)
+for state in range(5):
+    normal = torch.distributions.Normal(model.futures[state], model.log_widths[state].exp())
+    wanted = -normal.log_prob(futures.movedim(1, -1)).sum(dim=-1)
+    found = model.surprises(futures)[:, state] + 4.5 * np.log(2 * np.pi)
+    assert torch.allclose(found, wanted, rtol=1e-4, atol=1e-4)
+apart = (cones.movedim(1, -1)[..., None, :] - model.pasts).square().sum(dim=-1)
+assert torch.equal(model.closeness(cones).argmax(dim=1), apart.argmin(dim=-1))
+# States are named so that they overlap best.
+labels = np.array([1, 1, 1, 0, 0, 0, 0, 0])
+states = np.array([3, 3, 1, 1, 0, 0, 0, 0])
+science, _ = load(Flows, "small")
+assert named(states, labels).tolist() == [1, 1, 1, 1, 0, 0, 0, 0]
+assert science.score(states, labels)[IOU] == 0.75
+assert science.score(labels, labels)[IOU] == 1
+assert np.isclose(science.score(np.zeros(8), labels)[IOU], 3 / 8)
+"""
+
+
+def test_states_are_scored_by_definition(tmp_path: Path) -> None:
+    passes(CONES, tmp_path)
