@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 LABEL ?= pytorch/2.13.0-cpu@local
 export STACKWRIGHT_STORE ?= $(CURDIR)/.stackwright
 
-.PHONY: help demo test test-quick mutants walkthrough check setup format bench clean
+.PHONY: help demo test test-long test-quick mutants walkthrough check setup format bench clean
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -13,9 +13,12 @@ help: ## Show the targets
 demo: setup ## From a stack file to a certified, released PyTorch (ten minutes cold, seconds warm)
 	$(BIN)/python setup/demo.py $(LABEL)
 
-test: setup .venv-payload/.done ## Set up and run all tests, the real tools and attacks included: 20 minutes
+test: setup .venv-payload/.done ## Set up and run all tests, the real tools and attacks included: 25 minutes
 	@sh setup/install-packages.sh debian-packages-test.txt
 	STACKWRIGHT_TEST_PYTHON=$(CURDIR)/.venv-payload/bin/python $(BIN)/pytest
+
+test-long: setup .venv-payload/.done ## More faults of the kinds that `make test` injects: two minutes
+	STACKWRIGHT_TEST_PYTHON=$(CURDIR)/.venv-payload/bin/python $(BIN)/pytest -m long
 
 test-quick: setup ## The tests without real builds and without the cases: two minutes
 	$(BIN)/pytest -m "not real and not slow"

@@ -55,10 +55,15 @@ def test_computing_hides_communication(both: float, share: float) -> None:
     ("launcher", "backend", "fault"),
     [
         ("mpirun", "mpi", "wrong_element_in_large_mpi_sums"),
-        ("torchrun", "gloo", "wrong_element_in_large_broadcasts"),
         ("torchrun", "gloo", "pieces_reduced_for_another_rank"),
-        ("torchrun", "gloo", "pieces_gathered_in_wrong_order"),
-        ("torchrun", "gloo", "pieces_sent_to_another_rank"),
+        *(
+            pytest.param("torchrun", "gloo", fault, marks=pytest.mark.long)
+            for fault in (
+                "wrong_element_in_large_broadcasts",
+                "pieces_gathered_in_wrong_order",
+                "pieces_sent_to_another_rank",
+            )
+        ),
     ],
 )
 def test_a_wrong_element_of_a_collective_shows(
@@ -103,7 +108,13 @@ def test_a_message_that_arrives_damaged_shows(tmp_path: Path, roofline: Path) ->
 
 @needs_stack
 @pytest.mark.slow
-@pytest.mark.parametrize("fault", ["sum_for_mean", "gradients_of_a_rank_in_low_precision"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "sum_for_mean",
+        pytest.param("gradients_of_a_rank_in_low_precision", marks=pytest.mark.long),
+    ],
+)
 def test_wrong_means_of_an_overlapped_allreduce_show(
     fault: str, tmp_path: Path, roofline: Path
 ) -> None:

@@ -184,11 +184,17 @@ torch.save = save
     ("fault", "case", "failed"),
     [
         (SAMPLES_SWAPPED, ["input_pipeline", "--threads", "1"], {"samples_exact"}),
-        (COPY_CUT_SHORT, ["input_pipeline", "--threads", "1"], {"staged_exact"}),
-        (NO_SECOND_READER, ["input_pipeline", "--threads", "1"], {"hdf5_readers_share"}),
         (MOMENTS_ROUNDED, ["checkpoint"], {"checkpoint_bitwise"}),
+        pytest.param(
+            *(COPY_CUT_SHORT, ["input_pipeline", "--threads", "1"], {"staged_exact"}),
+            marks=pytest.mark.long,
+        ),
+        pytest.param(
+            *(NO_SECOND_READER, ["input_pipeline", "--threads", "1"], {"hdf5_readers_share"}),
+            marks=pytest.mark.long,
+        ),
     ],
-    ids=["order of samples", "copy", "lock", "checkpoint"],
+    ids=["order of samples", "checkpoint", "copy", "lock"],
 )
 def test_damage_shows(
     fault: str,
@@ -205,6 +211,7 @@ def test_damage_shows(
 
 @needs_stack
 @pytest.mark.slow
+@pytest.mark.long
 def test_folders_that_are_searched_in_vain_cost_operations(tmp_path: Path) -> None:
     folders = [tmp_path / f"empty-{number}" for number in range(5)]
     for folder in folders:

@@ -70,17 +70,32 @@ torch.optim.Adam = lambda parameters, lr, **rest: torch.optim.RMSprop(parameters
 @pytest.mark.parametrize(
     ("fault", "told"),
     [
-        (ROUNDED.format(where=FUNCTIONAL, name="conv2d"), ("conv2d_fp32", "depthwise_fp32")),
-        (
+        pytest.param(
+            ROUNDED.format(where=FUNCTIONAL, name="conv2d"),
+            ("conv2d_fp32", "depthwise_fp32"),
+            id="convolutions",
+        ),
+        pytest.param(WRONG_ONCE, ("gemm_bf16",), id="one gemm of many"),
+        pytest.param(
             ROUNDED.format(where=FUNCTIONAL, name="scaled_dot_product_attention"),
             ("attention_fp32",),
+            id="attention",
+            marks=pytest.mark.long,
         ),
-        (ROUNDED.format(where=FUNCTIONAL, name="batch_norm"), ("batch_norm_fp32",)),
-        (ROUNDED.format(where="import torch.fft", name="rfftn"), ("fft_fp32",)),
-        (WRONG_ONCE, ("gemm_bf16",)),
-        (BIAS_NOT_CORRECTED, ("adam_fp32",)),
+        pytest.param(
+            ROUNDED.format(where=FUNCTIONAL, name="batch_norm"),
+            ("batch_norm_fp32",),
+            id="batch-norm",
+            marks=pytest.mark.long,
+        ),
+        pytest.param(
+            ROUNDED.format(where="import torch.fft", name="rfftn"),
+            ("fft_fp32",),
+            id="fft",
+            marks=pytest.mark.long,
+        ),
+        pytest.param(BIAS_NOT_CORRECTED, ("adam_fp32",), id="adam", marks=pytest.mark.long),
     ],
-    ids=["convolutions", "attention", "batch-norm", "fft", "one gemm of many", "adam"],
 )
 @pytest.mark.slow
 def test_a_wrong_kernel_shows(

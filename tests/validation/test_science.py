@@ -195,7 +195,7 @@ coherent_structures.light_cones = light_cones
     "change",
     [
         pytest.param(FUTURES_OF_OTHERS, id="futures of other samples"),
-        pytest.param(ONLY_NOW, id="cones of one cell"),
+        pytest.param(ONLY_NOW, id="cones of one cell", marks=pytest.mark.long),
     ],
 )
 def test_states_without_their_light_cones_fail_the_criterion(change: str, tmp_path: Path) -> None:
