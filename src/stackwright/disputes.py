@@ -110,11 +110,15 @@ def check_undisputed(
 
 
 def _failed_in_common(run: Run, asked: Mapping[str, Any], waived: Collection[str]) -> list[str]:
-    """The cases that a run did not pass and that another job of the same bytes asked as well."""
+    """The cases that a run did not pass and that another job of the same bytes asked as well.
+
+    A run with a defect that concerns no single case passed none.
+    """
     same = (run.job["arms"]["candidate"], run.job["payload"])
     if run.judgement is None or same != (asked["arms"]["candidate"], asked["payload"]):
         return []
-    passed = {case["id"] for case in run.judgement["cases"] if case["verdict"] == "PASS"}
+    judged = () if run.judgement["reasons"] else run.judgement["cases"]
+    passed = {case["id"] for case in judged if case["verdict"] == "PASS"}
     return [
         case["id"]
         for case in run.job["cases"]

@@ -282,9 +282,9 @@ def check_live(shop: Workshop, keys: TrustedKeys) -> Generation | None:
         differ = sorted({*there} ^ {*content.files.items()})
         wrong += [shop.store.path(f"generations/{live.number}/{path}") for path, _ in differ]
     if wrong:
-        moved = [str(one) for one in misplaced(shop.store) if one.module == shop.label.module]
+        moved = [one for one in misplaced(shop.store) if one.module == shop.label.module]
         raise StackwrightError(
-            *(moved or ["it was changed after its release"]),
+            str(moved[0]) if moved else "it was changed after its release",
             where=None if moved else Location(wrong[0]),
             hint=f"to put it right: stackwright release '{shop.label}'",
             code=ExitCode.INVALID,

@@ -49,7 +49,8 @@ def run(store: Store, hour: int, verdict: str | None, **changes: Any) -> Path:
 def judge(folder: Path, verdict: str, failed: str = CASES[0]) -> None:
     """All of its cases passed but one."""
     cases = [{"id": name, "verdict": verdict if name == failed else "PASS"} for name in CASES]
-    (folder / "judgement.json").write_text(json.dumps({"verdict": verdict, "cases": cases}))
+    told = {"verdict": verdict, "reasons": [], "cases": cases}
+    (folder / "judgement.json").write_text(json.dumps(told))
 
 
 def check(store: Store, evidence: Path, earlier: Mapping[str, str] | None = None) -> None:
@@ -118,6 +119,16 @@ def test_an_older_run_disputes_what_the_certificate_tells_otherwise(
         return
     with pytest.raises(StackwrightError, match=f"{older.name}, an older validation"):
         check(store, evidence, earlier)
+
+
+def test_a_defect_of_a_whole_run_disputes_though_each_of_its_cases_passed(store: Store) -> None:
+    evidence = run(store, 8, "PASS")
+    later = run(store, 9, "PASS")
+    told = json.loads((later / "judgement.json").read_bytes())
+    told = {**told, "verdict": "INVALID", "reasons": ["results.jsonl: a line is cut"]}
+    (later / "judgement.json").write_text(json.dumps(told))
+    with pytest.raises(StackwrightError, match=f"is INVALID: {CASES[0]}"):
+        check(store, evidence)
 
 
 def test_a_later_run_disputes_even_if_it_was_known(store: Store) -> None:

@@ -67,7 +67,9 @@ def test_what_failed_since_is_not_put_back(
     folder = store.path(f"runs/{later['job_id']}")
     folder.mkdir(parents=True)
     (folder / "job.json").write_text(json.dumps(later))
-    (folder / "judgement.json").write_text(json.dumps({"verdict": "FAIL", "cases": cases}))
+    (folder / "judgement.json").write_text(
+        json.dumps({"verdict": "FAIL", "reasons": [], "cases": cases})
+    )
 
     assert typed(store, "pytorch") == 1
 
