@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from pathlib import Path
 
 from payload import MANIFEST
@@ -17,6 +19,21 @@ def missing_shared_library(prefix: Path) -> None:
     """HDF5's own library, which h5py links."""
     for library in _packages(prefix).glob("h5py.libs/libhdf5-*"):
         library.unlink()
+
+
+def older_shared_library(prefix: Path) -> None:
+    """A run time of the right name, whose symbols have other versions than its users ask for."""
+    library = next(_packages(prefix).glob("numpy.libs/libgfortran-*"))
+    library.unlink()
+    script = library.with_suffix(".map")
+    script.write_text("GFORTRAN_1 { *; };")
+    flags = ("-shared", "-x", "c", f"-Wl,--version-script={script}", f"-Wl,-soname={library.name}")
+    subprocess.run(["cc", *flags, "-o", library, "/dev/null"], check=True)
+
+
+def mpi_of_another_family(prefix: Path) -> None:
+    """Only the name tells it from the stack's own."""
+    os.link(prefix / "lib/libmpi.so.12", prefix / "lib/libmpi.so.40")
 
 
 def file_changed_after_the_build(prefix: Path) -> None:

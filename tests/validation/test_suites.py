@@ -290,7 +290,8 @@ def test_module_channel_has_the_correctness_cases() -> None:
     cases = expand(load_suite(VALIDATION / "suites/smoke.yaml"), {"VERSIONS": ""})
 
     through_module = {case.script for case in cases if case.channel == "module"}
-    assert through_module == {"imports", "identity", "threads", "collectives", "gradients"}
+    checked = {"imports", "libraries", "identity", "threads", "collectives", "gradients"}
+    assert through_module == checked
 
 
 def test_a_suite_may_ask_more_than_the_least(validation: Path) -> None:

@@ -8,7 +8,7 @@ Algorithms with a collective under way between two steps are in stale_gradients.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import reduce
 from typing import NamedTuple
 
@@ -69,6 +69,35 @@ def accumulated_mean(comm: Communicator, parts: Iterable[tuple[Tensor, int]]) ->
     weighted = (torch.cat([g * samples, g.new_tensor([samples])]) for g, samples in parts)
     total = comm.start_allreduce(reduce(torch.add, weighted)).wait()
     return total[:-1] / total[-1]
+
+
+def sparse_mean(
+    comm: Communicator, mine: Sequence[Tensor | None], weights: Sequence[Tensor]
+) -> list[Tensor | None]:
+    """Give each layer's mean gradient over ranks, sending only the layers that some rank has used.
+
+    A rank that hasn't used a layer counts with a gradient of zero, as its samples do in the mean
+    loss of all. After etalumis, whose network has layers for each address of a simulator, of which
+    a batch visits few (Baydin et al., "Etalumis: bringing probabilistic programming to scientific
+    simulators at scale", SC19, arXiv:1907.03382).
+
+    Args:
+        comm: all ranks.
+        mine: this rank's gradient of each layer, (n,), or None where it hasn't used the layer.
+        weights: of each layer, (n,).
+
+    Returns:
+        The means; None where no rank has used the layer, which an optimizer then leaves as it is.
+    """
+    used = torch.tensor([float(gradient is not None) for gradient in mine])
+    by_some = comm.start_allreduce(used, "max").wait().bool().tolist()
+    pairs = zip(mine, weights, strict=True)
+    dense = [torch.zeros_like(w) if gradient is None else gradient for gradient, w in pairs]
+    sent = [gradient for gradient, used in zip(dense, by_some, strict=True) if used]
+    if not sent:
+        return [None] * len(dense)
+    means = iter(mean_over_ranks(comm, torch.cat(sent)).split([len(part) for part in sent]))
+    return [next(means) if used else None for used in by_some]
 
 
 # --- gradients in 16 bits -----------------------------------------------------------------------

@@ -18,9 +18,10 @@ from algorithms import (
     lamb_step,
     larc_step,
     mean_over_ranks,
+    sparse_mean,
     split_nodes,
 )
-from communicators import Communicator, MpiCommunicator, TorchCommunicator
+from communicators import Communicator, MpiCommunicator, Operation, Pending, TorchCommunicator
 from emit import Emitter
 from stale_gradients import DelayCompensatedSgd, LaggedMean
 from torch import Tensor, nn
@@ -33,6 +34,14 @@ MOMENTUM, STRENGTH = 0.9, 0.2
 # Of the largest weight in a layer. A step sums some 60 products, each rounded to 1.1e-16 of its
 # size: 6 steps give 4e-14, LAMB's 1 - 0.999 another 1e-13. One rank in float32 errs by 4e-9.
 LIMIT = 1e-12
+# Layers of a sparse allreduce, by their elements, and which ranks (down) use which (across).
+LAYERS = (3, 1, 1000, 8)
+USES: dict[str, Callable[[int, int], np.ndarray]] = {
+    "used by all": lambda ranks, layers: np.ones((ranks, layers)),
+    "used by one rank or none": np.eye,
+    "used by rank 0": lambda ranks, layers: np.eye(ranks, 1) * np.ones(layers),
+    "used by none": lambda ranks, layers: np.zeros((ranks, layers)),
+}
 # Empty, one element, and sizes that a node's ranks divide and don't.
 SIZES = (0, 1, 1000, 4099)
 MICRO_BATCH = 4
@@ -107,6 +116,39 @@ def check_accumulated(comm: Communicator) -> Verdict:
     return compare(got, serial.gradient(start.numpy(), *serial.batch(0, samples)))
 
 
+class Counting:
+    """Counts the elements that this rank gives to sums over ranks."""
+
+    def __init__(self, comm: Communicator) -> None:
+        """Count for a communicator."""
+        self._comm, self.rank, self.size, self.elements = comm, comm.rank, comm.size, 0
+
+    def start_allreduce(self, mine: Tensor, operation: Operation = "sum") -> Pending:
+        """See Communicator."""
+        self.elements += mine.numel() if operation == "sum" else 0
+        return self._comm.start_allreduce(mine, operation)
+
+
+def check_sparse(comm: Communicator) -> Verdict:
+    """Average integers, which are exact, where ranks use few layers; and send no others."""
+    counting, wrong, due = Counting(comm), [], 0
+    weights = [torch.zeros(size, dtype=torch.float64) for size in LAYERS]
+    ranks = [[(torch.arange(n) * 31 + r * 17) % 97 for n in LAYERS] for r in range(comm.size)]
+    for name, uses in USES.items():
+        used = uses(comm.size, len(LAYERS)).astype(bool)
+        mine = zip(ranks[comm.rank], used[comm.rank], strict=True)
+        got = sparse_mean(counting, [g.double() if its else None for g, its in mine], weights)
+        for layer, mean in enumerate(got):
+            parts = [g[layer] for g, its in zip(ranks, used, strict=True) if its[layer]]
+            due += len(parts) > 0 and LAYERS[layer]
+            want = sum(parts) / comm.size if parts else None
+            same = torch.equal(mean, want) if None not in (mean, want) else mean is want
+            wrong += [] if same else [f"layer {layer} {name}"]
+    detail = f"{len(wrong)} wrong {'; '.join(wrong[:5])}".rstrip()
+    detail += f"; {counting.elements} elements sent, {due} used"
+    return Verdict(not wrong and counting.elements == due, detail)
+
+
 def check_lag(comm: Communicator) -> Verdict:
     """Train on gradients of the step before."""
     exchange, weights = LaggedMean(comm, lag=1), initial_weights()
@@ -178,6 +220,7 @@ def check_compressed(comm: Communicator, dtype: torch.dtype) -> Verdict:
 CHECKS: dict[str, Callable[[Communicator], Verdict]] = {
     "hierarchical_allreduce": check_hierarchical,
     "accumulated_mean": check_accumulated,
+    "sparse_mean": check_sparse,
     "gradient_lag": check_lag,
     "larc": check_larc,
     "lamb": check_lamb,
