@@ -176,3 +176,21 @@ def test_the_document_has_a_place_for_every_benchmark() -> None:
 
     for name in run_all.BENCHMARKS:
         run_all.replaced(text, name, "")
+
+
+def test_false_alarms_counts_every_run_and_bounds_the_rate() -> None:
+    alarms = benchmark("false_alarms")
+
+    def judged(verdict: str, median: float) -> dict[str, Any]:
+        metric = {"name": "gemm", "verdict": verdict, "absolute": {"median": median, "bound": 0.1}}
+        case = {"id": "compute", "verdict": verdict, "seconds": 60.0, "metrics": [metric]}
+        return {"verdict": verdict, "cases": [case]}
+
+    text = alarms.report("certify", [judged("PASS", 0.4), judged("FAIL", 0.05)])
+
+    assert "| whole suite | 2 | 1 | 0 | 1 | 0 | 0 |" in text
+    assert "1 false alarms in 2 runs" in text
+    assert "| compute | FAIL | 1 |" in text
+    assert "| compute: gemm | 0.500 |" in text
+    assert alarms.at_most(0, 5) == pytest.approx(1 - 0.05 ** (1 / 5))
+    assert alarms.at_most(2, 2) == pytest.approx(1)
