@@ -2,7 +2,8 @@
 
 Networks, sizes, batches and optimizers are those of models/ and configs/ of
 https://github.com/sparticlesteve/pytorch-benchmarks; ResNet-50 is resnet.py's. `small` is for two
-cores: fewer pixels, tokens, features or samples, and the same layers.
+cores: fewer pixels, tokens, features or samples, and the same layers. DCGAN's players take their
+steps at once, as those of adversaries.py.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
@@ -190,27 +192,32 @@ class Pictures:
         return outputs.sum()
 
 
-ADAM = {"name": "Adam", "lr": 0.001}
-DCGANS_ADAM = {"name": "Adam", "lr": 0.0002}
+def adam(rate: float = 0.001) -> dict[str, Any]:
+    """Give the one optimizer that all have."""
+    return {"name": "Adam", "lr": rate}
+
+
 NETWORKS = {
     "small": {
-        "alexnet": Task(Noise(partial(alexnet, 512), (3, 64, 64), 1000), ADAM, 16),
-        "resnet50": Task(Images(64), ADAM, 4),
-        "cnn3d": Task(Noise(cnn3d, (1, 32, 32, 32), 4), ADAM, 8),
-        "lstm": Task(Noise(partial(Lstm, 128), (50, 128), 4), ADAM, 16),
+        "alexnet": Task(Noise(partial(alexnet, 512), (3, 64, 64), 1000), adam(), 16),
+        "resnet50": Task(Images(64), adam(), 4),
+        "cnn3d": Task(Noise(cnn3d, (1, 32, 32, 32), 4), adam(), 8),
+        "lstm": Task(Noise(partial(Lstm, 128), (50, 128), 4), adam(), 16),
         "transformer": Task(
-            Noise(partial(Transformer, 1024, 64, 128, 4), (64,), 1024, tokens=True), ADAM, 8
+            Noise(partial(Transformer, 1024, 64, 128, 4), (64,), 1024, tokens=True), adam(0.01), 8
         ),
-        "dcgan": Task(Pictures(64, 16), DCGANS_ADAM, 16, duel=True),
+        "dcgan": Task(Pictures(64, 16), adam(0.0002), 16, duel=True),
     },
     "full": {
-        "alexnet": Task(Noise(partial(alexnet, 4096), (3, 224, 224), 1000), ADAM, 128),
-        "resnet50": Task(Images(224), ADAM, 128),
-        "cnn3d": Task(Noise(cnn3d, (1, 32, 32, 32), 4), ADAM, 64),
-        "lstm": Task(Noise(partial(Lstm, 500), (50, 500), 4), ADAM, 64),
+        "alexnet": Task(Noise(partial(alexnet, 4096), (3, 224, 224), 1000), adam(), 128),
+        "resnet50": Task(Images(224), adam(), 128),
+        "cnn3d": Task(Noise(cnn3d, (1, 32, 32, 32), 4), adam(), 64),
+        "lstm": Task(Noise(partial(Lstm, 500), (50, 500), 4), adam(), 64),
         "transformer": Task(
-            Noise(partial(Transformer, 1024, 512, 512, 4), (512,), 1024, tokens=True), ADAM, 32
+            Noise(partial(Transformer, 1024, 512, 512, 4), (512,), 1024, tokens=True),
+            adam(0.01),
+            32,
         ),
-        "dcgan": Task(Pictures(64, 16), DCGANS_ADAM, 128, duel=True),
+        "dcgan": Task(Pictures(64, 16), adam(0.0002), 128, duel=True),
     },
 }
