@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -109,19 +110,17 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
         yield Bench(prefix, payload, shipped_cases(versions_of(python)))
 
 
-Control = Callable[[ConcreteCase], str]
+Control = Callable[[ConcreteCase, bool], str]
 
 
 @pytest.fixture(scope="session")
 def control(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Control:
-    """The verdict on a case without any fault, found once."""
-    found: dict[ConcreteCase, str] = {}
+    """The verdict on a case without any fault, by pairs or by one run's checks, found once."""
 
-    def verdict(case: ConcreteCase) -> str:
-        if case not in found:
-            folder = tmp_path_factory.mktemp("control") / "run"
-            found[case] = bench.judge(case, folder, fault=None).verdict
-        return found[case]
+    @cache
+    def verdict(case: ConcreteCase, once: bool) -> str:
+        folder = tmp_path_factory.mktemp("control") / "run"
+        return bench.judge(case, folder, fault=None, once=once).verdict
 
     return verdict
 

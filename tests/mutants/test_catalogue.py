@@ -88,17 +88,21 @@ def test_the_case_has_the_checks_that_are_to_catch_a_fault(entry: Fault) -> None
     case = shipped_cases()[entry.case]
 
     assert {*entry.checks, *entry.perhaps} <= set(case.checks)
-    assert bool(case.looks) == entry.minutes
+    assert entry.minutes <= bool(case.looks)
+    assert entry.minutes or entry.checks or not case.looks  # pairs take minutes
 
 
-def test_every_check_of_certify_is_seen_to_fail() -> None:
-    suite = load_suite(REPOSITORY / "validation/suites/certify.yaml")
+@pytest.mark.parametrize(
+    ("name", "elsewhere"), [("certify", ELSEWHERE), ("microbenchmarks", set())]
+)
+def test_every_check_of_a_suite_is_seen_to_fail(name: str, elsewhere: set[str]) -> None:
+    suite = load_suite(REPOSITORY / f"validation/suites/{name}.yaml")
     shipped = {(c.script, check) for c in expand(suite, {"VERSIONS": ""}) for check in c.checks}
     cases = shipped_cases()
     seen = {(cases[f.case].script, k) for f in CATALOGUE.start_up for k in f.checks}
     seen |= {(cases[f.case].script, k) for f in CATALOGUE.prefix for k in f.checks}
 
-    assert {f"{script}: {check}" for script, check in shipped - seen} == ELSEWHERE
+    assert {f"{script}: {check}" for script, check in shipped - seen} == elsewhere
 
 
 def test_the_faults_of_make_test_fail_every_check_that_all_faults_fail() -> None:
@@ -212,4 +216,23 @@ def test_no_fault_at_all_survives(bench: Bench, control: Control, tmp_path: Path
 
     found = Outcome.of(bench.judge(case, tmp_path / "run", "nothing"))
 
-    assert "the verdict is PASS, not FAIL" in shortfalls(fault, control(case), found)
+    assert "the verdict is PASS, not FAIL" in shortfalls(fault, control(case, False), found)
+
+
+@needs_stack
+def test_a_run_on_its_own_shows_what_checks_find_but_not_what_is_missing(
+    bench: Bench, tmp_path: Path
+) -> None:
+    case = bench.cases["launch-latency.none-1"]
+    short = replace(case, metrics=case.metrics[:1])
+
+    found = {
+        name: bench.judge(asked, tmp_path / name, fault, once=True).verdict
+        for name, asked, fault in (
+            ("healthy", case, "nothing"),
+            ("faulty", case, "launch_lost"),
+            ("unasked", short, "nothing"),
+        )
+    }
+
+    assert found == {"healthy": "PASS", "faulty": "FAIL", "unasked": "INVALID"}

@@ -22,7 +22,7 @@ from payload_runs import needs_stack
 from stackwright.validation.suites import ConcreteCase
 
 CATALOGUE = load_catalogue()
-Control = Callable[[ConcreteCase], str]
+Control = Callable[[ConcreteCase, bool], str]
 Record = Callable[[Row], None]
 
 
@@ -40,15 +40,20 @@ def case_of(fault: Fault, bench: Bench) -> ConcreteCase:
     return replace(case, timeout_s=fault.timeout_s or case.timeout_s)
 
 
+def once(fault: Fault, case: ConcreteCase) -> bool:
+    """Whether a single run decides: checks alone are to catch the fault of a case with metrics."""
+    return bool(case.looks and fault.checks)
+
+
 @needs_stack
 @each(CATALOGUE.start_up)
 def test_fault_at_start_up(
     fault: Fault, bench: Bench, control: Control, record: Record, tmp_path: Path
 ) -> None:
     case = case_of(fault, bench)
-    healthy = control(case)
+    healthy = control(case, once(fault, case))
 
-    judged = bench.judge(case, tmp_path / "run", fault.injector)
+    judged = bench.judge(case, tmp_path / "run", fault.injector, once=once(fault, case))
 
     record(make_row(fault, "start_up", healthy, Outcome.of(judged), judged.seconds))
 
@@ -59,11 +64,11 @@ def test_fault_of_the_prefix(
     fault: Fault, bench: Bench, control: Control, record: Record, tmp_path: Path
 ) -> None:
     case = case_of(fault, bench)
-    healthy = control(case)
+    healthy = control(case, once(fault, case))
 
     with bench.prefix.copy() as prefix:
         getattr(prefixes, fault.injector)(prefix.root)
-        judged = bench.judge(case, tmp_path / "run", None, prefix)
+        judged = bench.judge(case, tmp_path / "run", None, prefix, once=once(fault, case))
 
     record(make_row(fault, "prefix", healthy, Outcome.of(judged), judged.seconds))
 

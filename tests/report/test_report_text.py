@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 
 import pytest
 
@@ -43,6 +44,16 @@ def test_the_rerun_command_runs_in_bash_with_nothing_but_the_run_s_environment()
     assert out.startswith("/")
     assert out.endswith(":/out")
     assert second == "it's 0123"
+
+
+def test_a_rerun_is_told_when_it_was_started() -> None:
+    argv = ["bash", "-c", 'echo "$STARTED"']
+
+    command = text.rerun_command(argv, {"STARTED": "@STARTED@"}, "0123")
+
+    before = time.time()
+    said = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+    assert before <= float(said.stdout.split()[0]) <= time.time()
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,6 +96,7 @@ def run_python(
         "MKL_NUM_THREADS": "1",
         "STACKWRIGHT_OUT": str(out),
         "STACKWRIGHT_NONCE": "a nonce",
+        "STACKWRIGHT_STARTED": str(time.time()),
         "STACKWRIGHT_TIMEOUT_S": "240",
         **(env or {}),
     }

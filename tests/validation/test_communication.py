@@ -6,7 +6,7 @@ import itertools
 from pathlib import Path
 
 import pytest
-from payload_runs import load_case_module, needs_stack, run_broken, run_case
+from payload_runs import load_case_module, needs_stack, run_case
 
 sizes = load_case_module("message_sizes")
 bottleneck = load_case_module("bottleneck")
@@ -84,23 +84,12 @@ def test_a_wrong_element_of_a_collective_shows(
     assert run.failed() == {"elements_exact"}
 
 
-LAST_BYTE_LOST = """
-import os
-if os.environ.get("PMI_RANK"):
-    from mpi4py import MPI
-    class World(MPI.Intracomm):
-        def Recv(self, buffer, *args, **kwargs):
-            super().Recv(buffer, *args, **kwargs)
-            if buffer.size > 65537:
-                buffer[-1] += 1
-    MPI.COMM_WORLD = World(MPI.COMM_WORLD)
-"""
-
-
 @needs_stack
 @pytest.mark.slow
 def test_a_message_that_arrives_damaged_shows(tmp_path: Path, roofline: Path) -> None:
-    run = run_broken(LAST_BYTE_LOST, "mpirun", "point_to_point", folder=tmp_path, roofline=roofline)
+    env = {"STACKWRIGHT_ROOFLINE": str(roofline)}
+    fault = "byte_of_a_message_off"
+    run = run_case("mpirun", "point_to_point", out=tmp_path / "out", env=env, fault=fault)
 
     assert run.finished(), run.output
     assert run.failed() == {"bytes_exact"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import mmap
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,6 @@ from payload_runs import (
     STACK_PYTHON,
     load_case_module,
     needs_stack,
-    run_broken,
     run_case,
     run_python,
 )
@@ -142,40 +142,7 @@ def test_tfrecords_hold_what_was_written_and_damage_shows(
     assert run.output == "held\n"
 
 
-# --- faults --------------------------------------------------------------------------------------
-
-SAMPLES_SWAPPED = """
-import numpy
-whole = numpy.load
-numpy.load = lambda *args, **kwargs: whole(*args, **kwargs)[::-1]
-"""
-COPY_CUT_SHORT = """
-import os, shutil
-whole = shutil.copyfile
-def copyfile(source, target):
-    whole(source, target)
-    with open(target, "r+b") as file:
-        file.seek(-4, os.SEEK_END)
-        file.write(bytes(4))
-shutil.copyfile = copyfile
-"""
-NO_SECOND_READER = """
-import os, sys
-if sys.argv[0] == "-c" and "HDF5_USE_FILE_LOCKING" not in os.environ:
-    import h5py
-    def refused(*args):
-        raise BlockingIOError("unable to lock file")
-    h5py.File = refused
-"""
-MOMENTS_ROUNDED = """
-import torch
-whole = torch.save
-def save(state, file):
-    for moments in state["optimizer"]["state"].values():
-        moments["exp_avg"] = moments["exp_avg"].bfloat16().float()
-    whole(state, file)
-torch.save = save
-"""
+# --- faults: those of tests/mutants --------------------------------------------------------------
 
 
 @needs_stack
@@ -183,14 +150,14 @@ torch.save = save
 @pytest.mark.parametrize(
     ("fault", "case", "failed"),
     [
-        (SAMPLES_SWAPPED, ["input_pipeline", "--threads", "1"], {"samples_exact"}),
-        (MOMENTS_ROUNDED, ["checkpoint"], {"checkpoint_bitwise"}),
+        ("samples_in_wrong_order", ["input_pipeline", "--threads", "1"], {"samples_exact"}),
+        ("moments_rounded", ["checkpoint"], {"checkpoint_bitwise"}),
         pytest.param(
-            *(COPY_CUT_SHORT, ["input_pipeline", "--threads", "1"], {"staged_exact"}),
+            *("copy_cut_short", ["input_pipeline", "--threads", "1"], {"staged_exact"}),
             marks=pytest.mark.long,
         ),
         pytest.param(
-            *(NO_SECOND_READER, ["input_pipeline", "--threads", "1"], {"hdf5_readers_share"}),
+            *("no_second_reader", ["input_pipeline", "--threads", "1"], {"hdf5_readers_share"}),
             marks=pytest.mark.long,
         ),
     ],
@@ -203,10 +170,34 @@ def test_damage_shows(
     tmp_path: Path,
     roofline: Path,
 ) -> None:
-    run = run_broken(fault, "none", *case, folder=tmp_path, roofline=roofline)
+    env = {"STACKWRIGHT_ROOFLINE": str(roofline)}
+    run = run_case("none", *case, out=tmp_path / "out", env=env, fault=fault)
 
     assert run.finished(), run.output
     assert run.failed() == failed
+
+
+@needs_stack
+def test_a_slow_start_shows(tmp_path: Path) -> None:
+    env = {"STACKWRIGHT_STARTED": str(time.time() - 100)}
+
+    runs = [
+        run_case("none", "start", out=tmp_path / "out"),
+        run_case("none", "start", out=tmp_path / "slow", env=env),
+    ]
+
+    start, slow = (run.values("metric")["start"]["value"] for run in runs)
+    floor = runs[0].values("probe")["bare_start"]["value"]
+    assert 0.5 * floor < start < 50
+    assert 100 < slow < 150
+
+
+@needs_stack
+def test_a_start_of_which_nobody_says_when_it_began_is_no_result(tmp_path: Path) -> None:
+    run = run_case("none", "start", out=tmp_path / "out", env={"STACKWRIGHT_STARTED": ""})
+
+    assert not run.finished()
+    assert "STACKWRIGHT_STARTED is not set: run 'STACKWRIGHT_STARTED=$(date" in run.output
 
 
 @needs_stack

@@ -174,6 +174,16 @@ def test_the_environment_is_exactly_the_jobs(
     assert set(seen) - {"LC_CTYPE"} == given  # Python itself sets LC_CTYPE (PEP 538)
 
 
+def test_a_run_is_told_when_it_was_started(tmp_path: Path) -> None:
+    env = {**case("env")["env"], "STARTED": "@STARTED@"}
+    script = EMIT + "import time; emit(0, {'seconds': time.time() - float(os.environ['STARTED'])})"
+    write_job(tmp_path, case("env", script, env=env))
+
+    (record,) = run(tmp_path)
+
+    assert 0 < record["ranks"][0][0]["seconds"] < record["seconds"] + 1
+
+
 def test_output_keeps_head_and_tail_and_says_how_much_was_cut(tmp_path: Path) -> None:
     size = evidence.OUTPUT_HEAD + evidence.OUTPUT_TAIL + 1000
     write_job(tmp_path, case("chatty", f"print('first' + 'x' * ({size} - 9) + 'last', end='')"))

@@ -8,7 +8,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from payload_runs import load_case_module, needs_stack, run_broken
+from payload_runs import (
+    STACK_PYTHON,
+    load_case_module,
+    needs_stack,
+    run_broken,
+    run_case,
+    run_python,
+)
 
 timing = load_case_module("timing")
 
@@ -113,3 +120,110 @@ def test_a_wrong_kernel_shows(
         if float(error) > float(limit)
     ]
     assert tuple(name.rstrip(":") for name in wrong) == told
+
+
+# What FlopCounterMode alone does not see, by hand. Of an LSTM: four gates forward, and backward to
+# weights and to each state but the first. Of a transformer: four projections, two dense layers and
+# the vocabulary, and attention's two products, with twice the work backward; all tokens are seen.
+COUNTED = """
+from nersc_networks import NETWORKS
+from operations import operations
+from tasks import steps
+lstm, transformer = (
+    operations(steps(NETWORKS["small"][name], lambda network: network))
+    for name in ("lstm", "transformer")
+)
+samples, times, wide = 16, 50, 128
+gates = 2 * 4 * wide * wide
+assert lstm == samples * ((2 * 2 * times + times - 1) * gates + 3 * 2 * wide * 4), lstm
+samples, tokens, wide, layers, words = 8, 64, 128, 4, 1024
+dense = 3 * 2 * tokens * (6 * wide * wide * layers + wide * words)
+assert transformer == samples * (dense + 3 * 2 * 2 * tokens**2 * wide * layers), transformer
+print("held")
+"""
+
+
+@needs_stack
+def test_operations_do_not_depend_on_fused_kernels(tmp_path: Path) -> None:
+    run = run_python([str(STACK_PYTHON), "-W", "ignore", "-c", COUNTED], tmp_path / "out")
+
+    assert run.output == "held\n"
+
+
+CLIMBS = """
+import torch
+whole = torch.optim.{kind}.step
+def step(self, *args, **kwargs):
+    for group in self.param_groups:
+        for parameter in group["params"]:
+            parameter.grad.neg_()
+    return whole(self, *args, **kwargs)
+torch.optim.{kind}.step = step
+"""
+LOSS_IS_NO_NUMBER = """
+import torch
+whole = torch.nn.functional.cross_entropy
+torch.nn.functional.cross_entropy = lambda *args, **kwargs: whole(*args, **kwargs) * float("nan")
+"""
+
+
+@needs_stack
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("fault", "group", "told"),
+    [
+        pytest.param(
+            CLIMBS.format(kind="Adam"),
+            "nersc",
+            {"alexnet", "resnet50", "cnn3d", "lstm", "transformer", "dcgan"},
+            id="Adam",
+        ),
+        pytest.param(
+            CLIMBS.format(kind="Adamax"),
+            "science",
+            {"icecube_gnn"},
+            id="Adamax",
+            marks=pytest.mark.long,
+        ),
+        pytest.param(
+            LOSS_IS_NO_NUMBER,
+            "science",
+            {"climate_deeplab", "climate_tiramisu", "resnet50"},
+            id="cross-entropy",
+            marks=pytest.mark.long,
+        ),
+    ],
+)
+def test_a_step_that_does_not_train_shows(
+    fault: str, group: str, told: set[str], tmp_path: Path, roofline: Path
+) -> None:
+    args = ("--group", group, "--threads", "1", "--steps", "2")
+    run = run_broken(fault, "none", "train_throughput", *args, folder=tmp_path, roofline=roofline)
+
+    assert run.finished(), run.output
+    assert run.failed() == {"loss_falls"}
+    parts = run.values("check")["loss_falls"]["detail"].split(", ")
+    found = {name: ends.split(" to ") for name, ends in (part.split(": from ") for part in parts)}
+    assert {n for n, (first, last) in found.items() if not float(last) < float(first)} == told
+
+
+@needs_stack
+@pytest.mark.parametrize(
+    ("fault", "threads", "told"),
+    [
+        ("launch_lost", "1", "launch_operator: 999 counted, not 1000"),
+        # run_case grants one.
+        (None, "2", "launch_region: 200 counted, not 400"),
+    ],
+    ids=["lost", "too few threads"],
+)
+def test_a_launch_that_did_not_happen_shows(
+    fault: str | None, threads: str, told: str, tmp_path: Path, roofline: Path
+) -> None:
+    env = {"STACKWRIGHT_ROOFLINE": str(roofline)}
+    case = ("none", "launch_latency", "--threads", threads)
+    run = run_case(*case, out=tmp_path / "out", env=env, fault=fault)
+
+    assert run.finished(), run.output
+    assert run.failed() == {"launches_counted"}
+    assert run.details() == [told]

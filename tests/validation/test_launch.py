@@ -117,7 +117,12 @@ def test_what_cannot_be_launched_is_refused(asked: Program, payload: Path, why: 
 
 def execute(built: Launch, out: Path) -> subprocess.CompletedProcess[str]:
     """What the driver does: fill in, and run in the exact environment."""
-    values = {"@OUT@": str(out), "@NAME@": "stackwright-test", "@NONCE@": "00ff"}
+    values = {
+        "@OUT@": str(out),
+        "@NAME@": "stackwright-test",
+        "@NONCE@": "00ff",
+        "@STARTED@": "1.5",
+    }
 
     def fill(text: str) -> str:
         for name, value in values.items():
@@ -187,7 +192,7 @@ def assert_ran(done: subprocess.CompletedProcess[str], out: Path) -> set[str]:
 INSIDE = {
     *("OMP_NUM_THREADS", "MKL_NUM_THREADS", "PYTHONDONTWRITEBYTECODE", "PATH", "HOME", "PWD"),
     *("STACKWRIGHT_OUT", "STACKWRIGHT_NONCE", "STACKWRIGHT_TIMEOUT_S", "STACKWRIGHT_RUN"),
-    *("STACKWRIGHT_ROOFLINE", "SHLVL"),
+    *("STACKWRIGHT_STARTED", "STACKWRIGHT_ROOFLINE", "SHLVL"),
 }
 
 

@@ -71,6 +71,13 @@ def test_case_reports_what_its_suite_names(
     assert set(run.values("probe")) == {m.roofline for m in case.metrics}
 
 
+def test_the_training_step_of_every_science_model_is_timed() -> None:
+    (case,) = (c for c in concrete_cases() if c.id == "train-throughput-science.none-1.image")
+    models = {file.stem for file in (VALIDATION / "cases").glob("*.toml")} | {"resnet50"}
+
+    assert {metric.name for metric in case.metrics} == {f"{model}_train" for model in models}
+
+
 # --- faults: the others are in tests/mutants/catalogue.yaml ---------------------------
 
 

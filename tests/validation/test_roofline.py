@@ -24,6 +24,7 @@ UNITS = {
     "read_cached": "GB/s",
     "read_storage": "GB/s",
     "write_synced": "GB/s",
+    "call": "us",
 }
 
 

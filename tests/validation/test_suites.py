@@ -98,7 +98,9 @@ def test_a_placeholder_that_nothing_fills_is_refused_in_place(
 
     assert isinstance(caught.value, ManyErrors)
     [error] = caught.value.errors
-    assert error.hint == "use one of @RANKS@, @THREADS@, @VERSIONS@, @OUT@, @NAME@, @NONCE@"
+    assert (
+        error.hint == "use one of @RANKS@, @THREADS@, @VERSIONS@, @OUT@, @NAME@, @NONCE@, @STARTED@"
+    )
 
 
 @pytest.mark.parametrize(

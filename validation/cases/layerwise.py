@@ -1,8 +1,8 @@
-"""LARC and LAMB of algorithms.py as torch optimizers: a rate for each layer."""
+"""Optimizers by name: torch's, and LARC and LAMB of algorithms.py, with a rate for each layer."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -56,3 +56,16 @@ class Lamb(Optimizer):
                 rates = {"rate": group["lr"], "betas": group["betas"], "decay": group["decay"]}
                 moved, self.state[layer]["moments"] = lamb_step(flat, gradient, moments, **rates)
                 layer.copy_(moved.view_as(layer))
+
+
+def optimizer_of(model: nn.Module, options: Mapping[str, Any]) -> Optimizer:
+    """Make the optimizer of a model's parameters.
+
+    Args:
+        options: `name`, a class of this file or of `torch.optim`, and its arguments.
+    """
+    arguments = dict(options)
+    name = arguments.pop("name")
+    kind = {"Larc": Larc, "Lamb": Lamb}.get(name) or getattr(torch.optim, name)
+    made: Optimizer = kind([p for p in model.parameters() if p.requires_grad], **arguments)
+    return made

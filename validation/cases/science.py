@@ -17,10 +17,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
-import layerwise
 import numpy as np
 import tomllib
 import torch
+from layerwise import optimizer_of
 from torch import Tensor, nn
 
 SENSES = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
@@ -182,11 +182,7 @@ class Training:
 
     def start(self, model: nn.Module) -> tuple[torch.optim.Optimizer, Any]:
         """Make the optimizer and its schedule."""
-        options = dict(self.optimizer)
-        name = options.pop("name")
-        kind = getattr(layerwise, name, None) or getattr(torch.optim, name)
-        parameters = [p for p in model.parameters() if p.requires_grad]
-        optimizer = kind(parameters, **options)
+        optimizer = optimizer_of(model, self.optimizer)
         return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, self.rate)
 
 

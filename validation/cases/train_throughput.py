@@ -1,65 +1,100 @@
-"""Steady-state speed of a science model's training step, against the machine's peak."""
+"""Steady-state speed of training steps, against the machine's peak.
+
+Work is matrix products and convolutions (operations.py), and the peak bounds any network's speed;
+those of small layers come less close to it. Steps are taken on always the same batch, which every
+model learns by heart if its steps are right.
+"""
 
 from __future__ import annotations
 
 import argparse
+import math
+from statistics import median
 
-import torch
+from climate_deeplab import Segmentation as DeepLab
+from climate_tiramisu import Segmentation as Tiramisu
+from coherent_structures import Flows
 from cosmoflow import Cosmology
 from emit import Emitter
+from etalumis import Traces
 from hepcnn import Jets
+from icecube_gnn import Neutrinos
+from nersc_networks import NETWORKS
+from operations import operations
+from pigan import Diffusion
 from resnet50 import Images
-from timing import median_seconds
+from tasks import Task, science, steps
+from timing import summary, verified_seconds
 from torch.nn.parallel import DistributedDataParallel
-from torch.utils.flop_counter import FlopCounterMode
+from tracking_gnn import Tracks
 from world import gloo
 
 from probes import emit_ceilings
 
-# Of each model: its size, and the samples of a rank in each step, of a tenth of a second or less.
-MODELS = {
-    # CosmoFlow's network on a 64th of its volume: the same kernels.
-    "cosmoflow": (Cosmology(cells=32, channels=4, features=16, dropout=0.5), 8),
-    "hepcnn": (Jets(pixels=64, widths=(16, 32, 64), dense=128), 32),
-    # ResNet-50 on images of a twelfth of the pixels of ImageNet's.
-    "resnet50": (Images(pixels=64), 8),
-}
+SGD = {"name": "SGD", "lr": 0.001, "momentum": 0.9}
 WARM_UP_STEPS = 3
 STEPS = 12
+
+
+def science_models(scale: str) -> dict[str, Task]:
+    """Give the science models, with the samples of a rank in each step."""
+    small = scale == "small"
+    return {
+        # The whole network, on a 64th of the volume: the same kernels.
+        "cosmoflow": science(Cosmology, "full", 8, cells=32 if small else 128),
+        "hepcnn": science(Jets, scale, 32),
+        "climate_deeplab": science(DeepLab, scale, 8),
+        "climate_tiramisu": science(Tiramisu, scale, 8),
+        "pigan": science(Diffusion, scale, 128),
+        "icecube_gnn": science(Neutrinos, scale, 16),
+        "tracking_gnn": science(Tracks, scale, 4),
+        "etalumis": science(Traces, scale, 64),
+        "coherent_structures": science(Flows, scale, 8),
+        # On a twelfth of the pixels of ImageNet's images.
+        "resnet50": Task(Images(64 if small else 224), SGD, 8),
+    }
+
+
+GROUPS = {"science": science_models, "nersc": NETWORKS.__getitem__}
+
+
+def chosen(model: str | None, group: str | None, scale: str) -> dict[str, Task]:
+    """Give one science model, or all models of a group."""
+    return {model: science_models(scale)[model]} if model else GROUPS[str(group)](scale)
+
+
+def measure(out: Emitter, name: str, task: Task, count: int) -> list[float]:
+    """Time a model's steps: the losses of all, from the first on."""
+    step = steps(task, DistributedDataParallel)
+    losses: list[float] = []
+    flops = operations(lambda: losses.append(step())) * out.world
+    seconds = verified_seconds(step, losses.append, count, WARM_UP_STEPS)
+    rate = flops / median(seconds) / 1e9
+    if out.rank == 0:
+        out.metric(f"{name}_train", rate, "GFLOP/s")
+        pace = {"GFLOP/s": rate, "samples/s": task.samples * out.world / median(seconds)}
+        out.info(name, {**pace, "GFLOP of a step": flops / 1e9, **summary(seconds)})
+    return [*losses, step()]
 
 
 def main() -> None:
     """Run the case."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", choices=MODELS, required=True)
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--model", choices=science_models("small"), help="of the science models")
+    what.add_argument("--group", choices=GROUPS, help="all science models, or NERSC's benchmarks")
+    parser.add_argument("--scale", choices=NETWORKS, default="small", help="full: as published")
+    parser.add_argument("--steps", type=int, default=STEPS, help="that are timed")
     parser.add_argument("--threads", type=int, required=True, help="granted to each rank")
     options = parser.parse_args()
-    science, samples = MODELS[options.model]
     with Emitter() as out:
         emit_ceilings(out, out.world * options.threads, "peak_fp32")
+        models = chosen(options.model, options.group, options.scale)
         with gloo(out):
-            torch.manual_seed(1)
-            model = science.network()
-            ddp = DistributedDataParallel(model)
-            optimizer = torch.optim.SGD(model.parameters(), lr=0.001, momentum=0.9)
-            batch = science.samples(1, range(samples))
-
-            def step() -> float:
-                optimizer.zero_grad()
-                loss = science.loss(ddp(*batch.inputs), batch.labels)
-                loss.backward()
-                optimizer.step()
-                return loss.item()
-
-            with FlopCounterMode(display=False) as counter:
-                first = step()
-            seconds = median_seconds(step, STEPS, WARM_UP_STEPS)
-            last = step()
-        out.check("loss_falls", last < first, f"loss {first:.4f} at first, {last:.4f} at last")
-        if out.rank == 0:
-            flops = counter.get_total_flops() * out.world
-            out.metric(f"{options.model}_train", flops / seconds / 1e9, "GFLOP/s")
-            out.info("samples/s", samples * out.world / seconds)
+            losses = {n: measure(out, n, task, options.steps) for n, task in models.items()}
+        falls = all(all(map(math.isfinite, of)) and of[-1] < of[0] for of in losses.values())
+        told = (f"{name}: from {of[0]:.4g} to {of[-1]:.4g}" for name, of in losses.items())
+        out.check("loss_falls", falls, ", ".join(told))
 
 
 if __name__ == "__main__":

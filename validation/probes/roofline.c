@@ -15,6 +15,7 @@
  *   memcpy                GB/s     copied once by one thread, as when a rank reads another's memory
  *   memcpy_shm            GB/s     copied through shared memory between two processes
  *   shm_latency           us       half a round trip of a word there
+ *   call                  us       a function called through a pointer, by one thread
  *   read_cached           GB/s     read() of a page-cached file (PATH, else one in /dev/shm)
  *   read_storage          GB/s     read() of a file in FOLDER, else /tmp, that left the page cache
  *   write_synced          GB/s     write() and fsync() there
@@ -537,6 +538,30 @@ static double shm_latency(void)
     return best / PINGS / 2 * 1e6;
 }
 
+/* ---- calls --------------------------------------------------------------------------------------- */
+
+#define CALLS 1000000
+
+static void count_call(volatile long *calls)
+{
+    ++*calls;
+}
+
+static double call(void)
+{
+    void (*volatile function)(volatile long *) = count_call;
+    volatile long calls = 0;
+    double best = 1e30;
+    for (int r = 0; r < PEAK_REPETITIONS; r++) {
+        double begun = now();
+        for (long i = 0; i < CALLS; i++)
+            function(&calls);
+        double seconds = now() - begun;
+        best = seconds < best ? seconds : best;
+    }
+    return best / CALLS * 1e6;
+}
+
 /* ---- page cache ------------------------------------------------------------------------------------ */
 
 #define CACHED_BYTES (32 * MIB)
@@ -649,7 +674,7 @@ static const struct probe {
     {"memcpy", "GB/s", memcpy_once},        {"loopback_latency", "us", loopback_latency},
     {"memcpy_shm", "GB/s", memcpy_shm},     {"shm_latency", "us", shm_latency},
     {"read_cached", "GB/s", read_cached},   {"read_storage", "GB/s", read_storage},
-    {"write_synced", "GB/s", write_synced},
+    {"write_synced", "GB/s", write_synced}, {"call", "us", call},
 };
 #define PROBES (sizeof probes / sizeof probes[0])
 

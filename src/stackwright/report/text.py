@@ -11,8 +11,8 @@ _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@
 _UNPRINTABLE = re.compile(
     "[^\t\n\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|[\u202a-\u202e\u2066-\u2069]"
 )
-_PLACEHOLDER = re.compile(r"(@OUT@|@NAME@)")
-_VARIABLE = {"@OUT@": '"$OUT"', "@NAME@": '"$NAME"'}
+_PLACEHOLDER = re.compile(r"(@OUT@|@NAME@|@STARTED@)")
+_VARIABLE = {"@OUT@": '"$OUT"', "@NAME@": '"$NAME"', "@STARTED@": '"$(date +%s.%N)"'}
 
 
 def printable(text: str) -> str:

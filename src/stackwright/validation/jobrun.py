@@ -20,6 +20,7 @@ import re
 import secrets
 import shutil
 import sys
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -245,7 +246,8 @@ def _launch(job: Job, run: Run, rundir: Path) -> execution.Launch:
     """Give the run a name and folders of its own, and fill them in."""
     name = job.prefix + secrets.token_hex(4)
     out = rundir / "out" / name
-    values = {"@OUT@": str(out), "@NAME@": name, "@NONCE@": job.nonce}
+    started = f"{time.time():.6f}"
+    values = {"@OUT@": str(out), "@NAME@": name, "@NONCE@": job.nonce, "@STARTED@": started}
 
     def fill(text: str) -> str:
         return re.sub("|".join(values), lambda match: values[match[0]], text)

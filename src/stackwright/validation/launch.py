@@ -3,7 +3,8 @@
 Pure functions from what is to be run and where to the `argv`, `kill` and `env` of docs/formats.md.
 A channel is how users get the stack: an image under some runtime, or a module. Values travel as
 argv elements of their own and never through a shell's quoting; nothing of the caller's environment
-is read. `@OUT@`, `@NAME@` and `@NONCE@` are left for the driver to fill in for each run.
+is read. `@OUT@`, `@NAME@`, `@NONCE@` and `@STARTED@` are left for the driver to fill in for each
+run.
 """
 
 from __future__ import annotations
@@ -252,6 +253,7 @@ def environment(program: Program, payload: str, out: str) -> dict[str, str]:
         "STACKWRIGHT_NONCE": "@NONCE@",
         "STACKWRIGHT_TIMEOUT_S": f"{program.timeout_s:g}",
         "STACKWRIGHT_RUN": "@NAME@",
+        "STACKWRIGHT_STARTED": "@STARTED@",
         "STACKWRIGHT_ROOFLINE": f"{payload}/{PROBE}",
         "PYTHONDONTWRITEBYTECODE": "1",
     }

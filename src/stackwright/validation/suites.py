@@ -29,7 +29,7 @@ Fraction = Annotated[float, Field(gt=0, lt=1)]
 PAYLOAD_FOLDERS = ("cases", "probes")
 PLACEHOLDER = re.compile(r"@(\w+)@")
 PLACEHOLDERS = ("RANKS", "THREADS", "VERSIONS")
-DRIVERS_PLACEHOLDERS = ("OUT", "NAME", "NONCE")
+DRIVERS_PLACEHOLDERS = ("OUT", "NAME", "NONCE", "STARTED")
 """Filled in by the driver for each run, not here."""
 
 
