@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from cosmoflow_data import PARAMETERS, fit_linear, samples, spectrum_features
 from cosmoflow_model import CosmoFlow, Shape
-from science import Batch, Bound, Predictor, Science, Scores
+from science import Batch, Bound, MlPerf, Predictor, Science, Scores
 from torch import Tensor, nn
 from trainer import main
 
@@ -26,6 +26,7 @@ class Cosmology(Science, Shape):
 
     metric = "mean absolute error"
     classical = "power spectrum"
+    mlperf = MlPerf("cosmoflow", "eval_error")
 
     def network(self) -> nn.Module:
         """Build CosmoFlow."""

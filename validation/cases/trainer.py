@@ -5,20 +5,21 @@ from __future__ import annotations
 import argparse
 import hashlib
 import inspect
-import json
+import math
+import platform
 import resource
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import torch.distributed as dist
 from convergence import crossing, geometric_mean, usual
-from emit import Emitter, finite_or_text, listed
-from science import Reader, Science, Scores, Training, load, name_of
+from emit import Emitter, listed
+from mllog import Log
+from science import Reader, Science, Scores, Training, load, name_of, scales
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from world import gloo
@@ -26,7 +27,6 @@ from world import gloo
 # The first steps fill caches and pools: they count as time, not as speed.
 WARM_UP_STEPS = 3
 PART = 64
-SCALES = ("small", "full")
 
 
 @dataclass(frozen=True)
@@ -56,20 +56,6 @@ class Result:
             crossing(self.samples, scores, training.target),
             crossing(self.seconds, scores, training.target),
         )
-
-
-def mllog(out: Emitter, key: str, value: Any, event: str = "POINT_IN_TIME", **facts: Any) -> None:
-    """Print one event as MLPerf's logs have it (https://github.com/mlcommons/logging); rank 0."""
-    if out.rank == 0:
-        line = {
-            "namespace": "",
-            "time_ms": round(1000 * time.time()),
-            "event_type": event,
-            "key": key,
-            "value": value,
-            "metadata": {"file": Path(__file__).name, **facts},
-        }
-        print(f":::MLLOG {json.dumps(finite_or_text(line))}", flush=True)
 
 
 def from_all(value: Any, world: int) -> list[Any]:
@@ -126,26 +112,44 @@ def train(science: Science, training: Training, seed: int, out: Emitter) -> Resu
     Raises:
         ValueError: if the ranks cannot share a batch evenly.
     """
+    log = Log(out, seed)
+    log.describe(science, training, from_all(platform.node(), out.world))
+    log.start("init")
+    log.start("staging")
     count = training.train_samples + training.test_samples
     with science.data(seed, count, out.rank, out.world) as read:
-        return _train(science, training, seed, out, read)
+        log.stop("staging")
+        return _train(science, training, log, read)
 
 
-def _train(science: Science, training: Training, seed: int, out: Emitter, read: Reader) -> Result:
+def _train(science: Science, training: Training, log: Log, read: Reader) -> Result:
+    seed, out = log.seed, log.out
     torch.manual_seed(seed)
     model = science.network()
     ddp = DistributedDataParallel(model)
     optimizer, schedule = training.start(model)
+    log.stop("init")
+    log.start("run")
     examination = Examination(science, read, training.held_out(out.rank, out.world), out.world)
     examined = training.examined()
-    curve = {0: examination.network(model)}
+    curve: dict[int, Scores] = {}
+
+    def examine(step: int) -> None:
+        epoch = step / training.steps_per_epoch
+        with log.interval("eval", epoch_num=epoch):
+            curve[step] = examination.network(model)
+        log.score(science, curve[step], epoch)
+
+    examine(0)
     seconds = [0.0]
     times_seen = torch.zeros(training.train_samples, dtype=torch.int64)
     first_epoch = []
     for_baseline = min(training.steps_per_epoch, science.baseline_samples // training.batch)
 
-    mllog(out, "run_start", None, "INTERVAL_START", seed=seed)
     for step, share in enumerate(training.shares(seed, out.rank, out.world), 1):
+        epoch, place = divmod(step - 1, training.steps_per_epoch)
+        if place == 0:
+            log.start("epoch", epoch_num=epoch + 1)
         begun = time.perf_counter()
         batch = read(share)
         optimizer.zero_grad()
@@ -157,9 +161,12 @@ def _train(science: Science, training: Training, seed: int, out: Emitter, read: 
         if step <= for_baseline:
             first_epoch.append((science.summary(batch), batch.labels.numpy()))
         if step in examined:
-            curve[step] = examination.network(model)
-            mllog(out, "eval_score", curve[step], samples_count=step * training.batch)
-    mllog(out, "run_stop", None, "INTERVAL_END", status="success")
+            examine(step)
+        if place + 1 == training.steps_per_epoch:
+            log.stop("epoch", epoch_num=epoch + 1)
+    scores = [score[science.metric] for score in curve.values()]
+    reached = math.isfinite(crossing(list(curve), scores, training.target))
+    log.stop("run", status="success" if reached else "aborted")
 
     summaries, labels = (
         np.concatenate(from_all(np.concatenate(part), out.world))
@@ -234,8 +241,6 @@ def run(out: Emitter, science: Science, training: Training, seeds: Sequence[int]
     Raises:
         ValueError: if the ranks cannot share a batch evenly.
     """
-    name = name_of(type(science))
-    mllog(out, "submission_benchmark", name, ranks=out.world, **vars(training))
     with gloo(out):
         results = {seed: train(science, training, seed, out) for seed in seeds}
         peak = from_all(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, out.world)
@@ -249,7 +254,7 @@ def run(out: Emitter, science: Science, training: Training, seeds: Sequence[int]
 def main(kind: type[Science]) -> None:
     """Run a model's case."""
     parser = argparse.ArgumentParser(description=inspect.getdoc(inspect.getmodule(kind)))
-    parser.add_argument("--scale", choices=SCALES, default="small")
+    parser.add_argument("--scale", choices=scales(kind), default="small")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     options = parser.parse_args()
     with Emitter() as out:
