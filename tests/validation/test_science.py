@@ -109,6 +109,7 @@ def test_healthy_model_learns_at_its_usual_pace(name: str, tmp_path: Path) -> No
     assert facts["samples/s"]["value"] > 0
     assert facts["seconds to target"]["value"][0] > 0
     assert facts["peak memory of a rank in MiB"]["value"] > 100
+    assert "energy" in facts or min(facts["energy in J, whole node"]["value"]) > 0
     known = {n: f["value"] for n, f in facts.items() if "after 8 and 9" in n}
     # A KL divergence of 0.25 from N(7.25, 1/1.2), were the width right.
     assert all(abs(mean - 7.25) < 0.65 for mean in known.values())

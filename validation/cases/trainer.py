@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import energy
 import numpy as np
 import torch
 import torch.distributed as dist
@@ -47,6 +48,7 @@ class Result:
     shards: bool
     equal_parameters: bool
     samples_per_second: float
+    consumption: energy.Consumption
     pictures: dict[str, Any]
 
     def to_target(self, training: Training, metric: str) -> tuple[float, float]:
@@ -113,16 +115,21 @@ def train(science: Science, training: Training, seed: int, out: Emitter) -> Resu
         ValueError: if the ranks cannot share a batch evenly.
     """
     log = Log(out, seed)
-    log.describe(science, training, from_all(platform.node(), out.world))
+    hosts = from_all(platform.node(), out.world)
+    log.describe(science, training, hosts)
+    first_of_node = hosts.index(hosts[out.rank]) == out.rank
+    counters = energy.node() if first_of_node else energy.Found([], [])
     log.start("init")
     log.start("staging")
     count = training.train_samples + training.test_samples
     with science.data(seed, count, out.rank, out.world) as read:
         log.stop("staging")
-        return _train(science, training, log, read)
+        return _train(science, training, log, read, counters)
 
 
-def _train(science: Science, training: Training, log: Log, read: Reader) -> Result:
+def _train(
+    science: Science, training: Training, log: Log, read: Reader, counters: energy.Found
+) -> Result:
     seed, out = log.seed, log.out
     torch.manual_seed(seed)
     model = science.network()
@@ -145,6 +152,7 @@ def _train(science: Science, training: Training, log: Log, read: Reader) -> Resu
     times_seen = torch.zeros(training.train_samples, dtype=torch.int64)
     first_epoch = []
     for_baseline = min(training.steps_per_epoch, science.baseline_samples // training.batch)
+    meter = energy.Meter(counters)
 
     for step, share in enumerate(training.shares(seed, out.rank, out.world), 1):
         epoch, place = divmod(step - 1, training.steps_per_epoch)
@@ -157,6 +165,7 @@ def _train(science: Science, training: Training, log: Log, read: Reader) -> Resu
         optimizer.step()
         schedule.step()
         seconds.append(time.perf_counter() - begun)
+        meter.follow()
         times_seen[share] += 1
         if step <= for_baseline:
             first_epoch.append((science.summary(batch), batch.labels.numpy()))
@@ -164,6 +173,7 @@ def _train(science: Science, training: Training, log: Log, read: Reader) -> Resu
             examine(step)
         if place + 1 == training.steps_per_epoch:
             log.stop("epoch", epoch_num=epoch + 1)
+    nodes = [found for found in from_all(meter.stop(), out.world) if any(found)]
     scores = [score[science.metric] for score in curve.values()]
     reached = math.isfinite(crossing(list(curve), scores, training.target))
     log.stop("run", status="success" if reached else "aborted")
@@ -183,6 +193,7 @@ def _train(science: Science, training: Training, log: Log, read: Reader) -> Resu
         shards=bool((times_seen == training.epochs).all()),
         equal_parameters=len(set(from_all(digest(model), out.world))) == 1,
         samples_per_second=len(steady) * training.batch / sum(steady),
+        consumption=energy.Consumption(nodes, training.epochs * training.train_samples),
         pictures=science.pictures(model.eval(), examination.batches[0]),
     )
 
@@ -249,6 +260,8 @@ def run(out: Emitter, science: Science, training: Training, seeds: Sequence[int]
         show(out, science, results)
         out.info("samples/s", float(np.mean([r.samples_per_second for r in results.values()])))
         out.info("peak memory of a rank in MiB", max(peak))
+        for name, fact in energy.facts([r.consumption for r in results.values()]).items():
+            out.info(name, fact)
 
 
 def main(kind: type[Science]) -> None:
