@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from payload_runs import STACK_PYTHON, TORCHRUN, VALIDATION, Run, needs_stack, run_case, run_python
 
+from stackwright.report import pictures
 from stackwright.validation.suites import load_suite
 
 pytestmark = needs_stack
@@ -51,6 +52,12 @@ def run_text(text: str, out: Path, ranks: int = 0) -> Run:
 def passes(text: str, tmp_path: Path) -> None:
     run = run_text(text, tmp_path / "out")
     assert run.exit == 0, run.output
+
+
+def undrawn(name: str, value: Any) -> bool:
+    """Whether a fact means to be a picture, and is none that the report can draw."""
+    meant = isinstance(value, dict) and {"images", "masks", "points", "lines"} & value.keys()
+    return bool(meant) and pictures.read(name, value) is None
 
 
 # --- the criterion ------------------------------------------------------------------------------
@@ -110,7 +117,9 @@ def test_healthy_model_learns_at_its_usual_pace(name: str, tmp_path: Path) -> No
     assert facts["seconds to target"]["value"][0] > 0
     assert facts["peak memory of a rank in MiB"]["value"] > 100
     assert "energy" in facts or min(facts["energy in J, whole node"]["value"]) > 0
-    known = {n: f["value"] for n, f in facts.items() if "after 8 and 9" in n}
+    assert any(pictures.read(name, fact["value"]) for name, fact in facts.items())
+    assert not [name for name, fact in facts.items() if undrawn(name, fact["value"])]
+    known = {n: f["value"] for n, f in facts.items() if "branch after 8 and 9" in n}
     # A KL divergence of 0.25 from N(7.25, 1/1.2), were the width right.
     assert all(abs(mean - 7.25) < 0.65 for mean in known.values())
     assert bool(known) is (name == "etalumis")

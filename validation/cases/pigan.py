@@ -191,12 +191,34 @@ class Diffusion(Generation):
         }
 
     def pictures(self, model: nn.Module, batch: Batch) -> dict[str, Any]:
-        """Show solutions along x (across), generated and true, by height (down)."""
+        """Show solutions, generated and true, by height."""
         with torch.no_grad():
             made = model(*batch.inputs).numpy()
         return {
-            f"{name} u along x (across), by height": sorted(of[:SHOWN, 1, ::2].tolist(), key=max)
-            for name, of in (("generated", made), ("true", batch.labels.numpy()))
+            "solutions u": {
+                "images": {
+                    name: sorted(of[:SHOWN, 1, ::2].tolist(), key=max)
+                    for name, of in (("true", batch.labels.numpy()), ("generated", made))
+                },
+                "xlabel": "x",
+                "ylabel": f"{SHOWN} draws, by height",
+            }
+        }
+
+    def plots(self, predictions: dict[str, np.ndarray], labels: np.ndarray) -> dict[str, Any]:
+        """Show the mean and the spread of u along x beside those of Monte Carlo."""
+        made, responded, _ = predictions.values()
+        of = {"Monte Carlo": labels, "generated": made, self.classical: responded}
+        return {
+            f"{name} of u along x": {
+                "lines": {
+                    who: [np.column_stack([X, moment(drawn[:, 1], axis=0)]).tolist()]
+                    for who, drawn in of.items()
+                },
+                "xlabel": "x",
+                "ylabel": f"{name} of u",
+            }
+            for name, moment in (("spread", np.std), ("mean", np.mean))
         }
 
 

@@ -114,7 +114,15 @@ class Science(ABC):
 
     @abstractmethod
     def pictures(self, model: nn.Module, batch: Batch) -> dict[str, Any]:
-        """Show what was learnt on held-out samples: matrices, for the report."""
+        """Show what was learnt on held-out samples, beside the truth; the most telling one first.
+
+        What a picture is: docs/formats.md, "Pictures".
+        """
+
+    def plots(self, predictions: dict[str, np.ndarray], labels: np.ndarray) -> dict[str, Any]:
+        """Show how all predictors do on all held-out samples, as further pictures; if need be."""
+        del predictions, labels
+        return {}
 
 
 @dataclass(frozen=True)

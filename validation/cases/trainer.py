@@ -75,6 +75,15 @@ def digest(model: nn.Module) -> str:
     return found.hexdigest()
 
 
+def rounded(value: Any) -> Any:
+    """Give a picture with as many digits as can be seen."""
+    if isinstance(value, float):
+        return float(f"{value:.4g}")
+    if isinstance(value, dict):
+        return {key: rounded(item) for key, item in value.items()}
+    return [rounded(item) for item in value] if isinstance(value, list) else value
+
+
 class Examination:
     """The held-out samples, shared between the ranks."""
 
@@ -83,29 +92,30 @@ class Examination:
         self._science, self._world = science, world
         self.batches = [read(indices[at : at + PART]) for at in range(0, len(indices), PART)]
         mine = np.concatenate([batch.labels.numpy() for batch in self.batches])
-        self._labels = np.concatenate(from_all(mine, world))
+        self.labels = np.concatenate(from_all(mine, world))
 
-    def network(self, model: nn.Module) -> Scores:
-        """Score a network."""
+    def score(self, predictions: np.ndarray) -> Scores:
+        """Score predictions for all of them."""
+        return self._science.score(predictions, self.labels)
+
+    def network(self, model: nn.Module) -> np.ndarray:
+        """Give a network's predictions."""
         model.eval()
         with torch.no_grad():
             mine = torch.cat([model(*batch.inputs) for batch in self.batches]).numpy()
         model.train()
-        return self._science.score(np.concatenate(from_all(mine, self._world)), self._labels)
+        return np.concatenate(from_all(mine, self._world))
 
-    def trivial(self, labels: np.ndarray) -> Scores:
-        """Score a guess that sees nothing."""
+    def trivial(self, labels: np.ndarray) -> np.ndarray:
+        """Give a guess that sees nothing."""
         guess = self._science.guess(labels)
-        everywhere = np.broadcast_to(guess, (len(self._labels), *guess.shape))
-        return self._science.score(everywhere, self._labels)
+        return np.broadcast_to(guess, (len(self.labels), *guess.shape))
 
-    def classical(self, summaries: np.ndarray, labels: np.ndarray) -> Scores:
-        """Score the baseline, fitted to the training samples."""
+    def classical(self, summaries: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """Give the predictions of the baseline, fitted to the training samples."""
         mine = np.concatenate([self._science.summary(batch) for batch in self.batches])
         predict = self._science.fit(summaries, labels)
-        return self._science.score(
-            predict(np.concatenate(from_all(mine, self._world))), self._labels
-        )
+        return predict(np.concatenate(from_all(mine, self._world)))
 
 
 def train(science: Science, training: Training, seed: int, out: Emitter) -> Result:
@@ -141,13 +151,15 @@ def _train(
     examined = training.examined()
     curve: dict[int, Scores] = {}
 
-    def examine(step: int) -> None:
+    def examine(step: int) -> np.ndarray:
         epoch = step / training.steps_per_epoch
         with log.interval("eval", epoch_num=epoch):
-            curve[step] = examination.network(model)
+            predictions = examination.network(model)
+            curve[step] = examination.score(predictions)
         log.score(science, curve[step], epoch)
+        return predictions
 
-    examine(0)
+    predictions = examine(0)
     seconds = [0.0]
     times_seen = torch.zeros(training.train_samples, dtype=torch.int64)
     first_epoch = []
@@ -170,7 +182,7 @@ def _train(
         if step <= for_baseline:
             first_epoch.append((science.summary(batch), batch.labels.numpy()))
         if step in examined:
-            examine(step)
+            predictions = examine(step)
         if place + 1 == training.steps_per_epoch:
             log.stop("epoch", epoch_num=epoch + 1)
     nodes = [found for found in from_all(meter.stop(), out.world) if any(found)]
@@ -183,18 +195,25 @@ def _train(
         for part in zip(*first_epoch, strict=True)
     )
     dist.all_reduce(times_seen)
+    trivial, classical = examination.trivial(labels), examination.classical(summaries, labels)
+    all_of_them = {
+        name_of(type(science)): predictions,
+        science.classical: classical,
+        "trivial": trivial,
+    }
     steady = seconds[1 + WARM_UP_STEPS :]
     return Result(
         samples=[step * training.batch for step in curve],
         seconds=np.cumsum(seconds)[list(curve)].tolist(),
         curve=list(curve.values()),
-        trivial=examination.trivial(labels),
-        classical=examination.classical(summaries, labels),
+        trivial=examination.score(trivial),
+        classical=examination.score(classical),
         shards=bool((times_seen == training.epochs).all()),
         equal_parameters=len(set(from_all(digest(model), out.world))) == 1,
         samples_per_second=len(steady) * training.batch / sum(steady),
         consumption=energy.Consumption(nodes, training.epochs * training.train_samples),
-        pictures=science.pictures(model.eval(), examination.batches[0]),
+        pictures=science.pictures(model.eval(), examination.batches[0])
+        | science.plots(all_of_them, examination.labels),
     )
 
 
@@ -243,7 +262,7 @@ def show(out: Emitter, science: Science, results: dict[int, Result]) -> None:
         flat = {f"{who}: {name}": v for who, of in scores.items() for name, v in of.items()}
         out.info(f"scores of seed {seed}", flat)
     for name, picture in last.pictures.items():
-        out.info(name, picture)
+        out.info(name, rounded(picture))
 
 
 def run(out: Emitter, science: Science, training: Training, seeds: Sequence[int]) -> None:
