@@ -91,6 +91,7 @@ def test_the_checker_accepts_cosmoflow_trained_to_its_target(tmp_path: Path) -> 
 
 @needs_checker
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_checker_accepts_deepcam_where_its_target_can_be_reached(tmp_path: Path) -> None:
     run = train("climate_deeplab", "Segmentation", PLAIN_WEATHER, tmp_path / "out")
 

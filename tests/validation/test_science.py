@@ -376,6 +376,28 @@ def test_classifiers_are_scored_by_definition(tmp_path: Path) -> None:
     passes(SCORES, tmp_path)
 
 
+PLOTS = """
+from hepcnn import Jets
+science, _ = load(Jets, "small")
+labels = np.array([1, 1, 0, 0], np.float32)
+logits = {"hepcnn": np.array([2.0, -1.0, 0.0, np.nan]), "hand cut": np.array([3.0, 2.0, 1.0, 0.0])}
+shown = science.plots(logits, labels)
+kept = shown["signal kept against background kept"]["lines"]
+assert {who: (line[0][0], line[0][-1]) for who, line in kept.items()} == {
+    "hepcnn": ([0, 0], [1, 1]), "hand cut": ([0, 0], [1, 1])
+}
+assert kept["hand cut"][0][1] == [0, 1]
+shares = shown["scores of signal and background"]["lines"]
+assert sum(share for _, share in shares["signal"][0]) == 1
+assert sum(share for _, share in shares["background"][0]) == 0.5
+assert trainer.rounded({"a": [[1.23456, 2], "text"]}) == {"a": [[1.235, 2], "text"]}
+"""
+
+
+def test_plots_show_all_predictors_and_survive_what_is_not_finite(tmp_path: Path) -> None:
+    passes(PLOTS, tmp_path)
+
+
 # --- full sizes ---------------------------------------------------------------------------------
 
 TIRAMISU = [(2, 112), (2, 176), (2, 240), (4, 368)]

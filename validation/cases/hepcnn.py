@@ -76,7 +76,7 @@ class Jets(Classifier):
 
     def pictures(self, model: nn.Module, batch: Batch) -> dict[str, Any]:
         """Show an event of each kind, and how the pixels of that with gluinos move the logit."""
-        first = [int((batch.labels == kind).nonzero()[0]) for kind in (1, 0)]
+        first = [int((batch.labels == kind).int().argmax()) for kind in (1, 0)]
         images = batch.inputs[0][first].clone().requires_grad_()
         logits = model(images)
         logits[0].backward()

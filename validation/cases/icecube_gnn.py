@@ -113,7 +113,7 @@ class Neutrinos(Classifier):
     def pictures(self, model: nn.Module, batch: Batch) -> dict[str, Any]:
         """Show an event of each kind, and the learned kernel between hits of the first."""
         assert isinstance(model, Network)
-        first = [int((batch.labels == kind).nonzero()[0]) for kind in (1, 0)]
+        first = [int((batch.labels == kind).int().argmax()) for kind in (1, 0)]
         hits = batch.inputs[0][first]
         ordered = hits[:1, hits[0, :, 5] > 0]
         ordered = ordered[:, ordered[0, :, 3].argsort()]

@@ -191,25 +191,15 @@ class Diffusion(Generation):
         }
 
     def pictures(self, model: nn.Module, batch: Batch) -> dict[str, Any]:
-        """Show solutions, generated and true, by height."""
-        with torch.no_grad():
-            made = model(*batch.inputs).numpy()
-        return {
-            "solutions u": {
-                "images": {
-                    name: sorted(of[:SHOWN, 1, ::2].tolist(), key=max)
-                    for name, of in (("true", batch.labels.numpy()), ("generated", made))
-                },
-                "xlabel": "x",
-                "ylabel": f"{SHOWN} draws, by height",
-            }
-        }
+        """Show nothing of one batch: distributions are compared by all samples."""
+        del model, batch
+        return {}
 
     def plots(self, predictions: dict[str, np.ndarray], labels: np.ndarray) -> dict[str, Any]:
-        """Show the mean and the spread of u along x beside those of Monte Carlo."""
+        """Show spread and mean of u along x beside those of Monte Carlo, and some solutions."""
         made, responded, _ = predictions.values()
         of = {"Monte Carlo": labels, "generated": made, self.classical: responded}
-        return {
+        moments = {
             f"{name} of u along x": {
                 "lines": {
                     who: [np.column_stack([X, moment(drawn[:, 1], axis=0)]).tolist()]
@@ -220,6 +210,15 @@ class Diffusion(Generation):
             }
             for name, moment in (("spread", np.std), ("mean", np.mean))
         }
+        solutions = {
+            "images": {
+                name: sorted(drawn[:SHOWN, 1, ::2].tolist(), key=max)
+                for name, drawn in (("true", labels), ("generated", made))
+            },
+            "xlabel": "x",
+            "ylabel": f"{SHOWN} draws, by height",
+        }
+        return moments | {"solutions u": solutions}
 
 
 if __name__ == "__main__":
