@@ -43,10 +43,11 @@ format: $(VENV)/.done ## Format the code
 setup: $(VENV)/.done ## Install OS packages (as root) and the Python environment
 	@sh setup/install-packages.sh
 
-$(VENV)/.done: pyproject.toml setup/requirements.txt
+$(VENV)/.done: pyproject.toml setup/requirements.txt setup/requirements-mlperf.txt
 	@sh setup/install-packages.sh
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --requirement setup/requirements.txt
+	$(BIN)/pip install --quiet --no-deps --requirement setup/requirements-mlperf.txt
 	$(BIN)/pip install --quiet --no-deps --editable .
 	@touch $@
 

@@ -170,18 +170,21 @@ def test_a_glance_draws_the_same_lines_without_words_in_the_picture() -> None:
     assert svg.get("aria-label") == parse(figures.curves(series).svg).get("aria-label")
 
 
-def test_a_heat_map_draws_each_cell_once() -> None:
-    svg = parse(charts.heat_map([[0, 1, 2], [3, 4, 5]], 0, 0, 30))
+def test_neighbouring_cells_of_one_colour_are_one_piece() -> None:
+    rows = [[0.0, 1.0, 1.0], [1.0, 1.0, 0.0]]
 
-    cells = "".join(str(path.get("d")) for path in svg)
-    assert cells.count("M") == 6
-    assert [path.get("fill-opacity") for path in svg][::5] == ["0.00", "1.00"]
+    svg = parse(charts.cells(rows, 0, 0, 30, lambda value: ("ramp", value)))
+
+    paths = svg.findall("path")
+    assert [(path.get("d"), path.get("fill-opacity")) for path in paths] == [
+        ("M1 0h2v1h-2zM0 1h2v1h-2z", "1.00")
+    ]
 
 
-def test_a_large_matrix_is_thinned_and_says_so() -> None:
-    rows = [[float(i * j) for j in range(200)] for i in range(200)]
+def test_a_legend_takes_as_many_lines_as_its_names_need() -> None:
+    one, high = charts.legend([("line", "0", "found"), ("mark", "1", "hits")], 0)
+    two, higher = charts.legend([("square", "k0", "a name of thirty characters ...")] * 2, 0)
 
-    svg = parse(figures.heat("slice", rows).svg)
-
-    assert "every 4th cell" in str(svg.get("aria-label"))
-    assert len(str(figures.heat("slice", rows).svg)) < 60_000
+    assert (high, higher) == (18, 36)
+    assert [text.text for text in parse(one).findall("text")] == ["found", "hits"]
+    assert [text.get("y") for text in parse(two).findall("text")] == ["12", "30"]

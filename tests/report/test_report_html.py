@@ -153,7 +153,7 @@ def test_an_invalid_case_shows_how_its_runs_ended() -> None:
 def test_a_case_shows_its_picture_curves_raw_values_and_command() -> None:
     source = render_html(fixtures.pass_compared())
 
-    assert "24 by 24 values from" in source
+    assert "24 by 24 values; from" in source
     assert "power spectrum 0.1350" in source
     assert "Raw values of triad" in source
     assert "podman run --rm --name &#34;$NAME&#34;" in source
@@ -166,7 +166,8 @@ def test_curves_stand_together_above_what_changed_each_with_its_case() -> None:
 
     assert source.index('<section id="verdict"') < source.index('<section id="curves">')
     curves = source[source.index('<section id="curves">') : source.index('<section id="changes">')]
-    assert curves.count('class="chart"') == 2
+    assert curves.count('class="chart"') == 3
+    assert curves.count('class="heat"') == 1
     links = re.findall(r'<a href="#(case-[^"]+)">([^<]+)</a>(?: <span class="badge (\w+))?', curves)
     assert [(case, tone) for _, case, tone in links] == [
         (cases[1]["id"], "bad"),
@@ -182,6 +183,18 @@ def test_a_case_shows_its_curves_in_full_size() -> None:
 
     case = source[source.index('data-case="cosmoflow.torchrun-2.module PASS">\n<summary>') :]
     assert case.index(">learning curve</p>") < case.index("</details>")
+
+
+def test_a_fact_is_a_picture_or_is_told() -> None:
+    picture = {"lines": {"truth": [[[0, 0], [1, 1]]]}, "caption": "As it should be."}
+    cases = fixtures.judged_cases(fixtures.FAST)
+    cases[0]["info"] = {"found": picture, "not drawn": {"lines": "nan " * 2000}}
+    shown = page(fixtures.report(cases, compared=True)).text
+
+    assert shown.count("As it should be.") == 2  # at the top, and in its case
+    assert "What the case reported (1)" in shown
+    assert len(max(re.findall(r"(?:nan )+", shown), key=len)) <= 2000
+    assert "whole in results.jsonl" in shown
 
 
 def test_without_curves_there_is_no_section_for_them() -> None:

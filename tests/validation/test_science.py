@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from payload_runs import STACK_PYTHON, TORCHRUN, VALIDATION, Run, needs_stack, run_case, run_python
 
+from stackwright.report import pictures
 from stackwright.validation.suites import load_suite
 
 pytestmark = needs_stack
@@ -51,6 +52,12 @@ def run_text(text: str, out: Path, ranks: int = 0) -> Run:
 def passes(text: str, tmp_path: Path) -> None:
     run = run_text(text, tmp_path / "out")
     assert run.exit == 0, run.output
+
+
+def undrawn(name: str, value: Any) -> bool:
+    """Whether a fact means to be a picture, and is none that the report can draw."""
+    meant = isinstance(value, dict) and {"images", "masks", "points", "lines"} & value.keys()
+    return bool(meant) and pictures.read(name, value) is None
 
 
 # --- the criterion ------------------------------------------------------------------------------
@@ -109,7 +116,10 @@ def test_healthy_model_learns_at_its_usual_pace(name: str, tmp_path: Path) -> No
     assert facts["samples/s"]["value"] > 0
     assert facts["seconds to target"]["value"][0] > 0
     assert facts["peak memory of a rank in MiB"]["value"] > 100
-    known = {n: f["value"] for n, f in facts.items() if "after 8 and 9" in n}
+    assert "energy" in facts or min(facts["energy in J, whole node"]["value"]) > 0
+    assert any(pictures.read(name, fact["value"]) for name, fact in facts.items())
+    assert not [name for name, fact in facts.items() if undrawn(name, fact["value"])]
+    known = {n: f["value"] for n, f in facts.items() if "branch after 8 and 9" in n}
     # A KL divergence of 0.25 from N(7.25, 1/1.2), were the width right.
     assert all(abs(mean - 7.25) < 0.65 for mean in known.values())
     assert bool(known) is (name == "etalumis")
@@ -364,6 +374,28 @@ assert abs(auc(x[:, 0], ring) - 0.5) < 0.02
 
 def test_classifiers_are_scored_by_definition(tmp_path: Path) -> None:
     passes(SCORES, tmp_path)
+
+
+PLOTS = """
+from hepcnn import Jets
+science, _ = load(Jets, "small")
+labels = np.array([1, 1, 0, 0], np.float32)
+logits = {"hepcnn": np.array([2.0, -1.0, 0.0, np.nan]), "hand cut": np.array([3.0, 2.0, 1.0, 0.0])}
+shown = science.plots(logits, labels)
+kept = shown["signal kept against background kept"]["lines"]
+assert {who: (line[0][0], line[0][-1]) for who, line in kept.items()} == {
+    "hepcnn": ([0, 0], [1, 1]), "hand cut": ([0, 0], [1, 1])
+}
+assert kept["hand cut"][0][1] == [0, 1]
+shares = shown["scores of signal and background"]["lines"]
+assert sum(share for _, share in shares["signal"][0]) == 1
+assert sum(share for _, share in shares["background"][0]) == 0.5
+assert trainer.rounded({"a": [[1.23456, 2], "text"]}) == {"a": [[1.235, 2], "text"]}
+"""
+
+
+def test_plots_show_all_predictors_and_survive_what_is_not_finite(tmp_path: Path) -> None:
+    passes(PLOTS, tmp_path)
 
 
 # --- full sizes ---------------------------------------------------------------------------------

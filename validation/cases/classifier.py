@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from science import Bound, Predictor, Science, Scores
@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 AUC = "AUC"
 BINS = 24
+# Of the curves that are shown; closest where the false positive rate is low.
+RATES = np.linspace(0, 1, 41) ** 2
 
 
 def roc(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -92,4 +94,33 @@ class Classifier(Science):
         return {
             "half_of_trivial": Bound(error, "<=", 0.5 * (1 - trivial[AUC])),
             "beats_hand_cut": Bound(error, "<=", self.most_of_cut * (1 - classical[AUC])),
+        }
+
+    def plots(self, predictions: dict[str, np.ndarray], labels: np.ndarray) -> dict[str, Any]:
+        """Show what of the signal is kept with how much background, and the network's scores."""
+        curves = {
+            name: [
+                [[0, 0], *np.column_stack([RATES, np.interp(RATES, *roc(scores, labels))]).tolist()]
+            ]
+            for name, scores in predictions.items()
+        }
+        logits = next(iter(predictions.values()))
+        scores = 1 / (1 + np.exp(-np.clip(logits, -30, 30)))
+        edges = np.linspace(0, 1, BINS + 1)
+        middles = (edges[1:] + edges[:-1]) / 2
+        shares = {
+            name: np.histogram(scores[labels == kind], edges)[0] / (labels == kind).sum()
+            for name, kind in (("signal", 1), ("background", 0))
+        }
+        return {
+            "signal kept against background kept": {
+                "lines": curves,
+                "xlabel": "part of the background",
+                "ylabel": "part of the signal",
+            },
+            "scores of signal and background": {
+                "lines": {n: [np.column_stack([middles, s]).tolist()] for n, s in shares.items()},
+                "xlabel": "score of the network",
+                "ylabel": "part of the samples",
+            },
         }

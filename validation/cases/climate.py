@@ -133,9 +133,11 @@ class Weather(Science):
         with torch.no_grad():
             found = model(fields)[0].argmax(dim=0)
         return {
-            "water vapour": fields[0, 0].tolist(),
-            "mask found": found.tolist(),
-            "true mask": batch.labels[fullest].tolist(),
+            "weather that was held out": {
+                "images": {"water vapour": fields[0, 0].tolist()},
+                "masks": {"truth": batch.labels[fullest].tolist(), "found": found.tolist()},
+                "classes": list(CLASSES),
+            }
         }
 
 

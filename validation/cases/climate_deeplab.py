@@ -13,6 +13,7 @@ import torch
 from climate import Weather
 from climate_data import CLASSES
 from resnet import EXPANSION, Encoder, convolved
+from science import MlPerf
 from torch import Tensor, nn
 from trainer import main
 
@@ -81,6 +82,8 @@ class Segmentation(Weather):
     width: int
     blocks: tuple[int, ...]
     rates: tuple[int, ...]
+
+    mlperf = MlPerf("deepcam", "eval_accuracy")
 
     def network(self) -> nn.Module:
         """Build the network."""

@@ -183,12 +183,21 @@ class Flows(Science):
             states = model(*batch.inputs).numpy()
         labels = batch.labels.numpy()
         fullest = int(labels.sum(axis=(1, 2)).argmax())
+        masks = {"truth": labels[fullest], "found": named(states, labels)[fullest].astype(int)}
         return {
-            "vorticity": batch.inputs[0][fullest, 0].tolist(),
-            "local causal states": states[fullest].tolist(),
-            "vortices found": named(states, labels)[fullest].astype(int).tolist(),
-            "true vortices": labels[fullest].tolist(),
-            "mean future (across) of each state (down)": model.futures.detach().tolist(),
+            "a flow that was held out": {
+                "images": {"vorticity": batch.inputs[0][fullest, 0].tolist()},
+                "masks": {name: mask.tolist() for name, mask in masks.items()},
+                "classes": ["elsewhere", "vortex"],
+                "middle": 0.0,
+            },
+            "its local causal states": {"images": {"": states[fullest].tolist()}},
+            "mean future of each state": {
+                "images": {"": model.futures.detach().tolist()},
+                "middle": 0.0,
+                "xlabel": "cells of the future",
+                "ylabel": "states",
+            },
         }
 
 

@@ -10,14 +10,15 @@ import numpy as np
 import torch
 from cosmoflow_data import PARAMETERS, fit_linear, samples, spectrum_features
 from cosmoflow_model import CosmoFlow, Shape
-from science import Batch, Bound, Predictor, Science, Scores
+from science import Batch, Bound, MlPerf, Predictor, Science, Scores
 from torch import Tensor, nn
 from trainer import main
 
 # A model that learnt something halves the error of always guessing the mean.
 WORST_OF_TRIVIAL = 0.5
 CELLS_SHOWN = 32
-BINS = np.linspace(-1, 1, 25)
+MOST_SHOWN = 128
+TILT = PARAMETERS.index("tilt")
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Cosmology(Science, Shape):
 
     metric = "mean absolute error"
     classical = "power spectrum"
+    mlperf = MlPerf("cosmoflow", "eval_error")
 
     def network(self) -> nn.Module:
         """Build CosmoFlow."""
@@ -62,18 +64,39 @@ class Cosmology(Science, Shape):
         }
 
     def pictures(self, model: nn.Module, batch: Batch) -> dict[str, Any]:
-        """Show a cube, and for each parameter how its predictions (across) lie to the truth."""
-        cubes, labels = batch.inputs[0], batch.labels.numpy()
+        """Show slices of the cubes with the lowest, the middle and the highest tilt."""
+        cubes, tilts = batch.inputs[0], batch.labels[:, TILT]
         with torch.no_grad():
-            found = model(cubes).numpy()
-        shown: dict[str, Any] = {
-            f"{name}: true (down) against predicted": np.histogram2d(
-                labels[:, i], found[:, i].clip(-1, 1), bins=(BINS, BINS)
-            )[0].tolist()
-            for i, name in enumerate(PARAMETERS)
+            found = model(cubes)[:, TILT]
+        order = tilts.argsort().tolist()
+        return {
+            "slices of the density": {
+                "images": {
+                    f"{tilts[i]:+.2f} as {found[i]:+.2f}": cubes[
+                        i, 0, 0, :CELLS_SHOWN, :CELLS_SHOWN
+                    ].tolist()
+                    for i in (order[0], order[len(order) // 2], order[-1])
+                },
+                "middle": 0.0,
+                "caption": "Cubes from the lowest to the highest tilt, in [-1, 1]: true as found.",
+            }
         }
-        shown["density slice"] = cubes[0, 0, 0, :CELLS_SHOWN, :CELLS_SHOWN].tolist()
-        return shown
+
+    def plots(self, predictions: dict[str, np.ndarray], labels: np.ndarray) -> dict[str, Any]:
+        """Show predicted against true parameters."""
+        found = next(iter(predictions.values()))
+        return {
+            "predicted against true parameters": {
+                "lines": {"exact": [[[-1, -1], [1, 1]]]},
+                "points": {
+                    name: np.column_stack([labels[:, i], found[:, i]])[:MOST_SHOWN].tolist()
+                    for i, name in enumerate(PARAMETERS)
+                },
+                "equal": True,
+                "xlabel": "true",
+                "ylabel": "predicted",
+            }
+        }
 
 
 if __name__ == "__main__":

@@ -28,6 +28,12 @@ NOISE = 2.0
 OBSERVATIONS = 2
 GRID = np.linspace(-12, 14, 521)
 KNOWN = (8.0, 9.0)
+# Pairs whose posteriors are shown.
+OBSERVED = {
+    (6.0, 7.0): "Either branch may be meant.",
+    KNOWN: "Of the training samples one in some 2000 has observations whose mean lies so far out.",
+}
+IN_SIGHT = (GRID > -1) & (GRID < 12)
 LARGEST_DIVERGENCE = 0.25
 THINNED = 8
 
@@ -172,16 +178,39 @@ class Traces(Science):
         }
 
     def pictures(self, model: nn.Module, batch: Batch) -> dict[str, Any]:
-        """Show both posteriors (across) for observations from low to high (down)."""
+        """Show posteriors after two pairs of observations, and after all from low to high."""
         means = batch.inputs[0].mean(dim=1).numpy()
         observed = np.linspace(means.min(), means.max(), 40)[:, None].repeat(OBSERVATIONS, axis=1)
+
+        def learned(pairs: np.ndarray) -> np.ndarray:
+            with torch.no_grad():
+                return mixture(model(torch.tensor(pairs, dtype=torch.float32)).numpy())
+
         with torch.no_grad():
-            learned = mixture(model(torch.from_numpy(observed.astype(np.float32))).numpy())
             known = model(torch.tensor([KNOWN])).unflatten(1, (3, len(MEANS), -1))[0, :, 0]
         after_known = (known[0].softmax(dim=0) * known[1]).sum()
-        return {
-            "learned posterior of the mean (across)": learned[:, ::THINNED].tolist(),
-            "true posterior of the mean (across)": posterior(observed)[:, ::THINNED].tolist(),
+        shown: dict[str, Any] = {
+            f"posterior of the mean after {first:g} and {second:g}": {
+                "lines": {
+                    name: [np.column_stack([GRID, density[0]])[IN_SIGHT][::2].tolist()]
+                    for name, density in (("true", posterior(pair)), ("learned", learned(pair)))
+                },
+                "xlabel": "mean",
+                "ylabel": "density",
+                "caption": caption,
+            }
+            for (first, second), caption in OBSERVED.items()
+            for pair in [np.array([[first, second]])]
+        }
+        return shown | {
+            "posteriors of the mean": {
+                "images": {
+                    "true": posterior(observed)[:, ::THINNED].tolist(),
+                    "learned": learned(observed)[:, ::THINNED].tolist(),
+                },
+                "xlabel": "mean",
+                "ylabel": "mean of the observations",
+            },
             "mean of the first branch after 8 and 9, truly 7.25": float(after_known),
         }
 

@@ -75,15 +75,30 @@ class Jets(Classifier):
         return jets_and_mass(batch.inputs[0])
 
     def pictures(self, model: nn.Module, batch: Batch) -> dict[str, Any]:
-        """Show an event with gluinos, and how its pixels move the logit."""
-        signal = batch.inputs[0][batch.labels == 1][:1].clone().requires_grad_()
-        model(signal).sum().backward()
-        assert signal.grad is not None
-        moves = (signal.grad * signal).detach()[0].sum(dim=0)
-        energy = signal.detach()[0, :2].sum(dim=0)
+        """Show an event of each kind, and how the pixels of that with gluinos move the logit."""
+        first = [int((batch.labels == kind).int().argmax()) for kind in (1, 0)]
+        images = batch.inputs[0][first].clone().requires_grad_()
+        logits = model(images)
+        logits[0].backward()
+        assert images.grad is not None
+        moves = (images.grad * images).detach()[0].sum(dim=0)
+        energy = torch.log1p(images.detach()[:, :2].sum(dim=1) / ENERGY_UNIT)
+        scores = torch.sigmoid(logits).tolist()
+        ways = {"xlabel": "azimuth", "ylabel": "pseudorapidity"}
         return {
-            "an event with gluinos, log energy": torch.log1p(energy / ENERGY_UNIT).tolist(),
-            "what its pixels say for gluinos": moves.tolist(),
+            "two events": {
+                "images": {
+                    f"{name}, score {score:.2f}": event.tolist()
+                    for name, score, event in zip(("gluinos", "QCD"), scores, energy, strict=True)
+                },
+                "caption": "ln of the energy; the score is 1 for gluinos, 0 for QCD.",
+                **ways,
+            },
+            "what pixels of the first say for gluinos": {
+                "images": {"": moves.tolist()},
+                "middle": 0.0,
+                **ways,
+            },
         }
 
 

@@ -111,17 +111,40 @@ class Neutrinos(Classifier):
         }
 
     def pictures(self, model: nn.Module, batch: Batch) -> dict[str, Any]:
-        """Show the learned kernel between the brightest hits of one event, from left to right."""
+        """Show an event of each kind, and the learned kernel between hits of the first."""
         assert isinstance(model, Network)
-        hits = batch.inputs[0][:1]
-        ordered = hits[:, hits[0, :, 5] > 0]
+        first = [int((batch.labels == kind).int().argmax()) for kind in (1, 0)]
+        hits = batch.inputs[0][first]
+        ordered = hits[:1, hits[0, :, 5] > 0]
         ordered = ordered[:, ordered[0, :, 3].argsort()]
         with torch.no_grad():
             kernel = model.adjacency(ordered)[0]
-        return {
-            "learned kernel between hits in the order of time": kernel.tolist(),
+            scores = torch.sigmoid(model(hits)).tolist()
+        shown: dict[str, Any] = {
+            f"light of {name}": {
+                "points": {"sensor, by its light": side_view(rows)},
+                "equal": True,
+                "xlabel": "x in metres",
+                "ylabel": "height in metres",
+                "caption": f"Score {score:.2f}; it is 1 for a neutrino, 0 for an air shower.",
+            }
+            for name, score, rows in zip(("a neutrino", "an air shower"), scores, hits, strict=True)
+        }
+        return shown | {
+            "learned kernel between hits in the order of time": {
+                "images": {"": kernel.tolist()},
+                "xlabel": "hits",
+                "ylabel": "hits",
+            },
             "learned width of the kernel in metres": float(model.log_width.detach().exp()),
         }
+
+
+def side_view(hits: Tensor) -> list[list[float]]:
+    """Give x, z and light of the sensors that were hit, of hits (number, 6)."""
+    seen = hits[hits[:, 5] > 0]
+    view: list[list[float]] = torch.stack([seen[:, 0], seen[:, 2], seen[:, 5].expm1()], 1).tolist()
+    return view
 
 
 @lru_cache

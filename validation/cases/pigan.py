@@ -191,13 +191,34 @@ class Diffusion(Generation):
         }
 
     def pictures(self, model: nn.Module, batch: Batch) -> dict[str, Any]:
-        """Show solutions along x (across), generated and true, by height (down)."""
-        with torch.no_grad():
-            made = model(*batch.inputs).numpy()
-        return {
-            f"{name} u along x (across), by height": sorted(of[:SHOWN, 1, ::2].tolist(), key=max)
-            for name, of in (("generated", made), ("true", batch.labels.numpy()))
+        """Show nothing of one batch: distributions are compared by all samples."""
+        del model, batch
+        return {}
+
+    def plots(self, predictions: dict[str, np.ndarray], labels: np.ndarray) -> dict[str, Any]:
+        """Show spread and mean of u along x beside those of Monte Carlo, and some solutions."""
+        made, responded, _ = predictions.values()
+        of = {"Monte Carlo": labels, "generated": made, self.classical: responded}
+        moments = {
+            f"{name} of u along x": {
+                "lines": {
+                    who: [np.column_stack([X, moment(drawn[:, 1], axis=0)]).tolist()]
+                    for who, drawn in of.items()
+                },
+                "xlabel": "x",
+                "ylabel": f"{name} of u",
+            }
+            for name, moment in (("spread", np.std), ("mean", np.mean))
         }
+        solutions = {
+            "images": {
+                name: sorted(drawn[:SHOWN, 1, ::2].tolist(), key=max)
+                for name, drawn in (("true", labels), ("generated", made))
+            },
+            "xlabel": "x",
+            "ylabel": f"{SHOWN} draws, by height",
+        }
+        return moments | {"solutions u": solutions}
 
 
 if __name__ == "__main__":

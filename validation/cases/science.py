@@ -55,6 +55,13 @@ class Bound(NamedTuple):
         return f"{self.value:.4g} {self.sense} {self.limit:.4g}"
 
 
+class MlPerf(NamedTuple):
+    """What MLPerf's logs call a model, and its score; a model of no benchmark has its own name."""
+
+    benchmark: str = ""
+    score: str = "eval_score"
+
+
 class Science(ABC):
     """A network, its data and its criterion; subclasses are dataclasses of sizes."""
 
@@ -64,6 +71,8 @@ class Science(ABC):
     """What the baseline without a network is called."""
     baseline_samples: ClassVar[int] = 1 << 17
     """To how many training samples the baseline is fitted, at most."""
+    mlperf: ClassVar[MlPerf] = MlPerf()
+    """Its names in MLPerf's logs."""
 
     @abstractmethod
     def network(self) -> nn.Module:
@@ -105,7 +114,15 @@ class Science(ABC):
 
     @abstractmethod
     def pictures(self, model: nn.Module, batch: Batch) -> dict[str, Any]:
-        """Show what was learnt on held-out samples: matrices, for the report."""
+        """Show what was learnt on held-out samples, beside the truth; the most telling one first.
+
+        What a picture is: docs/formats.md, "Pictures".
+        """
+
+    def plots(self, predictions: dict[str, np.ndarray], labels: np.ndarray) -> dict[str, Any]:
+        """Show how all predictors do on all held-out samples, as further pictures; if need be."""
+        del predictions, labels
+        return {}
 
 
 @dataclass(frozen=True)
@@ -194,14 +211,19 @@ def name_of(kind: type[Science]) -> str:
     return Path(inspect.getfile(kind)).stem
 
 
+def scales(kind: type[Science]) -> dict[str, dict[str, Any]]:
+    """Read a model's sizes and hyper-parameters from the TOML file beside its script: by scale."""
+    file = Path(inspect.getfile(kind)).with_suffix(".toml")
+    return tomllib.loads(file.read_text(encoding="utf-8"))
+
+
 def load(kind: type[Kind], scale: str) -> tuple[Kind, Training]:
-    """Read a model's sizes and hyper-parameters from the TOML file beside its script.
+    """Make a model and its training.
 
     Args:
-        scale: `small` or `full`.
+        scale: a table of its TOML file: `small`, `full`, and for benchmarks of MLPerf `mlperf`.
     """
-    file = Path(inspect.getfile(kind)).with_suffix(".toml")
-    table = tomllib.loads(file.read_text(encoding="utf-8"))[scale]
+    table = scales(kind)[scale]
     return kind(**_hashable(table["model"])), Training(**_hashable(table["training"]))
 
 

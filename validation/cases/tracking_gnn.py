@@ -17,6 +17,7 @@ from trainer import main
 # Metres and radians to numbers of order one.
 HIT_SCALE = (1.0, np.pi, 1.0)
 BINS = 24
+CUT = 0.5
 
 
 def perceptron(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
@@ -109,17 +110,38 @@ class Tracks(Classifier):
         return geometry(hits, senders, receivers)
 
     def pictures(self, model: nn.Module, batch: Batch) -> dict[str, Any]:
-        """Show the mean score, and the truth, over the plane in which the cut is made."""
+        """Show one event's segments, and the scores over the plane in which the cut is made."""
         with torch.no_grad():
             scores = torch.sigmoid(model(*batch.inputs)).numpy()
+        hits, senders, receivers = (tensor.numpy() for tensor in batch.inputs)
+        true = batch.labels.numpy()
+        of_first = senders < (self.particles + self.noise) * self.layers
+        places = hits[:, :1] * np.column_stack([np.cos(hits[:, 1]), np.sin(hits[:, 1])])
+        kinds = {
+            "found": (scores > CUT) & (true == 1),
+            "missed": (scores <= CUT) & (true == 1),
+            "not there": (scores > CUT) & (true == 0),
+        }
+        segments = np.stack([places[senders], places[receivers]], axis=1)
         bend, origin = self.summary(batch).T
         edges = [np.quantile(values, np.linspace(0, 0.8, BINS + 1)) for values in (bend, origin)]
-        number = np.histogram2d(bend, origin, edges)[0]
+        number = np.histogram2d(bend, origin, edges)[0].clip(min=1)
         return {
-            f"{name}, bend (down) against distance from the beam's middle": (
-                np.histogram2d(bend, origin, edges, weights=values)[0] / number.clip(min=1)
-            ).tolist()
-            for name, values in (("score", scores), ("truth", batch.labels.numpy()))
+            "segments of tracks across the beam": {
+                "lines": {name: segments[of_first & kind].tolist() for name, kind in kinds.items()},
+                "equal": True,
+                "xlabel": "x in metres",
+                "ylabel": "y in metres",
+                "caption": f"One event that was held out; found is a score above {CUT}.",
+            },
+            "scores in the plane of the hand cut": {
+                "images": {
+                    name: (np.histogram2d(bend, origin, edges, weights=of)[0] / number).tolist()
+                    for name, of in (("truth", true), ("score", scores))
+                },
+                "xlabel": "distance from the beam's middle",
+                "ylabel": "bend",
+            },
         }
 
 

@@ -5,20 +5,22 @@ from __future__ import annotations
 import argparse
 import hashlib
 import inspect
-import json
+import math
+import platform
 import resource
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+import energy
 import numpy as np
 import torch
 import torch.distributed as dist
 from convergence import crossing, geometric_mean, usual
-from emit import Emitter, finite_or_text, listed
-from science import Reader, Science, Scores, Training, load, name_of
+from emit import Emitter, listed
+from mllog import Log
+from science import Reader, Science, Scores, Training, load, name_of, scales
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from world import gloo
@@ -26,7 +28,6 @@ from world import gloo
 # The first steps fill caches and pools: they count as time, not as speed.
 WARM_UP_STEPS = 3
 PART = 64
-SCALES = ("small", "full")
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class Result:
     shards: bool
     equal_parameters: bool
     samples_per_second: float
+    consumption: energy.Consumption
     pictures: dict[str, Any]
 
     def to_target(self, training: Training, metric: str) -> tuple[float, float]:
@@ -56,20 +58,6 @@ class Result:
             crossing(self.samples, scores, training.target),
             crossing(self.seconds, scores, training.target),
         )
-
-
-def mllog(out: Emitter, key: str, value: Any, event: str = "POINT_IN_TIME", **facts: Any) -> None:
-    """Print one event as MLPerf's logs have it (https://github.com/mlcommons/logging); rank 0."""
-    if out.rank == 0:
-        line = {
-            "namespace": "",
-            "time_ms": round(1000 * time.time()),
-            "event_type": event,
-            "key": key,
-            "value": value,
-            "metadata": {"file": Path(__file__).name, **facts},
-        }
-        print(f":::MLLOG {json.dumps(finite_or_text(line))}", flush=True)
 
 
 def from_all(value: Any, world: int) -> list[Any]:
@@ -87,6 +75,15 @@ def digest(model: nn.Module) -> str:
     return found.hexdigest()
 
 
+def rounded(value: Any) -> Any:
+    """Give a picture with as many digits as can be seen."""
+    if isinstance(value, float):
+        return float(f"{value:.4g}")
+    if isinstance(value, dict):
+        return {key: rounded(item) for key, item in value.items()}
+    return [rounded(item) for item in value] if isinstance(value, list) else value
+
+
 class Examination:
     """The held-out samples, shared between the ranks."""
 
@@ -95,29 +92,30 @@ class Examination:
         self._science, self._world = science, world
         self.batches = [read(indices[at : at + PART]) for at in range(0, len(indices), PART)]
         mine = np.concatenate([batch.labels.numpy() for batch in self.batches])
-        self._labels = np.concatenate(from_all(mine, world))
+        self.labels = np.concatenate(from_all(mine, world))
 
-    def network(self, model: nn.Module) -> Scores:
-        """Score a network."""
+    def score(self, predictions: np.ndarray) -> Scores:
+        """Score predictions for all of them."""
+        return self._science.score(predictions, self.labels)
+
+    def network(self, model: nn.Module) -> np.ndarray:
+        """Give a network's predictions."""
         model.eval()
         with torch.no_grad():
             mine = torch.cat([model(*batch.inputs) for batch in self.batches]).numpy()
         model.train()
-        return self._science.score(np.concatenate(from_all(mine, self._world)), self._labels)
+        return np.concatenate(from_all(mine, self._world))
 
-    def trivial(self, labels: np.ndarray) -> Scores:
-        """Score a guess that sees nothing."""
+    def trivial(self, labels: np.ndarray) -> np.ndarray:
+        """Give a guess that sees nothing."""
         guess = self._science.guess(labels)
-        everywhere = np.broadcast_to(guess, (len(self._labels), *guess.shape))
-        return self._science.score(everywhere, self._labels)
+        return np.broadcast_to(guess, (len(self.labels), *guess.shape))
 
-    def classical(self, summaries: np.ndarray, labels: np.ndarray) -> Scores:
-        """Score the baseline, fitted to the training samples."""
+    def classical(self, summaries: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """Give the predictions of the baseline, fitted to the training samples."""
         mine = np.concatenate([self._science.summary(batch) for batch in self.batches])
         predict = self._science.fit(summaries, labels)
-        return self._science.score(
-            predict(np.concatenate(from_all(mine, self._world))), self._labels
-        )
+        return predict(np.concatenate(from_all(mine, self._world)))
 
 
 def train(science: Science, training: Training, seed: int, out: Emitter) -> Result:
@@ -126,26 +124,52 @@ def train(science: Science, training: Training, seed: int, out: Emitter) -> Resu
     Raises:
         ValueError: if the ranks cannot share a batch evenly.
     """
+    log = Log(out, seed)
+    hosts = from_all(platform.node(), out.world)
+    log.describe(science, training, hosts)
+    first_of_node = hosts.index(hosts[out.rank]) == out.rank
+    counters = energy.node() if first_of_node else energy.Found([], [])
+    log.start("init")
+    log.start("staging")
     count = training.train_samples + training.test_samples
     with science.data(seed, count, out.rank, out.world) as read:
-        return _train(science, training, seed, out, read)
+        log.stop("staging")
+        return _train(science, training, log, read, counters)
 
 
-def _train(science: Science, training: Training, seed: int, out: Emitter, read: Reader) -> Result:
+def _train(
+    science: Science, training: Training, log: Log, read: Reader, counters: energy.Found
+) -> Result:
+    seed, out = log.seed, log.out
     torch.manual_seed(seed)
     model = science.network()
     ddp = DistributedDataParallel(model)
     optimizer, schedule = training.start(model)
+    log.stop("init")
+    log.start("run")
     examination = Examination(science, read, training.held_out(out.rank, out.world), out.world)
     examined = training.examined()
-    curve = {0: examination.network(model)}
+    curve: dict[int, Scores] = {}
+
+    def examine(step: int) -> np.ndarray:
+        epoch = step / training.steps_per_epoch
+        with log.interval("eval", epoch_num=epoch):
+            predictions = examination.network(model)
+            curve[step] = examination.score(predictions)
+        log.score(science, curve[step], epoch)
+        return predictions
+
+    predictions = examine(0)
     seconds = [0.0]
     times_seen = torch.zeros(training.train_samples, dtype=torch.int64)
     first_epoch = []
     for_baseline = min(training.steps_per_epoch, science.baseline_samples // training.batch)
+    meter = energy.Meter(counters)
 
-    mllog(out, "run_start", None, "INTERVAL_START", seed=seed)
     for step, share in enumerate(training.shares(seed, out.rank, out.world), 1):
+        epoch, place = divmod(step - 1, training.steps_per_epoch)
+        if place == 0:
+            log.start("epoch", epoch_num=epoch + 1)
         begun = time.perf_counter()
         batch = read(share)
         optimizer.zero_grad()
@@ -153,30 +177,43 @@ def _train(science: Science, training: Training, seed: int, out: Emitter, read: 
         optimizer.step()
         schedule.step()
         seconds.append(time.perf_counter() - begun)
+        meter.follow()
         times_seen[share] += 1
         if step <= for_baseline:
             first_epoch.append((science.summary(batch), batch.labels.numpy()))
         if step in examined:
-            curve[step] = examination.network(model)
-            mllog(out, "eval_score", curve[step], samples_count=step * training.batch)
-    mllog(out, "run_stop", None, "INTERVAL_END", status="success")
+            predictions = examine(step)
+        if place + 1 == training.steps_per_epoch:
+            log.stop("epoch", epoch_num=epoch + 1)
+    nodes = [found for found in from_all(meter.stop(), out.world) if any(found)]
+    scores = [score[science.metric] for score in curve.values()]
+    reached = math.isfinite(crossing(list(curve), scores, training.target))
+    log.stop("run", status="success" if reached else "aborted")
 
     summaries, labels = (
         np.concatenate(from_all(np.concatenate(part), out.world))
         for part in zip(*first_epoch, strict=True)
     )
     dist.all_reduce(times_seen)
+    trivial, classical = examination.trivial(labels), examination.classical(summaries, labels)
+    all_of_them = {
+        name_of(type(science)): predictions,
+        science.classical: classical,
+        "trivial": trivial,
+    }
     steady = seconds[1 + WARM_UP_STEPS :]
     return Result(
         samples=[step * training.batch for step in curve],
         seconds=np.cumsum(seconds)[list(curve)].tolist(),
         curve=list(curve.values()),
-        trivial=examination.trivial(labels),
-        classical=examination.classical(summaries, labels),
+        trivial=examination.score(trivial),
+        classical=examination.score(classical),
         shards=bool((times_seen == training.epochs).all()),
         equal_parameters=len(set(from_all(digest(model), out.world))) == 1,
         samples_per_second=len(steady) * training.batch / sum(steady),
-        pictures=science.pictures(model.eval(), examination.batches[0]),
+        consumption=energy.Consumption(nodes, training.epochs * training.train_samples),
+        pictures=science.pictures(model.eval(), examination.batches[0])
+        | science.plots(all_of_them, examination.labels),
     )
 
 
@@ -225,7 +262,7 @@ def show(out: Emitter, science: Science, results: dict[int, Result]) -> None:
         flat = {f"{who}: {name}": v for who, of in scores.items() for name, v in of.items()}
         out.info(f"scores of seed {seed}", flat)
     for name, picture in last.pictures.items():
-        out.info(name, picture)
+        out.info(name, rounded(picture))
 
 
 def run(out: Emitter, science: Science, training: Training, seeds: Sequence[int]) -> None:
@@ -234,8 +271,6 @@ def run(out: Emitter, science: Science, training: Training, seeds: Sequence[int]
     Raises:
         ValueError: if the ranks cannot share a batch evenly.
     """
-    name = name_of(type(science))
-    mllog(out, "submission_benchmark", name, ranks=out.world, **vars(training))
     with gloo(out):
         results = {seed: train(science, training, seed, out) for seed in seeds}
         peak = from_all(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, out.world)
@@ -244,12 +279,14 @@ def run(out: Emitter, science: Science, training: Training, seeds: Sequence[int]
         show(out, science, results)
         out.info("samples/s", float(np.mean([r.samples_per_second for r in results.values()])))
         out.info("peak memory of a rank in MiB", max(peak))
+        for name, fact in energy.facts([r.consumption for r in results.values()]).items():
+            out.info(name, fact)
 
 
 def main(kind: type[Science]) -> None:
     """Run a model's case."""
     parser = argparse.ArgumentParser(description=inspect.getdoc(inspect.getmodule(kind)))
-    parser.add_argument("--scale", choices=SCALES, default="small")
+    parser.add_argument("--scale", choices=scales(kind), default="small")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     options = parser.parse_args()
     with Emitter() as out:

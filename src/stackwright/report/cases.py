@@ -8,12 +8,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from stackwright.report.figures import Curves, Glance, Picture, curves, glance, heat
+from stackwright.report import pictures
+from stackwright.report.figures import Curves, Glance, Picture, curves, glance
 from stackwright.report.metrics import Metric, metrics
 from stackwright.report.model import JsonObject, ReportData
-from stackwright.report.numbers import finite, is_matrix
+from stackwright.report.numbers import finite
 from stackwright.report.text import printable, rerun_command
 from stackwright.report.verdicts import Verdict, verdict
+
+_LONGEST_FACT = 2000
 
 
 @dataclass(frozen=True)
@@ -29,8 +32,9 @@ class Case:
     """A judged case.
 
     Args:
-        curves: its series; `glances` are the same, small, for the overview of all cases.
-        pictures: its matrices.
+        curves: its series.
+        pictures: what it described as one.
+        glances: its series and its first picture, small, for the overview of all cases.
         troubles: what went wrong in its runs, a line each.
         evidence: the stacks of hung ranks, then the other logs of the runs that went wrong.
         logs: the logs of all other runs.
@@ -67,6 +71,8 @@ def cases(data: ReportData) -> tuple[Case, ...]:
 def _case(data: ReportData, index: int, case: JsonObject, asked: JsonObject | None) -> Case:
     runs = [run for run in data.runs if run["case"] == case["id"]]
     series = tuple(_series(case))
+    read = {name: pictures.read(name, value) for name, value in case["info"].items()}
+    drawable = [picture for picture in read.values() if picture is not None]
     evidence, logs = _logs(data, case["id"], [run for run in runs if any(_troubles(run))])
     return Case(
         anchor=f"case-{index}-{re.sub('[^a-z0-9]+', '-', case['id'].lower())}",
@@ -79,9 +85,13 @@ def _case(data: ReportData, index: int, case: JsonObject, asked: JsonObject | No
         checks=tuple(case["checks"]),
         metrics=metrics(case, asked),
         curves=tuple(map(curves, series)),
-        glances=tuple(map(glance, series)),
-        pictures=tuple(_heat_maps(case)),
-        facts=tuple(_facts(case)),
+        glances=(*map(glance, series), *map(pictures.glance, drawable[:1])),
+        pictures=tuple(map(pictures.draw, drawable)),
+        facts=tuple(
+            (name, printable(_told(case["info"][name])))
+            for name, picture in read.items()
+            if picture is None
+        ),
         troubles=tuple(_named(run, trouble) for run in runs for trouble in _troubles(run)),
         evidence=evidence,
         logs=logs,
@@ -110,16 +120,11 @@ def _series(case: JsonObject) -> Iterator[Curves]:
             yield Curves(series["name"], series["xlabel"], series["ylabel"], tuple(whole), y)
 
 
-def _heat_maps(case: JsonObject) -> Iterator[Picture]:
-    for name, value in case["info"].items():
-        if is_matrix(value):
-            yield heat(name, value)
-
-
-def _facts(case: JsonObject) -> Iterator[tuple[str, str]]:
-    for name, value in case["info"].items():
-        if not is_matrix(value):
-            yield name, printable(_plain(value))
+def _told(value: Any) -> str:
+    text = _plain(value)
+    return (
+        text if len(text) <= _LONGEST_FACT else f"{text[:_LONGEST_FACT]}… (whole in results.jsonl)"
+    )
 
 
 def _plain(value: Any) -> str:

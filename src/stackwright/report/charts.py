@@ -7,9 +7,9 @@ user units of a 340 unit wide picture: shown at 340 px, a phone's width, text is
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 from markupsafe import Markup, escape
 
@@ -18,6 +18,7 @@ from stackwright.report.text import printable
 
 WIDTH = 340
 LEVELS = 12
+LETTER = 6.9  # the mean width of a character of 12 unit text
 
 
 def tag(name: str, *children: str, **attributes: str | float) -> Markup:
@@ -204,17 +205,103 @@ def spread(positions: Sequence[float], gap: float, low: float, high: float) -> l
     return [placed[order.index(index)] for index in range(len(positions))]
 
 
-def heat_map(rows: Sequence[Sequence[float]], x: float, y: float, size: float) -> Markup:
-    """Cells filled by value, one path for each of a dozen levels; the larger side is `size`."""
-    low, high = min(map(min, rows)), max(map(max, rows))
+Paint = Callable[[float], tuple[str, float]]
+"""Gives the style and the opacity in which a value is shown."""
+
+
+def cells(
+    rows: Sequence[Sequence[float]],
+    x: float,
+    y: float,
+    size: float,
+    paint: Paint,
+    tall: float | None = None,
+) -> Markup:
+    """Cells filled by value, one path for each colour; the larger side is `size`.
+
+    Args:
+        tall: the height of all rows; unless given, cells are squares.
+    """
     cell = size / max(len(rows), len(rows[0]))
-    paths: dict[int, list[str]] = {}
+    paths: dict[tuple[str, float], list[str]] = {}
     for i, row in enumerate(rows):
-        for j, value in enumerate(row):
-            level = round((value - low) / (high - low or 1.0) * (LEVELS - 1))
-            paths.setdefault(level, []).append(f"M{j} {i}h1v1h-1z")
-    cells = [
-        tag("path", d="".join(path), fill_opacity=f"{level / (LEVELS - 1):.2f}")
-        for level, path in sorted(paths.items())
+        at = 0
+        for colour, run in groupby(map(paint, row)):
+            width = len(list(run))
+            paths.setdefault(colour, []).append(f"M{at} {i}h{width}v1h-{width}z")
+            at += width
+    filled = [
+        tag("path", d="".join(path), class_=style, fill_opacity=f"{opacity:.2f}")
+        for (style, opacity), path in sorted(paths.items())
+        if opacity
     ]
-    return tag("g", *cells, transform=f"translate({x:g} {y:g}) scale({cell:.4g})", class_="heat")
+    frame = tag("rect", width=len(rows[0]), height=len(rows), class_="frame")
+    upright = cell if tall is None else tall / len(rows)
+    place = f"translate({x:.1f} {y:.1f}) scale({cell:.4g} {upright:.4g})"
+    return tag("g", *filled, frame, transform=place, class_="heat")
+
+
+# --- marks and legends ----------------------------------------------------------------------------
+
+
+def polylines(paths: Iterable[Sequence[tuple[float, float]]], class_: str) -> Markup:
+    """Lines of one kind, in one path."""
+    steps = (
+        f"{'L' if at else 'M'}{x:.1f} {y:.1f}" for path in paths for at, (x, y) in enumerate(path)
+    )
+    return tag("path", d="".join(steps), class_=f"curve {class_}")
+
+
+def _disc(x: float, y: float, r: float) -> str:
+    arc = f"a{r:.1f} {r:.1f} 0 1 0 "
+    return f"M{x - r:.1f} {y:.1f}{arc}{2 * r:.1f} 0{arc}{-2 * r:.1f} 0z"
+
+
+def _square(x: float, y: float, r: float) -> str:
+    return f"M{x - r:.1f} {y - r:.1f}h{2 * r:.1f}v{2 * r:.1f}h{-2 * r:.1f}z"
+
+
+def _triangle(x: float, y: float, r: float) -> str:
+    return f"M{x:.1f} {y - r:.1f}l{1.2 * r:.1f} {2 * r:.1f}h{-2.4 * r:.1f}z"
+
+
+def _diamond(x: float, y: float, r: float) -> str:
+    d = 1.3 * r
+    return f"M{x:.1f} {y - d:.1f}l{d:.1f} {d:.1f}l{-d:.1f} {d:.1f}l{-d:.1f} {-d:.1f}z"
+
+
+_SHAPES = (_disc, _square, _triangle, _diamond)
+
+
+def marks(points: Iterable[tuple[float, float, float]], kind: int) -> Markup:
+    """Points (x, y, radius) of one kind, which colour and shape tell from others."""
+    shape = _SHAPES[kind % len(_SHAPES)]
+    path = "".join(shape(x, y, r) for x, y, r in points)
+    return tag("path", d=path, class_=f"points c{kind}")
+
+
+def legend(entries: Sequence[tuple[str, str, str]], y: float) -> tuple[Markup, float]:
+    """Swatches with names, in as many lines as they need; and how high it is.
+
+    Args:
+        entries: (shape, style, name); the shape is square, line or mark. The style is a class for
+            a square, the number of its kind for the others.
+    """
+    parts: list[Markup] = []
+    x = top = 0.0
+    for shape, style, name in entries:
+        width = 24 + LETTER * len(name) + 12
+        if x and x + width > WIDTH:
+            x, top = 0.0, top + 18
+        middle = y + top + 8
+        parts += [_swatch(shape, style, x, middle), label(name, x + 24, middle + 4)]
+        x += width
+    return group(*parts, class_="key"), top + 18
+
+
+def _swatch(shape: str, style: str, x: float, y: float) -> Markup:
+    if shape == "square":
+        return tag("rect", x=x + 6, y=y - 6, width=12, height=12, class_=f"swatch-cell {style}")
+    if shape == "line":
+        return polylines([[(x, y), (x + 20, y)]], f"s{style}")
+    return marks([(x + 12, y, 3.5)], int(style))

@@ -8,23 +8,22 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from stackwright.report import charts
-from stackwright.report.charts import WIDTH, Scale
-from stackwright.report.numbers import Matrix, figure
+from stackwright.report.charts import LETTER, WIDTH, Scale
+from stackwright.report.numbers import figure
 from stackwright.report.verdicts import Tone
 
 _ROW = 48
 _WORDS = 20  # the upper part of a row, for its words; no line runs through it
 _TICKS = 6
-_TEXT = 6.9  # the mean width of a character of 12 unit text
-_MOST_CELLS = 64
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A chart and the title that stands above it."""
+    """A chart, the title that stands above it, and what is said below it."""
 
     title: str
     svg: Markup
+    caption: str = ""
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,7 @@ def _overview_row(row: Estimate, name: str, x: Scale, at: float, top: float) -> 
 
 def _room(row: Estimate) -> int:
     """How many characters of its name fit beside an estimate."""
-    return int((WIDTH - 16 - _TEXT * len(row.text)) / _TEXT) - 2
+    return int((WIDTH - 16 - LETTER * len(row.text)) / LETTER) - 2
 
 
 def _fitting(names: Sequence[tuple[str, int]]) -> list[str]:
@@ -109,7 +108,8 @@ def _clip_middle(text: str, room: int) -> str:
     return text if len(text) <= room else f"{text[:head]}…{text[len(text) - room + head + 1 :]}"
 
 
-def _clip(text: str, room: int) -> str:
+def clip(text: str, room: int) -> str:
+    """Shorten text at its end to its room."""
     return text if len(text) <= room else text[: room - 1] + "…"
 
 
@@ -179,9 +179,9 @@ class Curves:
 
 def curves(series: Curves) -> Picture:
     """Named lines, told apart by dashes and by names at their ends."""
-    names = [_clip(name, 15) for name in series.y]
+    names = [clip(name, 15) for name in series.y]
     left, top, bottom = 46.0, 28.0, 168.0
-    right = WIDTH - 12 - _TEXT * max(map(len, names))
+    right = WIDTH - 12 - LETTER * max(map(len, names))
     x, y = series.scales(left, right, top, bottom)
     places = charts.spread([y(end or 0.0) for end in series.ends.values()], 14, top, bottom)
     svg = charts.picture(
@@ -212,7 +212,11 @@ def _lines(series: Curves, x: Scale, y: Scale) -> list[Markup]:
 
 @dataclass(frozen=True)
 class Glance:
-    """A small chart without words in it; `key` is (style, name, last value) of each line."""
+    """A small chart without words in it; `key` is (style, name, last value) of each line.
+
+    Args:
+        axes: what is told of it below.
+    """
 
     title: str
     axes: str
@@ -236,24 +240,3 @@ def glance(series: Curves) -> Glance:
         for index, (name, end) in enumerate(series.ends.items())
     )
     return Glance(series.name, f"{series.ylabel} over {series.xlabel}", svg, tuple(key))
-
-
-def heat(name: str, rows: Matrix) -> Picture:
-    """A matrix as a picture with its range; a large one is thinned to every n-th cell."""
-    stride = -(-max(len(rows), len(rows[0])) // _MOST_CELLS)
-    shown = [[float(cell) for cell in row[::stride]] for row in rows[::stride]]
-    low, high = min(map(min, shown)), max(map(max, shown))
-    size, top = 220.0, 8.0
-    height = size * len(shown) / max(len(shown), len(shown[0]))
-    thinned = f", every {stride}th cell of each axis" if stride > 1 else ""
-    ramp = [[float(level)] for level in reversed(range(charts.LEVELS))]
-    svg = charts.picture(
-        name,
-        f"{len(rows)} by {len(rows[0])} values from {figure(low)} to {figure(high)}{thinned}",
-        max(height, 140) + top + 8,
-        charts.heat_map(shown, 8, top, size),
-        charts.heat_map(ramp, 244, top, 132),
-        charts.label(figure(high), 262, top + 11, class_="tick"),
-        charts.label(figure(low), 262, top + 132, class_="tick"),
-    )
-    return Picture(name, svg)
