@@ -21,7 +21,7 @@ CLIMATE = ("climate_deeplab", "climate_tiramisu")
 UNSUPERVISED = ("coherent_structures",)
 MODELS = (
     *("cosmoflow", "etalumis", "hepcnn", "icecube_gnn", "tracking_gnn"),
-    *(*GANS, *CLIMATE, *UNSUPERVISED),
+    *(*GANS, *CLIMATE, *UNSUPERVISED, "ffn"),
 )
 CLASSIFIERS = ("hepcnn", "icecube_gnn", "tracking_gnn")
 
@@ -96,6 +96,7 @@ CRITERIA = {
     "climate_tiramisu": {"half_of_trivial", "vortices_beat_thresholds", "rivers_beat_thresholds"},
     "pigan": {"half_of_trivial", "beats_perturbation", "correlation_length", "residual"},
     "coherent_structures": {"half_of_trivial", "beats_threshold"},
+    "ffn": {"half_of_trivial", "beats_components"},
 }
 SOUND = {"shards", "equal_parameters"}
 
@@ -216,6 +217,22 @@ def test_states_without_their_light_cones_fail_the_criterion(change: str, tmp_pa
     assert not run.failed() & SOUND
 
 
+STAYS_WHERE_IT_STARTS = """
+from ffn_model import Flood
+Flood._follow = lambda self, voxel, axis, place: None
+"""
+
+
+@pytest.mark.slow
+def test_flood_that_does_not_move_fails_the_criterion(tmp_path: Path) -> None:
+    program = TRAIN.format(name="ffn", change=STAYS_WHERE_IT_STARTS)
+
+    run = run_text(program, tmp_path / "out")
+
+    assert run.finished(), run.output
+    assert run.failed() == CRITERIA["ffn"] | {"samples_to_target"}
+
+
 LABELS_IN_THE_IMAGES = """
 import hepcnn
 true_batch = hepcnn.as_batch
@@ -242,6 +259,8 @@ def shortened(training, steps):
     few = steps * training.batch
     return replace(training, train_samples=few, test_samples=64, epochs=1, evaluations=2)
 """
+# Six steps are too few to find an object by half, but not to overlap one more.
+SCORED = {"ffn": "mean IoU of objects"}
 EVERY_MODEL = (
     FEW_STEPS
     + f"""
@@ -251,7 +270,8 @@ with Emitter() as out, gloo(out):
         result = trainer.train(science, shortened(training, 6), 1, out)
         assert result.shards and result.equal_parameters
         scores = [*result.curve, result.trivial, result.classical]
-        out.info(name, [score[science.metric] for score in scores])
+        metric = {SCORED!r}.get(name, science.metric)
+        out.info(name, [score[metric] for score in scores])
 """
 )
 
@@ -525,6 +545,24 @@ def test_full_size_is_the_published_one(
     run = run_text(FULL_SIZE.format(name=name, inputs=inputs), tmp_path / "out")
 
     assert json.loads(run.output.splitlines()[-1])[:2] == [shape, parameters]
+
+
+FULL_SIZE_OF_LOOKS = """
+science, training = load(kind_of("ffn"), "full")
+with torch.device("meta"):
+    model = science.network()
+    looks = torch.empty(2, *[science.field] * 3)
+    assert model.update(looks, looks).shape == looks.shape == (2, 33, 33, 33)
+print(sum(p.numel() for p in model.parameters()))
+"""
+
+
+def test_full_size_of_looks_is_the_published_one(tmp_path: Path) -> None:
+    run = run_text(FULL_SIZE_OF_LOOKS, tmp_path / "out")
+
+    # 18 convolutions of 3^3, and the one of 1^3 that gives the logits.
+    wanted = sum(27 * a * b + b for a, b in pairwise([2, *[32] * 18])) + 32 + 1
+    assert run.output.splitlines()[-1] == str(wanted)
 
 
 # --- the data of cosmoflow ----------------------------------------------------------------------
@@ -1057,3 +1095,126 @@ assert np.isclose(science.score(np.zeros(8), labels)[IOU], 3 / 8)
 
 def test_states_are_scored_by_definition(tmp_path: Path) -> None:
     passes(CONES, tmp_path)
+
+
+# --- neurites -----------------------------------------------------------------------------------
+
+NEURITES = """
+import ffn_data as data
+for scale in (1, 2):
+    raw, labels = data.volume(3, 5, 24 * scale, scale)
+    assert raw.shape == labels.shape == (24 * scale,) * 3
+    # Objects are numbered, large enough, and never touch: there is a membrane between.
+    assert sorted(np.unique(labels)) == list(range(labels.max() + 1)) and labels.max() > 10
+    assert np.bincount(labels.ravel()).min() >= data.LEAST * scale**3
+    for axis in range(3):
+        one, next_one = np.split(labels, [1], axis)[1], np.split(labels, [-1], axis)[0]
+        assert ((one == next_one) | (one == 0) | (next_one == 0)).all()
+# Insides are bright but for organelles; the rest is dark but for gaps.
+drawn = [data.volume(4, i, 24, 1) for i in range(20)]
+inside = np.concatenate([raw[labels > 0] for raw, labels in drawn]).mean()
+outside = np.concatenate([raw[labels == 0] for raw, labels in drawn]).mean()
+assert 0.9 < (inside - data.GREY) / data.CONTRAST < 1, inside
+assert -1 < (outside - data.GREY) / data.CONTRAST < -0.85, outside
+holes = np.mean([data.gaps(24, 1, np.random.default_rng(i)).mean() for i in range(50)])
+assert abs(holes / data.GAPS - 1) < 0.3, holes
+# Connected components, of which one winds; what is too small is dropped.
+mask = np.zeros((5, 6, 7), dtype=bool)
+mask[0, :, 0] = mask[:, 5, 0] = mask[4, 5, :] = mask[4, :, 6] = True
+mask[2, 1:3, 3] = mask[3, 3, 3] = True
+found = data.components(mask, 2)
+assert sorted(np.bincount(found.ravel())) == [2, 21, 187], np.bincount(found.ravel())
+assert len(set(found[[0, 4, 4], [0, 5, 0], [0, 3, 6]])) == 1 and found[3, 3, 3] == 0
+noise = np.random.default_rng(1).random((9, 9, 9)) < 0.4
+found = data.components(noise, 1)
+for axis in range(3):
+    one, next_one = np.split(found, [1], axis)[1], np.split(found, [-1], axis)[0]
+    assert ((one == next_one) | (one == 0) | (next_one == 0)).all()
+assert ((found > 0) == noise).all() and found.max() > 10
+"""
+
+
+def test_neurites_are_apart_and_bright(tmp_path: Path) -> None:
+    passes(NEURITES, tmp_path)
+
+
+FLOODS = """
+from ffn import *
+from ffn_model import *
+science, _ = load(Neurites, "small")
+model = science.network().eval()
+# A network that knows: an object's voxels are all as bright as its seed.
+def knows(images, masks):
+    seeds = torch.stack([image[mask > 0].median() for image, mask in zip(images, masks)])
+    same = (images == seeds[:, None, None, None]) & (images > 0)
+    return torch.where(same, logit(OBJECT), logit(OTHER))
+model.update = knows
+true = np.stack([science.samples(3, [i]).labels[0].numpy() for i in range(3)])
+bright = np.where(true > 0, 128 + 2 * true, 0).astype(np.uint8)
+found = model(torch.from_numpy(bright)).numpy()
+# It gets around in whole objects, and takes none twice; only some have no seed.
+scores = science.score(found, true)
+assert 0.85 < scores[F1] <= 1, scores
+for volume, labels in zip(found, true):
+    for number in range(1, volume.max() + 1):
+        assert len(np.unique(labels[volume == number])) == 1
+# A field of view stays inside; next is where an object reaches its faces, and nowhere twice.
+plan = Plan(field=9, step=3, starts=1, looks=1, least=1)
+flood = Flood((24, 24, 24), (12, 12, 1), plan)
+assert flood.window() == (slice(8, 17), slice(8, 17), slice(0, 9))
+along = np.full((9, 9, 9), logit(OTHER), np.float32)
+along[3:6, 3:6] = logit(OBJECT)
+flood.learn(along)
+assert len(flood.due) == 1 and flood.due[0][2] == 4
+flood.learn(along)
+assert len(flood.due) == 1 and flood.due[0][2] == 7
+# A voxel once lost is not taken up again; one that was never seen is.
+flood = Flood((9, 9, 9), (4, 4, 4), plan)
+flood.learn(along)
+flood.due.append((4, 4, 4))
+flood.learn(-along)
+assert (flood.logits < 0).all()
+# Scores by definition: one object found, one merged with nothing, one found that is none.
+true, found = np.zeros((2, 1, 1, 1, 12), np.int64)
+true[..., :4], true[..., 5:7], true[..., 8:] = 1, 2, 3
+found[..., :6], found[..., 8:11], found[..., 7] = 3, 1, 2
+assert np.allclose(overlaps(found[0], true[0]), [[0, 0, 3 / 4], [0, 0, 0], [4 / 6, 1 / 7, 0]])
+assert np.isclose(science.score(found, true)[F1], 2 * 2 / 6)
+assert np.isclose(science.score(found, true)[OVERLAP], (4 / 6 + 1 / 7 + 3 / 4) / 3)
+assert science.score(true, true)[F1] == 1 and science.score(0 * true, true)[F1] == 0
+# Ranks whose shares need other numbers of looks still average to the mean over all.
+batch = science.samples(3, range(4))
+model = science.network()
+def loss(part):
+    return science.loss(model(batch.inputs[0][part]), batch.labels[part])
+with torch.no_grad():
+    parts = [loss(slice(i, None, 2)) for i in (0, 1)]
+    assert torch.isclose(sum(parts) / 2, loss(slice(None)))
+"""
+
+
+def test_floods_follow_an_object_to_its_ends(tmp_path: Path) -> None:
+    passes(FLOODS, tmp_path)
+
+
+VOLUME_FILES = """
+import h5py
+from pathlib import Path
+science, _ = load(kind_of("ffn"), "small")
+with Emitter() as out, gloo(out):
+    folder = Path(__import__("os").environ["STACKWRIGHT_OUT"])
+    with science.data(7, 100, out.rank, out.world) as read:
+        files = sorted(folder.glob("*/*.h5"))
+        with h5py.File(files[1]) as h5:
+            assert h5["raw"].shape == h5["stack"].shape == (36, 24, 24, 24)
+        found, drawn = read([99, 3, 64]), science.samples(7, [99, 3, 64])
+        assert torch.equal(found.inputs[0], drawn.inputs[0])
+        assert torch.equal(found.labels, drawn.labels)
+    assert out.rank or not list(folder.glob("*/*.h5"))
+"""
+
+
+def test_volumes_are_streamed_from_hdf5_as_the_authors_store_them(tmp_path: Path) -> None:
+    run = run_text(VOLUME_FILES, tmp_path / "out", ranks=2)
+
+    assert run.finished(), run.output
