@@ -103,9 +103,9 @@ def main() -> None:
     """Print the tables."""
     parser = measure.options(__doc__)
     parser.add_argument("--store", type=Path, default=measure.default_store())
-    parser.add_argument("--suite", help="else certify, or smoke with --quick")
+    parser.add_argument("--suite", help="else core, or smoke with --quick")
     chosen = parser.parse_args()
-    suite = chosen.suite or ("smoke" if chosen.quick else "certify")
+    suite = chosen.suite or ("smoke" if chosen.quick else "core")
     store = Store(chosen.store.absolute())
     with measure.copied_site() as site:
         argv = [measure.STACKWRIGHT, "--site", str(site), "--store", str(store.root), "build"]

@@ -20,8 +20,8 @@ FILES = [
     ("system", ROOT / "systems" / "local.yaml"),
     ("system", ROOT / "tests" / "site" / "systems" / "summit-like.yaml"),
     ("suite", ROOT / "validation" / "suites" / "smoke.yaml"),
+    ("suite", ROOT / "validation" / "suites" / "core.yaml"),
     ("suite", ROOT / "validation" / "suites" / "certify.yaml"),
-    ("suite", ROOT / "validation" / "suites" / "science.yaml"),
     ("environment", ROOT / "systems" / "policy" / "environment.yaml"),
 ]
 

@@ -93,7 +93,7 @@ def test_the_case_has_the_checks_that_are_to_catch_a_fault(entry: Fault) -> None
 
 
 @pytest.mark.parametrize(
-    ("name", "elsewhere"), [("certify", ELSEWHERE), ("microbenchmarks", set())]
+    ("name", "elsewhere"), [("core", ELSEWHERE), ("microbenchmarks", set())]
 )
 def test_every_check_of_a_suite_is_seen_to_fail(name: str, elsewhere: set[str]) -> None:
     suite = load_suite(REPOSITORY / f"validation/suites/{name}.yaml")

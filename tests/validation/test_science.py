@@ -106,7 +106,7 @@ SOUND = {"shards", "equal_parameters"}
 def test_healthy_model_learns_at_its_usual_pace(name: str, tmp_path: Path) -> None:
     run = run_case("torchrun", name, "--seeds", "1", out=tmp_path / "out")
 
-    suite = load_suite(VALIDATION / "suites/science.yaml")
+    suite = load_suite(VALIDATION / "suites/certify.yaml")
     asked = [case.checks for case in suite.cases if case.script == name]
     assert run.finished(), run.output
     assert run.failed() == set()
