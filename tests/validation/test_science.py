@@ -301,6 +301,23 @@ def test_wrong_ranks_show(change: str, failed: set[str], tmp_path: Path) -> None
     assert run.failed() & SOUND == failed
 
 
+CURVES = """
+from science import Curves
+drawn = Curves("k", "P(k)", range(1, 3), {"true": np.array([3.0, 4.0])})
+kind_of("tracking_gnn").curves = lambda self, model, batch: {"power spectrum": drawn}
+"""
+
+
+def test_curves_of_a_model_are_reported(tmp_path: Path) -> None:
+    run = run_text(TWO_RANKS.replace("{change}", CURVES), tmp_path / "out")
+
+    found = run.values("series")
+    assert set(found) == {"learning curve", "power spectrum"}
+    drawn = found["power spectrum"]
+    assert (drawn["xlabel"], drawn["ylabel"], drawn["x"]) == ("k", "P(k)", [1, 2])
+    assert drawn["y"] == {"true": [3, 4]}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

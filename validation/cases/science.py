@@ -10,7 +10,7 @@ import inspect
 import math
 import operator
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -37,6 +37,15 @@ class Batch(NamedTuple):
 
 
 Reader = Callable[[Sequence[int]], Batch]
+
+
+class Curves(NamedTuple):
+    """Named curves over a common x, for the report."""
+
+    xlabel: str
+    ylabel: str
+    x: Sequence[float]
+    y: Mapping[str, Sequence[float]]
 
 
 class Bound(NamedTuple):
@@ -106,6 +115,11 @@ class Science(ABC):
     @abstractmethod
     def pictures(self, model: nn.Module, batch: Batch) -> dict[str, Any]:
         """Show what was learnt on held-out samples: matrices, for the report."""
+
+    def curves(self, model: nn.Module, batch: Batch) -> dict[str, Curves]:
+        """Draw what was learnt on held-out samples; unless overridden, nothing."""
+        del model, batch
+        return {}
 
 
 @dataclass(frozen=True)

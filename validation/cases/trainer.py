@@ -18,7 +18,7 @@ import torch
 import torch.distributed as dist
 from convergence import crossing, geometric_mean, usual
 from emit import Emitter, finite_or_text, listed
-from science import Reader, Science, Scores, Training, load, name_of
+from science import Curves, Reader, Science, Scores, Training, load, name_of
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from world import gloo
@@ -48,6 +48,7 @@ class Result:
     equal_parameters: bool
     samples_per_second: float
     pictures: dict[str, Any]
+    curves: dict[str, Curves]
 
     def to_target(self, training: Training, metric: str) -> tuple[float, float]:
         """Give the samples and the seconds at which the target was reached."""
@@ -177,6 +178,7 @@ def _train(science: Science, training: Training, seed: int, out: Emitter, read: 
         equal_parameters=len(set(from_all(digest(model), out.world))) == 1,
         samples_per_second=len(steady) * training.batch / sum(steady),
         pictures=science.pictures(model.eval(), examination.batches[0]),
+        curves=science.curves(model.eval(), examination.batches[0]),
     )
 
 
@@ -226,6 +228,8 @@ def show(out: Emitter, science: Science, results: dict[int, Result]) -> None:
         out.info(f"scores of seed {seed}", flat)
     for name, picture in last.pictures.items():
         out.info(name, picture)
+    for name, curves in last.curves.items():
+        out.series(name, **curves._asdict())
 
 
 def run(out: Emitter, science: Science, training: Training, seeds: Sequence[int]) -> None:
