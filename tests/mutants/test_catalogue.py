@@ -92,9 +92,7 @@ def test_the_case_has_the_checks_that_are_to_catch_a_fault(entry: Fault) -> None
     assert entry.minutes or entry.checks or not case.looks  # pairs take minutes
 
 
-@pytest.mark.parametrize(
-    ("name", "elsewhere"), [("core", ELSEWHERE), ("microbenchmarks", set())]
-)
+@pytest.mark.parametrize(("name", "elsewhere"), [("core", ELSEWHERE), ("microbenchmarks", set())])
 def test_every_check_of_a_suite_is_seen_to_fail(name: str, elsewhere: set[str]) -> None:
     suite = load_suite(REPOSITORY / f"validation/suites/{name}.yaml")
     shipped = {(c.script, check) for c in expand(suite, {"VERSIONS": ""}) for check in c.checks}

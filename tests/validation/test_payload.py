@@ -16,7 +16,7 @@ pytestmark = needs_stack
 
 # Need minutes, and have tests of their own: test_science.py.
 SLOW_SCRIPTS = {
-    *("climate_deeplab", "climate_tiramisu", "cosmoflow", "etalumis", "hepcnn"),
+    *("climate_deeplab", "climate_tiramisu", "cosmoflow", "cosmogan", "etalumis", "hepcnn"),
     *("icecube_gnn", "pigan", "tracking_gnn", "coherent_structures", "ffn"),
 }
 

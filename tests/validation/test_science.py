@@ -15,7 +15,7 @@ from stackwright.validation.suites import load_suite
 
 pytestmark = needs_stack
 
-GANS = ("pigan",)
+GANS = ("cosmogan", "pigan")
 CLIMATE = ("climate_deeplab", "climate_tiramisu")
 # Learn from what follows, not from labels.
 UNSUPERVISED = ("coherent_structures",)
@@ -94,6 +94,7 @@ CRITERIA = {
     "tracking_gnn": {"half_of_trivial", "beats_hand_cut"},
     "climate_deeplab": {"half_of_trivial", "vortices_beat_thresholds", "rivers_beat_thresholds"},
     "climate_tiramisu": {"half_of_trivial", "vortices_beat_thresholds", "rivers_beat_thresholds"},
+    "cosmogan": {"half_of_trivial", "power_spectrum", "beats_gaussian_field", "maps_differ"},
     "pigan": {"half_of_trivial", "beats_perturbation", "correlation_length", "residual"},
     "coherent_structures": {"half_of_trivial", "beats_threshold"},
     "ffn": {"half_of_trivial", "beats_components"},
@@ -113,6 +114,7 @@ def test_healthy_model_learns_at_its_usual_pace(name: str, tmp_path: Path) -> No
     assert [set(checks) for checks in asked] == [set(run.checks())]
     curve = run.values("series")["learning curve"]
     assert {name, "trivial"} < set(curve["y"])
+    assert ("power spectrum" in run.values("series")) is (name == "cosmogan")
     facts = run.values("info")
     assert facts["samples/s"]["value"] > 0
     assert facts["seconds to target"]["value"][0] > 0
@@ -170,16 +172,38 @@ Players.shown = k_alone
 """
 
 
+FEW_DRAWS = """
+whole = kind.chances
+def chances(self, seed, indices):
+    noise, dice = whole(self, seed, [index % 8 for index in indices])
+    return noise, dice
+kind.chances = chances
+"""
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("change", "failed"),
+    ("name", "change", "failed"),
     [
-        pytest.param(ALWAYS_THE_SAME, {"half_of_trivial", "correlation_length"}, id="one draw"),
-        pytest.param(EQUATION_LEFT_OUT, {"half_of_trivial", "residual"}, id="no equation"),
+        pytest.param(
+            *("pigan", ALWAYS_THE_SAME, {"half_of_trivial", "correlation_length"}),
+            id="pigan of one draw",
+        ),
+        pytest.param(
+            *("pigan", EQUATION_LEFT_OUT, {"half_of_trivial", "residual"}),
+            id="pigan without equation",
+        ),
+        pytest.param(
+            *("cosmogan", ALWAYS_THE_SAME, {"half_of_trivial", "power_spectrum", "maps_differ"}),
+            id="cosmogan of one draw",
+        ),
+        pytest.param("cosmogan", FEW_DRAWS, {"maps_differ"}, id="cosmogan of eight draws"),
     ],
 )
-def test_broken_duel_fails_the_criterion(change: str, failed: set[str], tmp_path: Path) -> None:
-    run = run_text(TRAIN.format(name="pigan", change=SHORTER + change), tmp_path / "out")
+def test_broken_duel_fails_the_criterion(
+    name: str, change: str, failed: set[str], tmp_path: Path
+) -> None:
+    run = run_text(TRAIN.format(name=name, change=SHORTER + change), tmp_path / "out")
 
     assert run.finished(), run.output
     assert run.failed() >= failed
@@ -329,6 +353,23 @@ def test_wrong_ranks_show(change: str, failed: set[str], tmp_path: Path) -> None
 
     assert run.finished(), run.output
     assert run.failed() & SOUND == failed
+
+
+CURVES = """
+from science import Curves
+drawn = Curves("k", "P(k)", range(1, 3), {"true": np.array([3.0, 4.0])})
+kind_of("tracking_gnn").curves = lambda self, model, batch: {"power spectrum": drawn}
+"""
+
+
+def test_curves_of_a_model_are_reported(tmp_path: Path) -> None:
+    run = run_text(TWO_RANKS.replace("{change}", CURVES), tmp_path / "out")
+
+    found = run.values("series")
+    assert set(found) == {"learning curve", "power spectrum"}
+    drawn = found["power spectrum"]
+    assert (drawn["xlabel"], drawn["ylabel"], drawn["x"]) == ("k", "P(k)", [1, 2])
+    assert drawn["y"] == {"true": [3, 4]}
 
 
 @pytest.mark.parametrize(
@@ -496,6 +537,18 @@ SEGMENTS = "torch.empty(50, dtype=torch.int64)"
             "[torch.empty(2, 512, 6)]",
             [2],
             sum(2 * a * b + b for a, b in pairwise([6, *[64] * 8])) + 2 * 64 + 1 + 1,
+        ),
+        # Filters of 64, 128, 256 and 512 to 16 x 16 points, and of 64, 128, 256 and 384 back; dense
+        # layers; normalisations: https://github.com/MustafaMustafa/cosmoGAN, networks/models.
+        (
+            "cosmogan",
+            "[torch.empty(4, 256, 256), torch.empty(4, 64), torch.empty(4, 1)]",
+            [4, 256, 256],
+            2 * (64 * 512 * 256 + convolutions([512, 256, 128, 64, 1], 25) + 2 * 960)
+            + convolutions([1, 64, 128, 256, 384], 25)
+            + 2 * 768
+            + 384 * 256
+            + 1,
         ),
         # ResNet-50 without its head, on 16 channels; the pyramid; the decoder.
         (
@@ -825,9 +878,53 @@ def test_diffusion_is_solved_and_the_force_is_its_derivative(tmp_path: Path) -> 
     passes(DIFFUSION, tmp_path)
 
 
+LENSING = """
+from cosmogan_data import *
+from cosmogan import Lensing
+science, _ = load(Lensing, "small")
+pixels = science.pixels
+drawn, others = (science.samples(seed, range(2000)).labels.numpy() for seed in (1, 2))
+assert abs(drawn.mean()) < 0.01 and abs(drawn.std() - 1) < 0.01
+# A shifted log-normal: its logarithm is normal, with the spectrum that was asked for.
+logs = np.log(drawn * np.sqrt(np.expm1(SPREAD**2)) + 1)
+assert abs(((logs - logs.mean()) ** 3).mean() / logs.std() ** 3) < 0.02
+k = np.arange(3, pixels // 2)
+slope = np.polyfit(np.log(k), np.log(spectra(logs).mean(axis=0)[2:]), 1)[0]
+assert abs(slope - SLOPE) < 0.05, slope
+white = np.random.default_rng(1).standard_normal((500, pixels, pixels))
+assert np.allclose(spectra(white).mean(axis=0), 1, atol=0.1)
+# Kolmogorov and Smirnov: of uniforms on [0, 1] and [1/4, 5/4], a quarter; ties count together.
+grid = np.arange(1000) / 1000
+assert abs(distance(grid, grid + 0.25) - 0.25) < 2e-3
+assert distance(np.zeros(7), np.zeros(9)) < 1e-12
+assert abs(distance(np.zeros(7), np.ones(9)) - 1) < 1e-12
+# Maps 3 and 4 apart, and one of which there are two.
+assert spacing(np.array([[[0, 0]], [[3, 0]], [[3, 4]]])) == (3 + 3 + 4) / 3
+assert spacing(np.array([[[1, 2]], [[1, 2]]])) == 0
+# The truth's own samples fulfil the criterion; few of them, drawn again and again, don't.
+trivial = science.score(np.broadcast_to(science.guess(drawn), drawn.shape), drawn)
+summaries = science.summary(science.samples(1, range(2000)))
+classical = science.score(science.fit(summaries, drawn)(others), others)
+assert classical["distance of intensities"] > 0.05 and classical[science.metric] < 0.05
+for copies, failed in (
+    (1, set()),
+    (2, {"maps_differ"}),
+    (250, {"maps_differ"}),
+    (2000, {"maps_differ", "half_of_trivial", "power_spectrum"}),
+):
+    made = np.repeat(drawn[: 2000 // copies], copies, axis=0)
+    bounds = science.criterion(science.score(made, others), trivial, classical)
+    assert {name for name, bound in bounds.items() if not bound.holds()} == failed, copies
+"""
+
+
+def test_maps_have_their_spectrum_and_a_collapsed_generator_fails(tmp_path: Path) -> None:
+    passes(LENSING, tmp_path)
+
+
 DUEL = """
 from adversaries import KEPT
-science, training = load(kind_of("pigan"), "small")
+science, training = load(kind_of("{name}"), "small")
 model = science.network()
 before = {name: value.clone() for name, value in model.named_parameters()}
 batch = science.samples(1, range(8))
@@ -852,8 +949,44 @@ for name, value in model.generator.named_parameters():
 """
 
 
-def test_players_move_themselves_alone(tmp_path: Path) -> None:
-    passes(DUEL, tmp_path)
+@pytest.mark.parametrize("name", GANS)
+def test_players_move_themselves_alone(name: str, tmp_path: Path) -> None:
+    passes(DUEL.replace("{name}", name), tmp_path)
+
+
+PENALTY = """
+from cosmogan import Lensing
+from cosmogan_model import Critic, Players
+science, _ = load(Lensing, "small")
+torch.manual_seed(1)
+real, noise, _ = science.samples(1, range(4)).inputs
+dice = torch.tensor([[0.5], [0.9], [0.002], [0.01]])
+losses = {}
+for penalty in (0.0, 10.0):
+    torch.manual_seed(1)
+    critic = Critic(science.pixels, 4, science.side, normal=False)
+    losses[penalty] = Players(torch.nn.Identity(), critic, 0.01, penalty).critic_loss(
+        real, real.flip(0), dice
+    )
+# Slopes by finite differences along themselves; labels of the third pair are false.
+opinion = lambda maps: critic(maps).double()
+unknown = real.clone().requires_grad_()
+(slope,) = torch.autograd.grad(critic(unknown).sum(), unknown)
+steepness = slope.flatten(1).norm(dim=1)
+way = slope / steepness[:, None, None]
+found = (opinion(real + 1e-2 * way) - opinion(real - 1e-2 * way)) / 2e-2
+assert torch.allclose(found.float(), steepness, rtol=0.02), (found, steepness)
+steep = float(losses[10.0] - losses[0.0])
+assert abs(steep / float(5 * steepness.square().mean()) - 1) < 1e-4
+true = torch.tensor([1.0, 1.0, 0.0, 1.0])
+entropy = torch.nn.functional.binary_cross_entropy_with_logits
+wanted = entropy(critic(real), true) + entropy(critic(real.flip(0)), 1 - true)
+assert torch.isclose(losses[0.0], wanted)
+"""
+
+
+def test_critic_is_fined_for_its_slope_and_told_a_few_lies(tmp_path: Path) -> None:
+    passes(PENALTY, tmp_path)
 
 
 NPY_FILES = f"""

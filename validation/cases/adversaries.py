@@ -64,7 +64,9 @@ class Duel(nn.Module):
         """Move the average towards where the generator's last step led."""
         current = self.generator.state_dict()
         for name, mean in self.average.state_dict().items():
-            mean.lerp_(current[name], 1 - KEPT)
+            # But for counts of batches, which mean nothing here.
+            if mean.is_floating_point():
+                mean.lerp_(current[name], 1 - KEPT)
 
     def shown(self, noise: Tensor) -> Tensor:
         """Give what the critic sees of the generator's work; unless overridden, all of it."""

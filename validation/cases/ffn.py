@@ -26,6 +26,8 @@ from trainer import main
 F1, OVERLAP = "object F1", "mean IoU of objects"
 # The largest part of the baseline's error, 1 - F1, that a model may leave.
 MOST_OF_COMPONENTS = 0.8
+# Neurites in a picture.
+SHOWN = 6
 # Smoothing (a Gaussian's sigma, voxels) and thresholds among which the baseline's are chosen.
 SIGMAS, THRESHOLDS = (0.5, 0.7, 1.0), range(136, 169, 8)
 
@@ -120,11 +122,29 @@ class Neurites(Science):
         }
 
     def pictures(self, model: nn.Module, batch: Batch) -> dict[str, Any]:
-        """Show a slice amid a volume: as it is seen, and whose each voxel is."""
+        """Show a slice amid a volume: as it is seen, and whose each voxel is.
+
+        Objects are numbered anew, so that one and what was found of it have the same colour.
+        """
         with torch.no_grad():
-            found = model(batch.inputs[0][:1])
-        slices = {"neurites": batch.inputs[0], "objects found": found, "true objects": batch.labels}
-        return {name: cube[0, self.size // 2].tolist() for name, cube in slices.items()}
+            found = model(batch.inputs[0][:1])[0].numpy()
+        true = batch.labels[0].numpy()
+        middle = self.size // 2
+        shown = [number for number in np.unique(true[middle]) if number][:SHOWN]
+        # In a row of zeros for what is of no object found.
+        best = np.pad(overlaps(found, true), ((1, 0), (0, 0))).argmax(axis=0)
+        pairs = [(number, best[number - 1]) for number in shown]
+        masks = {
+            name: sum((cube[middle] == pair[side]) * place for place, pair in enumerate(pairs, 1))
+            for side, (name, cube) in enumerate({"truth": true, "found": found}.items())
+        }
+        return {
+            "a slice of a volume that was held out": {
+                "images": {"neurites": batch.inputs[0][0, middle].tolist()},
+                "masks": {name: mask.tolist() for name, mask in masks.items()},
+                "classes": ["none of these", *(f"neurite {n}" for n in range(1, len(pairs) + 1))],
+            }
+        }
 
 
 def overlaps(found: np.ndarray, true: np.ndarray) -> np.ndarray:

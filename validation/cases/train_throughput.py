@@ -15,8 +15,10 @@ from climate_deeplab import Segmentation as DeepLab
 from climate_tiramisu import Segmentation as Tiramisu
 from coherent_structures import Flows
 from cosmoflow import Cosmology
+from cosmogan import Lensing
 from emit import Emitter
 from etalumis import Traces
+from ffn import Neurites
 from hepcnn import Jets
 from icecube_gnn import Neutrinos
 from nersc_networks import NETWORKS
@@ -46,10 +48,12 @@ def science_models(scale: str) -> dict[str, Task]:
         "climate_deeplab": science(DeepLab, scale, 8),
         "climate_tiramisu": science(Tiramisu, scale, 8),
         "pigan": science(Diffusion, scale, 128),
+        "cosmogan": science(Lensing, scale, 64),
         "icecube_gnn": science(Neutrinos, scale, 16),
         "tracking_gnn": science(Tracks, scale, 4),
         "etalumis": science(Traces, scale, 64),
         "coherent_structures": science(Flows, scale, 8),
+        "ffn": science(Neurites, scale, 4),
         # On a twelfth of the pixels of ImageNet's images.
         "resnet50": Task(Images(64 if small else 224), SGD, 8),
     }
