@@ -157,9 +157,9 @@ def test_a_path_that_no_store_can_have_is_refused_by_every_command(
         (
             ["certify", "pytorch/2.13.0-cpu@local"],
             ExitCode.FAIL,
-            "error: pytorch/2.13.0-cpu@local was not validated by suite 'certify'"
+            "error: pytorch/2.13.0-cpu@local was not validated by suite 'core'"
             " as its files say now\n"
-            "hint: stackwright validate 'pytorch/2.13.0-cpu@local' --suite certify\n",
+            "hint: stackwright validate 'pytorch/2.13.0-cpu@local' --suite core\n",
         ),
         (["release", "pytorch/2.13.0-cpu@local"], ExitCode.FAIL, "error: "),
         (["verify", "pytorch/2.13.0-cpu@local"], ExitCode.FAIL, "error: "),
