@@ -283,7 +283,8 @@ def shortened(training, steps):
     few = steps * training.batch
     return replace(training, train_samples=few, test_samples=64, epochs=1, evaluations=2)
 """
-# Six steps are too few to find an object by half, but not to overlap one more.
+# What takes more than six steps to show that it trains; and the score that shows it first.
+STEPS = {"ffn": 32}
 SCORED = {"ffn": "mean IoU of objects"}
 EVERY_MODEL = (
     FEW_STEPS
@@ -291,7 +292,7 @@ EVERY_MODEL = (
 with Emitter() as out, gloo(out):
     for name in {MODELS!r}:
         science, training = load(kind_of(name), "small")
-        result = trainer.train(science, shortened(training, 6), 1, out)
+        result = trainer.train(science, shortened(training, {STEPS!r}.get(name, 6)), 1, out)
         assert result.shards and result.equal_parameters
         scores = [*result.curve, result.trivial, result.classical]
         metric = {SCORED!r}.get(name, science.metric)
@@ -316,7 +317,7 @@ def test_ranks_agree_with_one(
     assert run.finished(), run.output
     assert len(run.ranks) == ranks
     for name in MODELS:
-        # Single precision, reassociated over six steps; a score changes by whole samples. LAMB and
+        # Single precision, reassociated over some steps; a score changes by whole samples. LAMB and
         # LARC take as long a step for a small gradient as for a large one, rounding included.
         off = 6e-3 if name in CLIMATE else 2e-3
         found, wanted = run.values("info")[name]["value"], scores_on_one_rank[name]["value"]

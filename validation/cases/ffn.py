@@ -103,9 +103,9 @@ class Neurites(Science):
         return np.ones(labels.shape[1:], np.int64)
 
     def score(self, predictions: np.ndarray, labels: np.ndarray) -> Scores:
-        """Give the F1 of objects, of which no two can overlap another by more than half.
+        """Give the F1 of objects, and how well each true one is covered by its best, in the mean.
 
-        And each true object's overlap with what covers it best, in the mean.
+        One is found if something overlaps it by more than half, which only one thing can.
         """
         tables = [overlaps(*pair) for pair in zip(predictions, labels, strict=True)]
         hits = sum(int((table > 0.5).sum()) for table in tables)
