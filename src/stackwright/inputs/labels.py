@@ -78,12 +78,15 @@ def parts(pattern: str) -> tuple[str, str | None, str | None]:
     return stack, release, system
 
 
-def select(pattern: str, known: Collection[Label]) -> tuple[Label, ...]:
+def select(pattern: str, known: Collection[Label], here: Collection[str] = ()) -> tuple[Label, ...]:
     """The labels that a pattern selects, sorted.
 
     Each part of the pattern may hold ``*``, ``?`` and ``[...]``. Without ``/...`` every release of
-    the stack is meant, without the variant every variant. Without ``@...`` the only system is
-    meant.
+    the stack is meant, without the variant every variant. Without ``@...`` the only system of
+    ``here`` is meant; if no label has one of them, the only system of all.
+
+    Args:
+        here: the systems that this machine may belong to.
 
     Raises:
         StackwrightError: nothing matches, the system is left out and several match, or the text
@@ -99,6 +102,8 @@ def select(pattern: str, known: Collection[Label]) -> tuple[Label, ...]:
     )
     if not chosen:
         raise _no_match(pattern, known)
+    if system is None:
+        chosen = [label for label in chosen if label.system in here] or chosen
     systems = {label.system for label in chosen}
     if system is None and len(systems) > 1:
         raise StackwrightError(
@@ -109,13 +114,13 @@ def select(pattern: str, known: Collection[Label]) -> tuple[Label, ...]:
     return tuple(chosen)
 
 
-def pick(pattern: str, known: Collection[Label]) -> Label:
-    """The one label that a pattern selects.
+def pick(pattern: str, known: Collection[Label], here: Collection[str] = ()) -> Label:
+    """The one label that a pattern selects, as :func:`select` does.
 
     Raises:
         StackwrightError: none or several match; the hint lists the candidates.
     """
-    chosen = select(pattern, known)
+    chosen = select(pattern, known, here)
     if len(chosen) > 1:
         raise StackwrightError(f"'{pattern}' is ambiguous", hint=f"choose one of: {_list(chosen)}")
     return chosen[0]

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from stackwright.canonical import check_inside, hash_file, hash_folder
 from stackwright.errors import Location, ManyErrors, StackwrightError
 from stackwright.inputs.environment import Table, load_table, problem
+from stackwright.inputs.hosts import systems_of
 from stackwright.inputs.labels import Label, parts
 from stackwright.inputs.stackfile import (
     load_stack,
@@ -83,6 +84,18 @@ class Site:
     def place_in_system(self, name: str, *path: str | int) -> Location:
         """Like :meth:`place_in_stack`, of a system's file."""
         return self._system(name).where(*path)
+
+    def systems_of(self, host: str, environ: Mapping[str, str]) -> tuple[str, ...]:
+        """The systems that a machine may belong to, by its name and its environment.
+
+        Raises:
+            ManyErrors: the mistakes of all system files, any of which may be this machine's.
+        """
+        errors: list[StackwrightError] = []
+        systems = [*_collect(self.system, self.system_names, errors)]
+        if errors:
+            raise ManyErrors(errors)
+        return systems_of({system.name: system.hosts for system in systems}, host, environ)
 
     @property
     def labels(self) -> frozenset[Label]:

@@ -23,6 +23,7 @@ from stackwright.inputs.fields import (
     Value,
     Word,
 )
+from stackwright.inputs.hosts import Hosts
 from stackwright.inputs.suggest import did_you_mean
 from stackwright.inputs.yamlfile import Document, load_document
 
@@ -128,6 +129,7 @@ class System(Model):
 
     name: Name
     summary: Line
+    hosts: Hosts | None = None
     os: OperatingSystem
     cpu: Cpu
     gpus: tuple[Gpu, ...] = ()
