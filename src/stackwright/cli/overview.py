@@ -90,6 +90,7 @@ def _row(context: Context, label: Label, store: Path, facts: StoreFacts) -> Row:
     has_lock = isinstance(lock, Lock)
     latest = facts.latest(label)
     old = read_plan(store, latest) if latest else None
+    own = {setting.name for setting in context.site.system(label.system).environment}
     return Row(
         label=label,
         entry=entry,
@@ -99,7 +100,7 @@ def _row(context: Context, label: Label, store: Path, facts: StoreFacts) -> Row:
         progress=reached(digest, facts, locked=has_lock),
         built=any(built.plan_hash == digest for built in facts.built),
         before=latest.plan_hash if latest else None,
-        changes=compare(old, plan.to_json(), label) if old else None,
+        changes=compare(old, plan.to_json(), label, own) if old else None,
         lock=lock,
         waived=facts.waivers(label, digest),
     )

@@ -17,8 +17,9 @@ from typing import Any, TypeVar
 
 from stackwright.canonical import check_inside, hash_file, hash_folder
 from stackwright.errors import Location, ManyErrors, StackwrightError
-from stackwright.inputs.environment import Table, load_table, problem
+from stackwright.inputs.environment import Setting, Table, load_table, problem
 from stackwright.inputs.hosts import systems_of
+from stackwright.inputs.injections import Injection, clashes, load_injection, too_new
 from stackwright.inputs.labels import Label, parts
 from stackwright.inputs.stackfile import (
     load_stack,
@@ -34,6 +35,7 @@ from stackwright.inputs.yamlfile import Document, many_errors, shown_path
 _MARKS = ("stacks", "systems")
 _TRACES = (*_MARKS, "validation/suites")
 _SUFFIX = ".yaml"
+_INJECTIONS = "systems/injections"
 
 T = TypeVar("T")
 
@@ -47,6 +49,7 @@ class Site:
         self.shipped = shipped
         self._stacks: dict[str, Document[Stack]] = {}
         self._systems: dict[str, Document[System]] = {}
+        self._injections: dict[str, Document[Injection]] = {}
         self._hashes: dict[str, str] = {}
 
     @cached_property
@@ -80,6 +83,10 @@ class Site:
     def system(self, name: str) -> System:
         """A system by its name; raises as :meth:`stack` does."""
         return self._system(name).value
+
+    def injections(self, system: str) -> tuple[Injection, ...]:
+        """What a system's site puts into containers, in the order of its file."""
+        return tuple(self._injection(name).value for name in self.system(system).injections)
 
     def place_in_system(self, name: str, *path: str | int) -> Location:
         """Like :meth:`place_in_stack`, of a system's file."""
@@ -182,8 +189,11 @@ class Site:
     def _system(self, name: str) -> Document[System]:
         if name not in self._systems:
             document = load_system(self._file("systems", name))
-            if error := self._suite_error(document, document.value.minimum_suite, "minimum_suite"):
-                raise many_errors([error])
+            if errors := [*self._system_errors(document)]:
+                raise many_errors(errors)
+            injections = [self._injection(injected) for injected in document.value.injections]
+            if errors := [*clashes(injections), *too_new(injections, document.value.base.suite)]:
+                raise ManyErrors(errors)
             self._systems[name] = document
         return self._systems[name]
 
@@ -198,6 +208,32 @@ class Site:
                 yield document.error(f"the site has no folder '{folder}'", *place)
         if error := self._suite_error(document, stack.suite, "suite"):
             yield error
+
+    def _system_errors(self, document: Document[System]) -> Iterator[StackwrightError]:
+        """What is wrong with a system in the light of the site's other files."""
+        system = document.value
+        if error := self._suite_error(document, system.minimum_suite, "minimum_suite"):
+            yield error
+        for index, setting in enumerate(system.environment):
+            if what := problem(setting, self.environment):
+                yield document.error(what, "environment", index)
+        known = _stems(self.root / _INJECTIONS)
+        for index, name in enumerate(system.injections):
+            if name not in known:
+                what = f"the site has no injection '{name}'{did_you_mean(name, known)}"
+                hint = f"write {_INJECTIONS}/{name}.yaml"
+                yield document.error(what, "injections", index, hint=hint)
+
+    def _injection(self, name: str) -> Document[Injection]:
+        if name not in self._injections:
+            document = load_injection(self._file(_INJECTIONS, name))
+            settings = [Setting(name=name, value=v) for name, v in document.value.env.items()]
+            known = [each for each in settings if each.name in self.environment.variables]
+            wrong = [(each, what) for each in known if (what := problem(each, self.environment))]
+            if wrong:
+                raise many_errors(document.error(what, "env", each.name) for each, what in wrong)
+            self._injections[name] = document
+        return self._injections[name]
 
     def _suite_error(
         self, document: Document[Any], suite: str | None, field: str

@@ -3,31 +3,37 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from stackwright.errors import ManyErrors, StackwrightError
+from stackwright.errors import StackwrightError
+from stackwright.inputs.environment import Setting
 from stackwright.inputs.fields import (
     AbsolutePath,
     DebianPackage,
     ImageByDigest,
-    Library,
     Line,
     Model,
     Name,
+    Option,
     Text,
-    Value,
+    Url,
     Word,
 )
 from stackwright.inputs.hosts import Hosts
+from stackwright.inputs.injections import Glibc
 from stackwright.inputs.suggest import did_you_mean
-from stackwright.inputs.yamlfile import Document, load_document
+from stackwright.inputs.yamlfile import Document, load_document, many_errors
 
-Runtime = Literal["podman", "docker", "charliecloud", "bubblewrap", "shifter", "apptainer"]
+Runtime = Literal[
+    "podman", "docker", "podman-hpc", "shifter", "charliecloud", "apptainer", "bubblewrap"
+]
+Limit = Literal["memlock", "nofile", "nproc", "stack"]
+"""A resource of setrlimit(2); its least value is in the unit of bash's ulimit."""
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 
 
@@ -36,7 +42,7 @@ class OperatingSystem(Model):
 
     id: Name
     version: Word
-    glibc: Annotated[str, Text(r"2\.[0-9]+", "a glibc version such as '2.36'")]
+    glibc: Glibc
 
 
 class Cpu(Model):
@@ -57,37 +63,59 @@ class Cpu(Model):
 
 
 class Gpu(Model):
-    """The GPUs of one kind in one node."""
+    """The GPUs of one kind in one node; ``driver`` is the oldest that any node has."""
 
     vendor: Literal["nvidia", "amd", "intel"]
     model: Line
     count: Annotated[int, Field(ge=1)]
     memory_gib: Annotated[float, Field(gt=0)]
-    driver: Word
+    driver: Word | None = None
+
+
+class Mpi(Model):
+    """The MPI of the site; what was built for another one of the same ABI runs with it."""
+
+    name: Literal["mpich", "cray-mpich", "mvapich2", "intel-mpi", "openmpi", "spectrum-mpi"]
+    version: Word | None = None
+    abi: Literal["mpich", "openmpi"] | None = None
 
 
 class Fabric(Model):
-    """The network between nodes and the libfabric provider that drives it."""
+    """The network between nodes, its libfabric provider, and the names of its interfaces."""
 
     name: Word
     provider: Word
+    interfaces: tuple[Word, ...] = ()
 
 
-class LmodModules(Model):
-    """Where modules live; without a root they live in the store."""
+class Mount(Model):
+    """A file system of the site, and its type as /proc/mounts names it."""
 
-    system: Literal["lmod"] = "lmod"
-    root: AbsolutePath | None = None
+    path: AbsolutePath
+    type: Word | None = None
 
 
-class Injection(Model):
-    """Libraries and settings that the site puts into a container at run time."""
+class Batch(Model):
+    """What a job script has to say: options as they are, and those that each user fills in."""
+
+    partition: Word | None = None
+    options: tuple[Option, ...] = ()
+    asks: tuple[Option, ...] = ()
+
+
+class Capability(Model):
+    """Something that not every system can do, and that a case may need."""
 
     name: Name
     why: Line
-    libraries: tuple[Library, ...] = ()
-    mounts: tuple[AbsolutePath, ...] = ()
-    environment: Mapping[str, Value] = {}
+    source: Url
+
+
+class Modules(Model):
+    """What reads modulefiles, and where they live; without a root they live in the store."""
+
+    system: Literal["lmod", "tcl"] = "lmod"
+    root: AbsolutePath | None = None
 
 
 class Roofline(Model):
@@ -133,11 +161,16 @@ class System(Model):
     os: OperatingSystem
     cpu: Cpu
     gpus: tuple[Gpu, ...] = ()
-    mpi: Literal["mpich", "cray-mpich", "openmpi", "none"] = "none"
+    mpi: Mpi | None = None
     fabric: Fabric | None = None
+    capabilities: tuple[Capability, ...] = ()
+    limits: Mapping[Limit, Annotated[int, Field(ge=1)] | Literal["unlimited"]] = {}
     scheduler: Literal["slurm", "pbs", "lsf", "flux", "none"] = "none"
+    batch: Batch | None = None
     runtimes: Annotated[tuple[Runtime, ...], Field(min_length=1)]
-    module: LmodModules = LmodModules()
+    module: Modules = Modules()
+    mounts: tuple[Mount, ...] = ()
+    environment: tuple[Setting, ...] = ()
     store: Annotated[
         str,
         Text(
@@ -145,24 +178,44 @@ class System(Model):
             "an absolute path; it may begin with ~/ and hold ${VARIABLES}",
         ),
     ]
-    injections: tuple[Injection, ...] = ()
+    injections: tuple[Name, ...] = ()
     rooflines: Mapping[Name, Roofline] = {}
     minimum_suite: Name | None = None
     base: Base
 
 
 def load_system(path: Path) -> Document[System]:
-    """Read a system file.
+    """Read a system file and check what its parts say about each other.
 
     Raises:
         ManyErrors: every mistake in the file, each with its place.
     """
     document = load_document(path, System)
-    if document.value.name != path.stem:
-        what = f"the system is called '{document.value.name}' but its file '{path.name}'"
-        hint = f"rename one of them: name: {path.stem}"
-        raise ManyErrors([document.error(what, "name", hint=hint)])
+    if errors := [*_problems(document, path)]:
+        raise many_errors(errors)
     return document
+
+
+def _problems(document: Document[System], path: Path) -> Iterator[StackwrightError]:
+    system = document.value
+    if system.name != path.stem:
+        what = f"the system is called '{system.name}' but its file '{path.name}'"
+        yield document.error(what, "name", hint=f"rename one of them: name: {path.stem}")
+    if system.batch and system.scheduler == "none":
+        what = "'batch' is for a scheduler's job scripts, and 'scheduler' is none"
+        yield document.error(what, "batch", hint="name the scheduler")
+    lists: Mapping[str, Sequence[str]] = {
+        "environment": [setting.name for setting in system.environment],
+        "capabilities": [capability.name for capability in system.capabilities],
+        "mounts": [mount.path for mount in system.mounts],
+        "injections": system.injections,
+        "runtimes": system.runtimes,
+    }
+    for field, names in lists.items():
+        for index, name in enumerate(names):
+            if (first := names.index(name)) != index:
+                before = document.where(field, first)
+                yield document.error(f"'{name}' is there twice (first at {before})", field, index)
 
 
 def store_path(
