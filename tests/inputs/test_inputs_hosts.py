@@ -131,5 +131,25 @@ def test_a_system_file_with_a_mistake_may_be_this_machines(centre: Path) -> None
         Site(centre).systems_of("mybox", {})
 
 
-def test_the_shipped_site_is_local_on_any_machine_that_no_other_claims() -> None:
-    assert Site(shipped_content()).systems_of("mybox", {}) == ("local",)
+@pytest.mark.parametrize(
+    ("host", "environ", "systems"),
+    [
+        ("mybox", {}, ("local",)),
+        ("login07", NERSC, ("perlmutter-cpu", "perlmutter-gpu")),
+        ("nid00001", {"NERSC_HOST": "cori"}, ("cori-gpu", "cori-haswell", "cori-knl")),
+        ("batch2", {"LMOD_SYSTEM_NAME": "summit"}, ("summit",)),
+        ("c101-001.frontera.tacc.utexas.edu", {}, ("frontera",)),
+    ],
+)
+def test_the_shipped_site_is_local_on_any_machine_that_no_other_claims(
+    host: str, environ: Mapping[str, str], systems: tuple[str, ...]
+) -> None:
+    assert Site(shipped_content()).systems_of(host, environ) == systems
+
+
+def test_each_shipped_system_says_where_its_facts_are_from_and_whether_it_is_retired() -> None:
+    site = Site(shipped_content())
+    for name in set(site.system_names) - {"local"}:
+        assert "https://" in (site.root / f"systems/{name}.yaml").read_text(), name
+        retired = name.startswith("cori-") or name == "summit"
+        assert ("retired" in site.system(name).summary) is retired, name

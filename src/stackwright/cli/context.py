@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:  # these take most of the time that `stackwright --help` may take
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
     from rich.console import Console
     from rich.table import Table
@@ -114,15 +114,22 @@ class Context:
     def _systems_of_this_machine(self) -> tuple[str, ...]:
         return self.site.systems_of(platform.node(), os.environ)
 
-    def _known(self, pattern: str) -> tuple[str, Collection[Label], Collection[str]]:
-        """A pattern with the system that STACKWRIGHT_SYSTEM names, if it names none itself.
-
-        Also the labels that it can mean, and the systems that are meant if none is named at all.
-        """
+    def _here(self, pattern: str) -> str:
+        """A pattern with the system that STACKWRIGHT_SYSTEM names, if it names none itself."""
         system = os.environ.get(_SYSTEM)
-        full = f"{pattern}@{system}" if system and "@" not in pattern else pattern
+        return f"{pattern}@{system}" if system and "@" not in pattern else pattern
+
+    def _known(
+        self, pattern: str
+    ) -> tuple[str, Collection[Label], Collection[str], Mapping[Label, str]]:
+        """What selects labels: their pattern, those that there are, and the systems meant here.
+
+        Also those that there can't be.
+        """
+        full = self._here(pattern)
         known = self.site.labels_like(full)
-        return full, known, () if "@" in full else self._systems_of_this_machine()
+        here = () if "@" in full else self._systems_of_this_machine()
+        return full, known, here, self.site.refused_like(full)
 
     def pick(self, pattern: str) -> Label:
         """The one label that the user means."""
@@ -137,6 +144,20 @@ class Context:
 
         self.about.extend(select(*self._known(pattern)))
         return tuple(self.about)
+
+    def select_all(self, pattern: str) -> tuple[tuple[Label, ...], Mapping[Label, str]]:
+        """The labels that the user means, and those that can't be had, with the reason."""
+        from stackwright.inputs.labels import matching, parts
+
+        full, known, here, refused = self._known(pattern)
+        _, _, system = parts(full)
+        lost = {
+            label: refused[label]
+            for label in matching(full, refused)
+            if system is not None or label.system in here
+        }
+        had = [x for x in matching(full, known) if system is not None or x.system in here]
+        return (() if lost and not had else self.select(pattern)), lost
 
     @cached_property
     def console(self) -> Console:

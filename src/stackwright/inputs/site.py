@@ -21,6 +21,7 @@ from stackwright.inputs.environment import Setting, Table, load_table, problem
 from stackwright.inputs.hosts import systems_of
 from stackwright.inputs.injections import Injection, clashes, load_injection, too_new
 from stackwright.inputs.labels import Label, parts
+from stackwright.inputs.offers import why_not
 from stackwright.inputs.stackfile import (
     load_stack,
     place_of_requirement,
@@ -106,36 +107,46 @@ class Site:
 
     @property
     def labels(self) -> frozenset[Label]:
-        """Every label: each release of each stack on each system that has the GPUs for it.
+        """Every label: each release of each stack on each system that can take it.
 
         Raises:
             ManyErrors: the mistakes of all stack and system files together.
         """
-        return self._labels(self.stack_names, self.system_names)
+        return _offered(self._offers(self.stack_names, self.system_names))
 
     def labels_like(self, pattern: str) -> frozenset[Label]:
         """The labels of those files only that a pattern can mean.
 
         A mistake in the file of one stack must not stop the release of another.
         """
+        return _offered(self._offers_like(pattern))
+
+    def refused_like(self, pattern: str) -> Mapping[Label, str]:
+        """The labels of those files that a system can't take, and why."""
+        return {label: why for label, why in self._offers_like(pattern).items() if why}
+
+    def _offers_like(self, pattern: str) -> dict[Label, str | None]:
         stack, _, system = parts(pattern)
         stacks = fnmatch.filter(self.stack_names, stack) or self.stack_names
         systems = fnmatch.filter(self.system_names, system or "*") or self.system_names
-        return self._labels(stacks, systems)
+        return self._offers(stacks, systems)
 
-    def _labels(self, stack_names: Iterable[str], system_names: Iterable[str]) -> frozenset[Label]:
+    def _offers(
+        self, stack_names: Iterable[str], system_names: Iterable[str]
+    ) -> dict[Label, str | None]:
         errors: list[StackwrightError] = []
         stacks = [*_collect(self.stack, stack_names, errors)]
         systems = [*_collect(self.system, system_names, errors)]
         if errors:
             raise ManyErrors([*{str(error): error for error in errors}.values()])
-        return frozenset(
-            Label(stack.name, version, variant, system.name)
+        return {
+            Label(stack.name, version, variant, system.name): why_not(
+                stack.variants[variant], system
+            )
             for stack in stacks
             for version, variant in stack.releases()
             for system in systems
-            if stack.variants[variant].gpu in (None, *(gpu.vendor for gpu in system.gpus))
-        )
+        }
 
     def lock_file(self, label: Label) -> Path:
         """Where a label's lock is committed, whether or not it is there."""
@@ -329,6 +340,10 @@ def new_folder(wanted: Path) -> Path:
     parent = wanted if wanted.is_dir() else wanted.parent
     names = chain(["mysite"], (f"mysite-{number}" for number in count(2)))
     return next(folder for name in names if not (folder := parent / name).exists())
+
+
+def _offered(offers: Mapping[Label, str | None]) -> frozenset[Label]:
+    return frozenset(label for label, why in offers.items() if why is None)
 
 
 def _stems(folder: Path) -> tuple[str, ...]:

@@ -61,6 +61,11 @@ class Cpu(Model):
             )
         return value
 
+    @property
+    def architecture(self) -> str:
+        """The architecture as wheels are named after it: ``x86_64``, ``aarch64``, ``ppc64le``."""
+        return architecture(self.target)
+
 
 class Gpu(Model):
     """The GPUs of one kind in one node; ``driver`` is the oldest that any node has."""
@@ -218,6 +223,10 @@ def _problems(document: Document[System], path: Path) -> Iterator[StackwrightErr
                 yield document.error(f"'{name}' is there twice (first at {before})", field, index)
 
 
+class NoStoreHere(StackwrightError):  # noqa: N818  (what it is, not that it is an error)
+    """A store whose path this machine can't tell, as it is that of another."""
+
+
 def store_path(
     system: System, override: Path | None, environ: Mapping[str, str], cwd: Path
 ) -> Path:
@@ -227,7 +236,7 @@ def store_path(
     typed may be relative to the current directory; what a file says means the same everywhere.
 
     Raises:
-        StackwrightError: the path names a variable that isn't set, or isn't an absolute path.
+        NoStoreHere: the path names a variable that isn't set, or isn't an absolute path.
     """
     typed = str(override) if override else environ.get("STACKWRIGHT_STORE")
     text = typed or system.store
@@ -235,7 +244,7 @@ def store_path(
     def value(match: re.Match[str]) -> str:
         name = match.group(1) or match.group(2)
         if name not in environ:
-            raise StackwrightError(
+            raise NoStoreHere(
                 f"the store of '{system.name}' is {text}, but ${name} is not set",
                 hint=f"set {name}, or say --store DIR",
             )
@@ -243,11 +252,18 @@ def store_path(
 
     expanded = Path(text if override else _VARIABLE.sub(value, text)).expanduser()
     if not typed and not expanded.is_absolute():
-        raise StackwrightError(
+        raise NoStoreHere(
             f"the store of '{system.name}' is {text}, here {expanded}: not an absolute path",
             hint="set the variable to an absolute path, or say --store DIR",
         )
     return cwd / expanded
+
+
+def architecture(target: str) -> str:
+    """The architecture of a CPU target, by their names in archspec."""
+    import archspec.cpu
+
+    return str(archspec.cpu.TARGETS[target].family.name)
 
 
 @lru_cache(maxsize=1)
