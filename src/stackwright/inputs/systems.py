@@ -188,6 +188,11 @@ class System(Model):
     minimum_suite: Name | None = None
     base: Base
 
+    @property
+    def can(self) -> frozenset[str]:
+        """The names of its capabilities."""
+        return frozenset(capability.name for capability in self.capabilities)
+
 
 def load_system(path: Path) -> Document[System]:
     """Read a system file and check what its parts say about each other.

@@ -81,10 +81,11 @@ class Session:
         digests = suite_digest(suite_path), payload_digest(self.site.root / "validation")
         loaded = load_suite(suite_path)
         host, system = fingerprint(), parse(artefact.label).system
-        check_host(host, self.site.system(system), "this machine")
+        described = self.site.system(system)
+        check_host(host, described, "this machine")
         runtime = self._runtime(system)
         check_bytes(artefact, self.measure)
-        cases = expand(loaded, {"VERSIONS": lock.versions})
+        cases = expand(loaded, {"VERSIONS": lock.versions}, described.can)
         now = datetime.now(timezone.utc)
         check_clock(self.store, f"{now:%Y-%m-%dT%H:%M:%SZ}")
         job_id = f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
