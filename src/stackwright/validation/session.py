@@ -159,10 +159,15 @@ class Session:
             },
             "host": fingerprint(),
         }
+        system = self.site.system(parse(artefact.label).system)
+        cases = expand(load_suite(self.site.suite_file(suite)), {"VERSIONS": ""}, system.can)
+        lacking = {case.id: list(case.lacks) for case in cases if case.lacks}
         same = [
             run
             for run in runs(self.store)
-            if run.job["label"] == artefact.label and asked.items() <= run.job.items()
+            if run.job["label"] == artefact.label
+            and asked.items() <= run.job.items()
+            and lacking == _lacking(run.job)
         ]
         if any(run.job.get("runtime") for run in same):
             runtime = self._runtime(parse(artefact.label).system)
@@ -387,6 +392,11 @@ def check_clock(store: Store, now: str) -> None:
             where=Location(newest.folder),
             hint="set the clock right; if it was wrong then, move that run out of STORE/runs",
         )
+
+
+def _lacking(job: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The cases of a job that are not run, and what the system lacked for them."""
+    return {case["id"]: case["lacks"] for case in job["cases"] if case.get("lacks")}
 
 
 def _bytes(path: Path) -> bytes:
