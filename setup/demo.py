@@ -113,7 +113,7 @@ def main() -> None:
     """Run every stage for the label on the command line."""
     label = sys.argv[1]
     stage("look at this machine")
-    run("stackwright", "doctor")
+    run("stackwright", "doctor", "--system", label.partition("@")[2])
     stage("build: base, wheels, layers, prefix, image, squashfs")
     build(label)
     new = certify(label)

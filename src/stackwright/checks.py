@@ -5,19 +5,21 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from stackwright.errors import StackwrightError
+from stackwright.inputs.injections import Injection
 from stackwright.inputs.systems import System
 from stackwright.store import Store
+from stackwright.survey import differences, survey
 from stackwright.tools import engines, lmod
 from stackwright.tools.process import Runner, ToolError, find
-from stackwright.validation.host import compare, fingerprint
+from stackwright.validation.host import Compared, compare, fingerprint
 
-Status = Literal["ok", "warning", "missing"]
+Status = Literal["ok", "warning", "differs", "missing"]
 
 ENGINES = ("podman", "buildah", "docker")
 _GIB = 2**30
@@ -55,10 +57,16 @@ def read_programs(path: Path) -> tuple[Program, ...]:
 
 
 def all_checks(
-    system: System, store: Store, programs: tuple[Program, ...], runner: Runner
+    system: System,
+    injections: Sequence[Injection],
+    store: Store,
+    programs: tuple[Program, ...],
+    runner: Runner,
 ) -> Iterator[Check]:
     """Every row, the quick ones first."""
     yield from check_host(fingerprint(), system)
+    found = survey(system, injections, Runner(), os.environ)
+    yield from check_survey(differences(found, system, injections), system)
     yield check_room(store.root)
     yield check_user_namespaces(runner)
     for program in programs:
@@ -76,9 +84,18 @@ def check_host(host: Mapping[str, Any], system: System) -> Iterator[Check]:
         if each.fits:
             yield Check(each.name, "ok", f"{each.found}, the system has {each.stated}")
             continue
-        status: Status = "missing" if each.name in _NEEDED_OF_HOST else "warning"
+        status: Status = "missing" if each.name in _NEEDED_OF_HOST else "differs"
         advice = f"`validate` refuses this machine: mend systems/{system.name}.yaml, or use another"
         yield Check(each.name, status, f"{each.found}, the system has {each.stated}", advice)
+
+
+def check_survey(compared: Iterable[Compared], system: System) -> Iterator[Check]:
+    """A row for each thing that the system file states and no measurement depends on."""
+    advice = f"mend systems/{system.name}.yaml, or use another machine"
+    for each in compared:
+        status: Status = "ok" if each.fits else "differs"
+        found = f"{each.found}, the system has {each.stated}"
+        yield Check(each.name, status, found, "" if each.fits else advice)
 
 
 def check_room(store: Path) -> Check:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
 from stackwright.errors import ManyErrors, StackwrightError
 from stackwright.inputs.labels import Label
 from stackwright.inputs.site import Site
+from stackwright.inputs.suggest import did_you_mean
 from stackwright.locking.base import other_python, pythons
 from stackwright.plans.plan import resolve
-from stackwright.validation.suites import lacking_cases, load_suite
+from stackwright.validation.suites import lacking_cases, load_suite, placed_needs
 
 
 def check_fit(site: Site, labels: Iterable[Label]) -> None:
@@ -45,6 +47,28 @@ def doubts(site: Site, label: Label) -> list[str]:
         f"{where}: the base names no Python: name python{plan.python} among its packages, unless"
         " one of them brings it"
     ]
+
+
+def unmet(site: Site, label: Label) -> list[str]:
+    """What the cases of a label's suite need and its system lacks; it blocks a release.
+
+    A system's file with mistakes counts for nothing here: they are told where it is read.
+    """
+    system = site.system(label.system)
+    known = {*system.can, *_capabilities_elsewhere(site)}
+    found = []
+    for where, case, need in placed_needs(site.suite_file(site.stack(label.stack).suite)):
+        if need not in system.can:
+            guess = "" if need in known else did_you_mean(need, known) or "; no system has it"
+            why = f"{case} needs {need}, which {system.name} lacks: UNAVAILABLE{guess}"
+            found.append(f"{where}: {why}")
+    return found
+
+
+def _capabilities_elsewhere(site: Site) -> Iterator[str]:
+    for name in site.system_names:
+        with suppress(ManyErrors):
+            yield from site.system(name).can
 
 
 def required_suite(site: Site, label: Label) -> str:

@@ -443,7 +443,8 @@ def _evidence(shop: Workshop, certificate: Certificate) -> Evidence:
 
 def _cases(shop: Workshop, suite: str) -> tuple[ConcreteCase, ...]:
     values = {"VERSIONS": locked(shop.plan, shop.site).versions}
-    return expand(load_suite(shop.site.suite_file(suite)), values)
+    system = shop.site.system(shop.label.system)
+    return expand(load_suite(shop.site.suite_file(suite)), values, system.can)
 
 
 def _suite_digest(shop: Workshop, suite: str) -> str:

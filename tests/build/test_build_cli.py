@@ -487,7 +487,7 @@ def test_glibc_must_not_be_older_than_the_systems(system: System, have: str, sta
 
 def test_less_than_the_system_has_is_told_by_doctor(system: System) -> None:
     (row,) = [row for row in check_host({"cores": 1}, system) if row.name == "cores"]
-    assert (row.status, row.found) == ("warning", "1, the system has 2")
+    assert (row.status, row.found) == ("differs", "1, the system has 2")
     assert "mend systems/bench.yaml" in row.advice
 
 
@@ -553,8 +553,10 @@ def test_a_missing_program_names_its_package() -> None:
     assert (needed.status, needed.advice) == ("warning", "apt-get install mmdebstrap")
 
 
-@pytest.mark.parametrize(("status", "code"), [("ok", 0), ("warning", 0), ("missing", 1)])
-def test_doctor_ends_with_1_only_if_something_needed_is_missing(
+@pytest.mark.parametrize(
+    ("status", "code"), [("ok", 0), ("warning", 0), ("differs", 1), ("missing", 1)]
+)
+def test_doctor_ends_with_1_if_something_needed_is_missing_or_the_file_states_otherwise(
     site: Site,
     status: checks.Status,
     code: int,
@@ -567,6 +569,32 @@ def test_doctor_ends_with_1_only_if_something_needed_is_missing(
     assert run(site, "doctor", "--json") == code
 
     assert json.loads(capsys.readouterr().out)["ready"] == (code == 0)
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        ("warning", "this machine can build and validate for 'bench'"),
+        (
+            "differs",
+            "this machine can build for 'bench', but is not as its file states: see cores",
+        ),
+        ("missing", "this machine cannot build and validate for 'bench': see cores"),
+    ],
+)
+def test_doctor_s_last_line_says_what_the_machine_is_good_for(
+    site: Site,
+    status: checks.Status,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    rows = [checks.Check("cores", status, "1"), checks.Check("cc", "ok", "12.2.0")]
+    monkeypatch.setattr("stackwright.checks.all_checks", lambda *_: iter(rows))
+
+    run(site, "doctor")
+
+    assert capsys.readouterr().out.splitlines()[-1] == said
 
 
 def test_doctor_s_lines_have_no_blanks_at_their_ends(
@@ -606,7 +634,8 @@ def test_doctor_on_this_machine_leaves_no_image_behind(
     code = run(site, "doctor", "--json")
 
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)["checks"]}
-    assert code == (ExitCode.FAIL if any(r["status"] == "missing" for r in rows.values()) else 0)
+    bad = any(row["status"] in ("differs", "missing") for row in rows.values())
+    assert code == (ExitCode.FAIL if bad else 0)
     assert rows["Lmod"]["status"] == "ok"
     assert set(before.split()) >= set(images().split())
 

@@ -66,8 +66,8 @@ def rejudge(job: bytes, results: bytes) -> dict[str, Any]:
     return json.loads(judge(job, results).to_json())
 
 
-def validate(run: Path, runs: Sequence[Record]) -> Path:
-    job = encode(JOB)
+def validate(run: Path, runs: Sequence[Record], asked: Record = JOB) -> Path:
+    job = encode(asked)
     results = chain(job, runs)
     run.mkdir()
     (run / "job.json").write_bytes(job)
@@ -126,6 +126,38 @@ def test_a_case_that_never_ran_is_not_certified_even_with_a_waiver(tmp_path: Pat
     run = validate(tmp_path / "run", sound_runs(JOB)[:1])
     with pytest.raises(StackwrightError, match="INVALID, which nothing can waive"):
         certify(run, WAIVER)
+
+
+def lacking() -> tuple[Record, list[Record]]:
+    """A job whose correctness case needs what the system lacks, and the runs of the others."""
+    first, second = JOB["cases"]
+    job = {**JOB, "cases": [{**first, "lacks": ["gpu-aware-mpi"]}, second]}
+    return job, timed_runs(job, 8, lambda pair: 60.0 + 0.1 * (pair % 3))
+
+
+def test_a_case_that_the_system_cannot_run_blocks_a_certificate_unless_it_is_waived(
+    tmp_path: Path,
+) -> None:
+    job, runs = lacking()
+    run = validate(tmp_path / "run", runs, job)
+    waiver = WAIVER.model_copy(update={"case": CORRECTNESS})
+
+    with pytest.raises(StackwrightError, match=f"'{CORRECTNESS}' did not pass: UNAVAILABLE"):
+        certify(run)
+    predicate = verify(run, certify(run, waiver)).statement.predicate
+
+    assert predicate.cases == {CORRECTNESS: "WAIVED", PERFORMANCE: "PASS"}
+    assert predicate.verdict == "WAIVED"
+
+
+def test_where_no_case_can_run_nothing_is_certified(tmp_path: Path) -> None:
+    job, _ = lacking()
+    job["cases"][1] = {**job["cases"][1], "lacks": ["a-gpu"]}
+    run = validate(tmp_path / "run", [], job)
+    waivers = [WAIVER.model_copy(update={"case": name}) for name in (CORRECTNESS, PERFORMANCE)]
+
+    with pytest.raises(StackwrightError, match="every case is waived, so nothing was shown"):
+        certify(run, *waivers)
 
 
 def test_a_results_file_without_its_last_line_is_found(tmp_path: Path) -> None:

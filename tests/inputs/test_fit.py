@@ -8,7 +8,7 @@ import pytest
 
 from stackwright.cli import main
 from stackwright.errors import ExitCode, ManyErrors, StackwrightError
-from stackwright.fit import check_fit, doubts, misfits
+from stackwright.fit import check_fit, doubts, misfits, unmet
 from stackwright.inputs.labels import parse
 from stackwright.inputs.site import Site
 
@@ -47,6 +47,30 @@ def test_so_is_one_in_the_least_suite_of_the_system(site_folder: Path) -> None:
         "validation/suites/least.yaml:1:1: missing key 'summary'",
         "validation/suites/least.yaml:1:1: missing key 'cases'",
     ]
+
+
+def test_what_a_suite_needs_and_a_system_lacks_is_told_when_it_is_planned(
+    site_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("STACKWRIGHT_STORE", str(site_folder / "store"))
+    needs = "needs: [gpu-aware-mpi, gpu-awaer-mpi, tape]\n    timeout_s: 60"
+    edit(site_folder / "validation/suites/certify.yaml", "timeout_s: 60", needs)
+    with (site_folder / "systems/summit-like.yaml").open("a") as file:
+        file.write(
+            "capabilities:\n"
+            "  - {name: gpu-aware-mpi, why: It sends., source: 'https://example.org/mpi'}\n"
+        )
+
+    where = "validation/suites/certify.yaml:8:"
+    assert unmet(Site(site_folder), LAPTOP) == [
+        f"{where}13: identity needs gpu-aware-mpi, which laptop lacks: UNAVAILABLE",
+        f"{where}28: identity needs gpu-awaer-mpi, which laptop lacks: UNAVAILABLE"
+        " (did you mean 'gpu-aware-mpi'?)",
+        f"{where}43: identity needs tape, which laptop lacks: UNAVAILABLE; no system has it",
+    ]
+    assert len(unmet(Site(site_folder), BIG)) == 2
+    assert main(["plan", str(LAPTOP)]) == ExitCode.OK
+    assert f"  warning: {where}13: identity needs gpu-aware-mpi" in capsys.readouterr().out
 
 
 def test_a_suite_that_asks_less_than_the_least_is_told_at_the_stack(site_folder: Path) -> None:

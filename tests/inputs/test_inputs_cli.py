@@ -53,10 +53,24 @@ def test_list_shows_every_label(capsys: pytest.CaptureFixture[str]) -> None:
     assert [line.split() for line in out.splitlines() if "/" in line] == [
         ["demo/1.9-cpu@laptop", "retired", "retired", "2025-01-31"],
         ["demo/1.9-cpu@summit-like", "retired", "retired", "2025-01-31"],
-        ["demo/2.10-cpu@laptop", "ga", "planned"],
-        ["demo/2.10-cpu@summit-like", "ga", "planned"],
-        ["demo/2.10-cuda@summit-like", "ga", "planned"],
+        ["demo/2.10-cpu@laptop", "ga", "planned", "no", "lock"],
+        ["demo/2.10-cpu@summit-like", "ga", "planned", "no", "lock"],
+        ["demo/2.10-cuda@summit-like", "ga", "planned", "no", "lock"],
+        ["demo/2.10-cuda@laptop", "ga", "refused", "needs", "GPUs", "of", "nvidia"],
     ]
+
+
+def test_a_stack_of_another_architecture_is_refused_with_the_reason(
+    site_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stack = site_folder / "stacks/demo.yaml"
+    stack.write_text(stack.read_text().replace("mpi: mpich", "architectures: [ppc64le]"))
+
+    _, out, _ = run(capsys, "list", "demo/2.10-cpu@*", "--json")
+    assert {row["state"] for row in json.loads(out)} == {"refused"}
+    code, _, err = run(capsys, "plan", "demo/2.10-cpu@laptop")
+    assert code == ExitCode.USAGE
+    assert "laptop can't take demo/2.10-cpu: it is made for ppc64le, not x86_64" in err
 
 
 def test_list_says_that_there_is_no_store(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -69,21 +83,30 @@ def test_list_says_that_there_is_no_store(store: Path, capsys: pytest.CaptureFix
     assert run(capsys, "list", "demo/2.10-cpu@laptop")[2] == ""
 
 
-@pytest.mark.parametrize("command", ["list", "plan"])
-def test_a_system_whose_store_is_elsewhere_hides_no_other(
-    command: str,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+def test_list_shows_a_system_whose_store_is_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("STACKWRIGHT_STORE", raising=False)
     monkeypatch.delenv("DEMO_ROOT", raising=False)
 
-    _, out, err = run(capsys, command, "demo/2.10-cpu@*", "--json")
+    code, out, err = run(capsys, "list", "demo/2.10-cpu@laptop", "--json")
+
+    (row,) = json.loads(out)
+    assert (code, err, row["state"]) == (ExitCode.OK, "", "planned")
+    assert row["notes"] == ["store elsewhere: $DEMO_ROOT is not set", "no lock"]
+
+
+def test_a_system_whose_store_is_elsewhere_hides_no_other(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("STACKWRIGHT_STORE", raising=False)
+    monkeypatch.delenv("DEMO_ROOT", raising=False)
+
+    _, out, err = run(capsys, "plan", "demo/2.10-cpu@*", "--json")
 
     assert [row["label"] for row in json.loads(out)] == ["demo/2.10-cpu@summit-like"]
     assert "$DEMO_ROOT is not set: the labels of 'laptop' are left out" in err
-    code, out, err = run(capsys, command, "demo/2.10-cpu@laptop", "--json")
+    code, out, err = run(capsys, "plan", "demo/2.10-cpu@laptop", "--json")
     assert (code, out) == (ExitCode.USAGE, "")
     assert "$DEMO_ROOT is not set" in err
 

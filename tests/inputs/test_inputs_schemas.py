@@ -17,7 +17,8 @@ WRONG = Path(__file__).parent / "wrong"
 FILES = [
     ("stack", ROOT / "stacks" / "pytorch.yaml"),
     ("stack", ROOT / "tests" / "site" / "stacks" / "demo.yaml"),
-    ("system", ROOT / "systems" / "local.yaml"),
+    *(("system", path) for path in sorted((ROOT / "systems").glob("*.yaml"))),
+    *(("injection", path) for path in sorted((ROOT / "systems" / "injections").glob("*.yaml"))),
     ("system", ROOT / "tests" / "site" / "systems" / "summit-like.yaml"),
     ("suite", ROOT / "validation" / "suites" / "smoke.yaml"),
     ("suite", ROOT / "validation" / "suites" / "core.yaml"),

@@ -357,6 +357,17 @@ def hung() -> ReportData:
     return replace(data, runs=runs, logs={**data.logs, **stacks})
 
 
+def unavailable() -> ReportData:
+    """A case needs what the system lacks, so that it has no runs."""
+    cases = judged_cases(FAST)
+    cases[3] |= {"verdict": "UNAVAILABLE", "runs": 0, "seconds": 0.0, "checks": []}
+    cases[3]["reasons"] = ["needs gpu-aware-mpi, which local lacks"]
+    for judged in cases[3]["metrics"]:
+        judged |= {"verdict": "UNAVAILABLE", "relative": None, "absolute": None}
+        judged["values"] = {"candidate": [], "baseline": []}
+    return report(cases, compared=True, verdict="UNAVAILABLE")
+
+
 def invalid() -> ReportData:
     cases = judged_cases(FAST)
     cases[3] |= {"verdict": "INVALID", "runs": 9}
@@ -386,4 +397,5 @@ ALL = {
     "fail-slow": fail_slow,
     "hung": hung,
     "invalid": invalid,
+    "unavailable": unavailable,
 }

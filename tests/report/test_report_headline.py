@@ -92,6 +92,7 @@ def test_a_baseline_never_speaks_of_regressions() -> None:
         ("fail-slow", "FAIL: 2 of 5 cases failed"),
         ("hung", "HUNG: 1 of 5 cases did not finish in time"),
         ("invalid", "INVALID: 1 of 5 cases gave no valid measurement"),
+        ("unavailable", "UNAVAILABLE: 1 of 5 cases could not be run"),
     ],
 )
 def test_a_refusal_counts_the_cases_to_blame(name: str, sentence: str) -> None:

@@ -404,6 +404,37 @@ def test_a_case_that_never_ran_is_invalid():
     assert judgement.cases[1].verdict == "PASS"
 
 
+def test_a_case_that_needs_what_the_system_lacks_is_unavailable_and_never_passes():
+    job = a_job()
+    job["cases"][0]["lacks"] = ["gpu-aware-mpi"]
+
+    judgement = verdict_on(job, sound_runs(job)[1:])
+
+    case = judgement.cases[0]
+    assert (judgement.verdict, case.verdict) == ("UNAVAILABLE", "UNAVAILABLE")
+    assert case.reasons == ("needs gpu-aware-mpi, which local lacks",)
+    assert (case.checks, case.runs) == ((), 0)
+
+
+def test_a_timed_case_that_needs_what_the_system_lacks_has_no_metric_judged():
+    job = a_job()
+    job["cases"][1]["lacks"] = ["gpu-aware-mpi", "cray-pe-ml-plugin"]
+
+    case = verdict_on(job, sound_runs(job)[:1]).cases[1]
+
+    assert (case.verdict, len(case.reasons)) == ("UNAVAILABLE", 2)
+    assert [metric.verdict for metric in case.metrics] == ["UNAVAILABLE"]
+
+
+def test_a_case_that_ran_though_the_system_lacks_what_it_needs_is_invalid():
+    job = a_job()
+    job["cases"][0]["lacks"] = ["gpu-aware-mpi"]
+
+    case = verdict_on(job, sound_runs(job)).cases[0]
+
+    assert (case.verdict, case.reasons[-1]) == ("INVALID", "it ran nevertheless, 1 times")
+
+
 def test_runs_of_a_case_that_was_not_asked_for_are_invalid():
     job, runs = a_job(), sound_runs(a_job())
     runs.append({**runs[0], "case": "gradeints.torchrun-2.image"})

@@ -21,7 +21,12 @@ from stackwright.workshop import Workshop
 
 ROOT = Path(__file__).parents[2]
 A100 = {"vendor": "nvidia", "model": "A100", "count": 2, "memory_gib": 40, "driver": "550.54"}
-SEEN = {"vendor": "nvidia", "model": "NVIDIA A100-SXM4-40GB", "memory_gib": 39.6, "driver": "550"}
+SEEN = {
+    "vendor": "nvidia",
+    "model": "NVIDIA A100-SXM4-40GB",
+    "memory_gib": 39.6,
+    "driver": "550.54",
+}
 NODE: dict[str, Any] = {
     "cpu_target": "zen4",
     "cores": 128,
@@ -48,7 +53,8 @@ def test_a_machine_of_the_system_fits_though_its_kernel_keeps_some_memory() -> N
 
 def test_more_than_is_stated_fits() -> None:
     more = NODE | {"cpu_target": "zen5", "cores": 256, "memory_gib": 1007, "glibc": "2.41"}
-    check_host(more | {"gpus": [SEEN] * 4}, far(), "this machine")
+    newer = SEEN | {"driver": "580.105.08"}
+    check_host(more | {"gpus": [SEEN, newer] * 2}, far(), "this machine")
 
 
 @pytest.mark.parametrize(
@@ -65,6 +71,10 @@ def test_more_than_is_stated_fits() -> None:
         ({"gpus": [SEEN]}, "(GPUs: 1 of them, not 2 x nvidia A100, 40 GiB)"),
         ({"gpus": [SEEN, SEEN | {"model": "Tesla T4"}]}, "(GPUs: 1 of them,"),
         ({"gpus": [SEEN, SEEN | {"memory_gib": 20}]}, "(GPUs: 1 of them,"),
+        (
+            {"gpus": [SEEN, SEEN | {"driver": "550.9"}]},
+            "(driver: 550.9, not 550.54 or newer)",
+        ),
     ],
 )
 def test_a_machine_that_has_less_is_refused(change: dict[str, Any], said: str) -> None:

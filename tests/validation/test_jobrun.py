@@ -303,6 +303,18 @@ def test_a_failing_case_does_not_keep_the_others_from_running(tmp_path: Path) ->
     assert [(r["case"], r["exit"]["code"]) for r in done] == [("fails", 3), ("works", 0)]
 
 
+def test_a_case_that_needs_what_the_system_lacks_is_not_run(tmp_path: Path) -> None:
+    write_job(
+        tmp_path, case("a", lacks=["gpu-aware-mpi"]), paired("p") | {"lacks": ["x"]}, case("b")
+    )
+    events: list[dict[str, Any]] = []
+
+    run_job(tmp_path, events.append)
+
+    assert [record["case"] for record in records(tmp_path)] == ["b"]
+    assert events[-1]["most"] == 1
+
+
 def test_events_say_how_far_the_job_is(tmp_path: Path) -> None:
     write_job(tmp_path, case("a"), paired("p"))
     events: list[dict[str, Any]] = []

@@ -141,6 +141,7 @@ def test_a_job_as_it_was_made_is_what_the_suite_asked() -> None:
         {"timeout_s": 1e9},
         {"checks": []},
         {"case": "always_passes"},
+        {"lacks": ["gpu-aware-mpi"]},
     ],
 )
 def test_a_job_that_asks_less_than_the_suite_is_found(change: dict[str, object]) -> None:
@@ -148,6 +149,20 @@ def test_a_job_that_asks_less_than_the_suite_is_found(change: dict[str, object])
     assert other_than_asked(changed_job(change), (CHECKED, MEASURED)) == [
         f"compute.none-1.module has other {key}"
     ]
+
+
+def test_a_job_that_ran_what_the_system_is_now_said_to_lack_is_found() -> None:
+    lacking = replace(MEASURED, lacks=("gpu-aware-mpi",))
+    assert other_than_asked(changed_job({}), (CHECKED, lacking)) == [
+        "compute.none-1.module has other lacks"
+    ]
+
+
+def test_a_job_of_before_there_were_capabilities_lacked_none() -> None:
+    job = changed_job({})
+    for case in job["cases"]:
+        del case["lacks"]
+    assert other_than_asked(job, (CHECKED, MEASURED)) == []
 
 
 def test_a_job_with_other_cases_than_the_suite_is_found() -> None:

@@ -76,6 +76,13 @@ def edit_host(_session: Session, folder: Path) -> None:
     (folder / "job.json").write_text(json.dumps(job))
 
 
+def edit_capabilities(session: Session, folder: Path) -> None:
+    """The run was begun when the system lacked what a case needs."""
+    job = json.loads((folder / "job.json").read_bytes())
+    job["cases"][0]["lacks"] = ["gpu-aware-mpi"]
+    (folder / "job.json").write_text(json.dumps(job))
+
+
 def test_the_newest_run_is_continued(session: Session) -> None:
     begin(session, "20261119T194000Z-1f2e3d4c")
     newest = begin(session)
@@ -114,7 +121,7 @@ def test_a_second_validation_is_refused_at_once(session: Session) -> None:
         pass
 
 
-@pytest.mark.parametrize("change", [edit_case, edit_suite, judge, edit_host])
+@pytest.mark.parametrize("change", [edit_case, edit_suite, judge, edit_host, edit_capabilities])
 def test_a_run_that_would_measure_something_else_is_not(
     session: Session, change: Callable[[Session, Path], Any]
 ) -> None:

@@ -336,3 +336,13 @@ def test_a_longer_shipped_suite_holds_all_of_the_shorter(more: str, less: str) -
     suites = VALIDATION / "suites"
     longer, shorter = (load_suite(suites / f"{name}.yaml") for name in (more, less))
     assert lacking_cases(longer, shorter) == []
+
+
+def test_a_case_lacks_what_it_needs_beyond_the_capabilities_of_the_system() -> None:
+    suite = load_suite(VALIDATION / "suites/smoke.yaml")
+    needing = suite.cases[0].model_copy(update={"needs": ("gpu-aware-mpi", "tape")})
+    suite = suite.model_copy(update={"cases": (needing,)})
+
+    lacks = {case.lacks for case in expand(suite, {"VERSIONS": ""}, {"gpu-aware-mpi"})}
+
+    assert lacks == {("tape",)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:  # these take most of the time that `stackwright --help` may take
+    from collections.abc import Collection, Mapping
+
     from rich.console import Console
     from rich.table import Table
 
@@ -90,7 +93,7 @@ class Context:
         return trusted_keys(self.site.root / "keys", self.store(system) / "keys")
 
     def only_system(self) -> str:
-        """The system that STACKWRIGHT_SYSTEM names, else the site's, if there is just one.
+        """The system that STACKWRIGHT_SYSTEM names, else the only one that this machine may be.
 
         Raises:
             StackwrightError: there are several, or none.
@@ -98,35 +101,63 @@ class Context:
         from stackwright.errors import StackwrightError
 
         names = self.site.system_names
-        chosen = os.environ.get(_SYSTEM) or (names[0] if len(names) == 1 else None)
-        if chosen is None:
-            raise StackwrightError(
-                f"which system? the site has: {', '.join(names) or 'none'}",
-                hint=f"name one: --system NAME, or STACK@NAME where a stack is asked for; {_ONCE}",
-            )
-        self.site.system(chosen)  # a name that the site knows
-        return chosen
+        if (chosen := os.environ.get(_SYSTEM)) or len(names) == 1:
+            return self.site.system(chosen or names[0]).name  # a name that the site knows
+        here = self._systems_of_this_machine()
+        if len(here) == 1:
+            return here[0]
+        raise StackwrightError(
+            f"which system? the site has: {', '.join(here or names) or 'none'}",
+            hint=f"name one: --system NAME, or STACK@NAME where a stack is asked for; {_ONCE}",
+        )
+
+    def _systems_of_this_machine(self) -> tuple[str, ...]:
+        return self.site.systems_of(platform.node(), os.environ)
 
     def _here(self, pattern: str) -> str:
         """A pattern with the system that STACKWRIGHT_SYSTEM names, if it names none itself."""
         system = os.environ.get(_SYSTEM)
         return f"{pattern}@{system}" if system and "@" not in pattern else pattern
 
+    def _known(
+        self, pattern: str
+    ) -> tuple[str, Collection[Label], Collection[str], Mapping[Label, str]]:
+        """What selects labels: their pattern, those that there are, and the systems meant here.
+
+        Also those that there can't be.
+        """
+        full = self._here(pattern)
+        known = self.site.labels_like(full)
+        here = () if "@" in full else self._systems_of_this_machine()
+        return full, known, here, self.site.refused_like(full)
+
     def pick(self, pattern: str) -> Label:
         """The one label that the user means."""
         from stackwright.inputs.labels import pick
 
-        pattern = self._here(pattern)
-        self.about.append(pick(pattern, self.site.labels_like(pattern)))
+        self.about.append(pick(*self._known(pattern)))
         return self.about[-1]
 
     def select(self, pattern: str) -> tuple[Label, ...]:
         """The labels that the user means."""
         from stackwright.inputs.labels import select
 
-        pattern = self._here(pattern)
-        self.about.extend(select(pattern, self.site.labels_like(pattern)))
+        self.about.extend(select(*self._known(pattern)))
         return tuple(self.about)
+
+    def select_all(self, pattern: str) -> tuple[tuple[Label, ...], Mapping[Label, str]]:
+        """The labels that the user means, and those that can't be had, with the reason."""
+        from stackwright.inputs.labels import matching, parts
+
+        full, known, here, refused = self._known(pattern)
+        _, _, system = parts(full)
+        lost = {
+            label: refused[label]
+            for label in matching(full, refused)
+            if system is not None or label.system in here
+        }
+        had = [x for x in matching(full, known) if system is not None or x.system in here]
+        return (() if lost and not had else self.select(pattern)), lost
 
     @cached_property
     def console(self) -> Console:

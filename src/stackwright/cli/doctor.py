@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -14,18 +14,28 @@ from stackwright.errors import ExitCode
 if TYPE_CHECKING:
     from stackwright.checks import Check
 
-_COLOURS = {"ok": "green", "warning": "yellow", "missing": "red"}
+_COLOURS = {"ok": "green", "warning": "yellow", "differs": "red", "missing": "red"}
 
 
 @click.command("doctor")
-@click.option("--system", help="System to check for; can be left out if the site has only one.")
+@click.option("--system", help="System to check for (else the one that this machine belongs to).")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @pass_context
 def command(context: Context, system: str | None, as_json: bool) -> int:
-    """Check this machine: programs, container engines, Lmod, CPU, memory, disk.
+    """Check this machine: whether it is what the system's file states, and has what builds need.
 
+    Of the file are compared: CPU target, cores, memory, glibc, GPUs and their driver, MPI, fabric,
+    limits, file systems, modules, run times, scheduler and its partition, files to be injected.
     Container engines are tried for real, with one configuration after another; what works is
-    remembered, and builds use it. Ends with 0 if nothing that is needed is missing, else with 1.
+    remembered, and builds use it.
+
+    \b
+    ok       as it should be
+    warning  one can do without it
+    differs  the file states something else
+    missing  nothing can be built without it
+
+    Ends with 0 if nothing differs or is missing, else with 1.
 
     \b
     Example:
@@ -43,17 +53,31 @@ def command(context: Context, system: str | None, as_json: bool) -> int:
     rows: list[Check] = []
     with Progress(color=context.color) as progress:
         progress.live(f"checking this machine for '{chosen.name}'")
-        for row in all_checks(chosen, store, programs, Runner(store.log, progress.line)):
+        injections = context.site.injections(chosen.name)
+        runner = Runner(store.log, progress.line)
+        for row in all_checks(chosen, injections, store, programs, runner):
             rows.append(row)
     rows += _tags(context, chosen.name)
-    healthy = all(row.status != "missing" for row in rows)
+    worst = {row.status for row in rows} & {"differs", "missing"}
     if as_json:
-        echo_json({"system": chosen.name, "ready": healthy, "checks": [asdict(r) for r in rows]})
+        echo_json({"system": chosen.name, "ready": not worst, "checks": [asdict(r) for r in rows]})
     else:
         _print(context, rows)
-        verdict = "this machine can" if healthy else "this machine cannot"
-        click.echo(f"{verdict} build and validate for '{chosen.name}'")
-    return ExitCode.OK if healthy else ExitCode.FAIL
+        click.echo(_verdict(rows, chosen.name))
+    return ExitCode.FAIL if worst else ExitCode.OK
+
+
+def _verdict(rows: Sequence[Check], system: str) -> str:
+    """The table in one line."""
+    lost, unlike = (
+        ", ".join(row.name for row in rows if row.status == status)
+        for status in ("missing", "differs")
+    )
+    if lost:
+        return f"this machine cannot build and validate for '{system}': see {lost}"
+    if unlike:
+        return f"this machine can build for '{system}', but is not as its file states: see {unlike}"
+    return f"this machine can build and validate for '{system}'"
 
 
 def _tags(context: Context, system: str) -> Iterator[Check]:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from stackwright.cli.context import Context, echo_json, pass_context
+from stackwright.errors import StackwrightError
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from stackwright.cli.overview import Row
+    from stackwright.inputs.labels import Label
 
 STYLES = {"released": "green", "stale": "yellow", "retired": "dim"}
 
@@ -35,35 +37,73 @@ def command(context: Context, pattern: str, as_json: bool) -> None:
                far what they say now has come
     waived     so many cases did not pass and are let through; `show` and `verify` name them
     retired    no longer shipped
+    refused    the system can't take it
 
-    Says, too, when the tag of a released image on this machine points to another image.
+    Notes say what a label lacks, or why it is refused: GPUs, an architecture, a lock, a store that
+    can be named on this machine. Says, too, when the tag of a released image on this machine points
+    to another image.
 
     \b
     Examples:
       stackwright list
       stackwright list 'pytorch/*@local' --json
     """
-    from stackwright.cli.overview import overview, reachable
+    from stackwright.cli.overview import overview, unreachable
     from stackwright.cli.strays import strays, warn
+    from stackwright.inputs.systems import NoStoreHere
 
-    rows = [*overview(context, reachable(context, context.select(pattern)))]
-    found = {system: strays(context, system) for system in {row.label.system for row in rows}}
+    labels, refused = context.select_all(pattern)
+    elsewhere = unreachable(context, labels)
+    for why in elsewhere.values():
+        if not isinstance(why, NoStoreHere):
+            raise why
+    rows = [*overview(context, labels, elsewhere)]
+    systems = {label.system for label in labels}
+    found = {system: strays(context, system) for system in systems - elsewhere.keys()}
     shown = {
-        str(row.label): [one for one in found[row.label.system] if one.module == row.label.module]
+        str(row.label): [
+            one for one in found.get(row.label.system, ()) if one.module == row.label.module
+        ]
         for row in rows
     }
     for store in context.stores:
         if not store.exists():
             click.echo(f"there is no store at {store}: nothing was built there yet", err=True)
+    notes = {row.label: [*_notes(row, elsewhere)] for row in rows}
     if as_json:
-        echo_json([_plain(row, shown[str(row.label)]) for row in rows])
+        plain = [_plain(row, shown[str(row.label)], notes[row.label]) for row in rows]
+        echo_json([*plain, *(_cannot(context, *each) for each in refused.items())])
         return
-    context.show(_table(rows))
+    context.show(_table(context, rows, notes, refused))
     for row in rows:
         warn(shown[str(row.label)])
 
 
-def _plain(row: Row, strays: Sequence[object]) -> dict[str, Any]:
+def _notes(row: Row, elsewhere: Mapping[str, StackwrightError]) -> Iterator[str]:
+    """What keeps a label from being built here."""
+    if why := elsewhere.get(row.label.system):
+        yield f"store elsewhere: {why.what.rpartition(', but ')[2]}"
+    shown_elsewhere = row.state == "retired" or _unreadable(row)
+    if isinstance(row.lock, StackwrightError) and not shown_elsewhere:
+        yield row.lock.what.removeprefix(f"{row.label} has ")
+
+
+def _cannot(context: Context, label: Label, why: str) -> dict[str, Any]:
+    entry = context.site.stack(label.stack).versions[label.version]
+    return {
+        "label": str(label),
+        "status": entry.status,
+        "end_of_life": entry.end_of_life.isoformat() if entry.end_of_life else None,
+        "state": "refused",
+        "progress": None,
+        "plan_hash": None,
+        "waived": {},
+        "notes": [why],
+        "warnings": [],
+    }
+
+
+def _plain(row: Row, strays: Sequence[object], notes: Sequence[str]) -> dict[str, Any]:
     return {
         "label": str(row.label),
         "status": row.entry.status,
@@ -72,21 +112,35 @@ def _plain(row: Row, strays: Sequence[object]) -> dict[str, Any]:
         "progress": row.progress,
         "plan_hash": row.plan_hash,
         "waived": dict(row.waived),
+        "notes": list(notes),
         "warnings": [*map(str, strays), *([str(row.lock)] if _unreadable(row) else [])],
     }
 
 
-def _table(rows: Iterable[Row]) -> Table:
+def _table(
+    context: Context,
+    rows: Iterable[Row],
+    notes: Mapping[Label, Sequence[str]],
+    refused: Mapping[Label, str],
+) -> Table:
     from rich import box
     from rich.table import Table
 
-    table = Table("LABEL", "STATUS", "STATE", "END OF LIFE", box=box.SIMPLE_HEAD, pad_edge=False)
+    heads = ("LABEL", "STATUS", "STATE", "END OF LIFE")
+    wide = ("NOTES",) if refused or any(notes.values()) else ()
+    table = Table(*heads, *wide, box=box.SIMPLE_HEAD, pad_edge=False)
     for row in rows:
         end = row.entry.end_of_life.isoformat() if row.entry.end_of_life else ""
         parts = [row.state, *([row.progress] if row.state == "stale" else []), *_waived(row)]
         parts += ["lock can't be read"] if _unreadable(row) else []
         style = STYLES.get(row.state, "none")
-        table.add_row(str(row.label), row.entry.status, f"[{style}]{', '.join(parts)}[/]", end)
+        said = "; ".join(notes[row.label])
+        state = f"[{style}]{', '.join(parts)}[/]"
+        table.add_row(str(row.label), row.entry.status, state, end, *([said] if wide else []))
+    for label, why in refused.items():
+        plain = _cannot(context, label, why)
+        end = plain["end_of_life"] or ""
+        table.add_row(str(label), plain["status"], "[dim]refused[/]", end, f"[dim]{why}[/]")
     return table
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -54,29 +54,44 @@ def reachable(context: Context, labels: Iterable[Label]) -> list[Label]:
     Raises:
         StackwrightError: no system's store can be named.
     """
-    absent: dict[str, StackwrightError] = {}
-    found = []
-    for label in labels:
-        if label.system not in absent:
-            try:
-                context.store(label.system)
-            except StackwrightError as error:
-                absent[label.system] = error
-            else:
-                found.append(label)
+    labels = list(labels)
+    absent = unreachable(context, labels)
+    found = [label for label in labels if label.system not in absent]
     if absent and not found:
         raise next(iter(absent.values()))
-    for system, why in absent.items():
-        click.echo(f"warning: {why.what}: the labels of '{system}' are left out", err=True)
+    if absent:
+        first, *others = absent.values()
+        more = f" (and {len(others)} more like it)" if others else ""
+        systems = ", ".join(f"'{system}'" for system in absent)
+        click.echo(f"warning: {first.what}{more}: the labels of {systems} are left out", err=True)
     return found
 
 
-def overview(context: Context, labels: Iterable[Label]) -> Iterator[Row]:
-    """Resolve labels and look them up in the stores of their systems."""
+def unreachable(context: Context, labels: Iterable[Label]) -> dict[str, StackwrightError]:
+    """The systems of labels whose stores can't be named on this machine, each with the reason."""
+    absent: dict[str, StackwrightError] = {}
+    for system in dict.fromkeys(label.system for label in labels):
+        try:
+            context.store(system)
+        except StackwrightError as error:
+            absent[system] = error
+    return absent
+
+
+def overview(
+    context: Context, labels: Iterable[Label], elsewhere: Collection[str] = ()
+) -> Iterator[Row]:
+    """Resolve labels and look them up in the stores of their systems.
+
+    Args:
+        elsewhere: the systems whose stores can't be named here; nothing is known to be in them.
+    """
     stores: dict[str, tuple[Path, StoreFacts]] = {}
     now = datetime.now(timezone.utc)
     for label in labels:
-        if label.system not in stores:
+        if label.system in elsewhere:
+            stores[label.system] = Path(), StoreFacts()
+        elif label.system not in stores:
             store = context.store(label.system)
             stores[label.system] = store, read_facts(store, now)
         yield _row(context, label, *stores[label.system])
@@ -90,6 +105,7 @@ def _row(context: Context, label: Label, store: Path, facts: StoreFacts) -> Row:
     has_lock = isinstance(lock, Lock)
     latest = facts.latest(label)
     old = read_plan(store, latest) if latest else None
+    own = {setting.name for setting in context.site.system(label.system).environment}
     return Row(
         label=label,
         entry=entry,
@@ -99,7 +115,7 @@ def _row(context: Context, label: Label, store: Path, facts: StoreFacts) -> Row:
         progress=reached(digest, facts, locked=has_lock),
         built=any(built.plan_hash == digest for built in facts.built),
         before=latest.plan_hash if latest else None,
-        changes=compare(old, plan.to_json(), label) if old else None,
+        changes=compare(old, plan.to_json(), label, own) if old else None,
         lock=lock,
         waived=facts.waivers(label, digest),
     )

@@ -101,9 +101,10 @@ def _lines(context: Context, row: Row) -> Iterator[str]:
 
 
 def _warnings(context: Context, row: Row) -> Iterator[str]:
-    from stackwright.fit import doubts
+    from stackwright.fit import doubts, unmet
     from stackwright.plans.plan import warnings
 
     if isinstance(row.lock, StackwrightError):
         yield from doubts(context.site, row.label)
+    yield from unmet(context.site, row.label)
     yield from warnings(context.site, row.label)

@@ -13,6 +13,7 @@ from stackwright.errors import StackwrightError
 
 if TYPE_CHECKING:
     from stackwright.cli.overview import Row
+    from stackwright.inputs.systems import System
 
 
 @click.command("show")
@@ -48,7 +49,8 @@ def command(context: Context, label: str, as_json: bool) -> None:
         )
         return
     suite = context.site.stack(chosen.stack).suite
-    for name, value in _facts(row, str(context.store(chosen.system)), suite):
+    facts = _facts(row, str(context.store(chosen.system)), suite)
+    for name, value in (*facts, *_machine(context.site.system(chosen.system))):
         click.echo(f"{name:<12} {value}".rstrip())
     for text in found:
         click.echo(f"warning: {text}", err=True)
@@ -83,6 +85,22 @@ def _facts(row: Row, store: str, suite: str) -> Iterator[tuple[str, str]]:
     for index, variable in enumerate(plan.environment):
         yield "" if index else "environment", f"{variable.name}={variable.value}"
         yield "", f"    {variable.why}"
+
+
+def _machine(system: System) -> Iterator[tuple[str, str]]:
+    """What a person wants to know of the system before running on it."""
+    if batch := system.batch:
+        said = (f"partition {batch.partition}" if batch.partition else "", *batch.options)
+        asked = (f"{option}=..." for option in batch.asks)
+        yield from _column("batch", (" ".join(filter(None, (system.scheduler, *said, *asked))),))
+    yield from _column("injections", system.injections)
+    yield from _column(
+        "capability", tuple(f"{can.name}: {can.why} ({can.source})" for can in system.capabilities)
+    )
+    yield from _column(
+        "roofline",
+        tuple(f"{n}: {r.value:g} {r.unit} ({r.source})" for n, r in system.rooflines.items()),
+    )
 
 
 def _column(name: str, values: tuple[str, ...]) -> Iterator[tuple[str, str]]:

@@ -53,7 +53,7 @@ def command(
 
     With a release to compare with, both are run in pairs, in random order, on this machine. A run
     that was interrupted goes on where it stopped, unless something that it measures has changed.
-    Exit codes: 0 PASS, 1 FAIL, 3 INCONCLUSIVE, 4 INVALID or HUNG.
+    Exit codes: 0 PASS, 1 FAIL, 3 INCONCLUSIVE, 4 INVALID, HUNG or UNAVAILABLE.
 
     \b
     Examples:

@@ -88,4 +88,10 @@ Folder = Annotated[
         "a relative folder inside the site, such as 'stacks/overlays/pytorch'",
     ),
 ]
+Option = Annotated[
+    str, Text(r"-{1,2}[A-Za-z][A-Za-z0-9,.:=_+-]*", "an option such as '--constraint=gpu'")
+]
+HostPattern = Annotated[
+    str, Text(r"[A-Za-z0-9.*?\[\]!_-]+", "a pattern of host names, such as 'login[0-9]*'")
+]
 AbsolutePath = Annotated[str, Text(r"/[A-Za-z0-9._/+@%=-]*", "an absolute path")]

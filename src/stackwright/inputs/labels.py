@@ -7,7 +7,7 @@ and a variant may not. Every part is also a folder, a module name and an image t
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -78,47 +78,75 @@ def parts(pattern: str) -> tuple[str, str | None, str | None]:
     return stack, release, system
 
 
-def select(pattern: str, known: Collection[Label]) -> tuple[Label, ...]:
+def select(
+    pattern: str,
+    known: Collection[Label],
+    here: Collection[str] = (),
+    refused: Mapping[Label, str] | None = None,
+) -> tuple[Label, ...]:
     """The labels that a pattern selects, sorted.
 
     Each part of the pattern may hold ``*``, ``?`` and ``[...]``. Without ``/...`` every release of
-    the stack is meant, without the variant every variant. Without ``@...`` the only system is
-    meant.
+    the stack is meant, without the variant every variant. Without ``@...`` the only system of
+    ``here`` is meant; if no label has one of them, the only system of all.
+
+    Args:
+        here: the systems that this machine may belong to.
+        refused: the labels that can't be had, and why, in words that follow the stack's name.
 
     Raises:
         StackwrightError: nothing matches, the system is left out and several match, or the text
             is no pattern.
     """
-    stack, release, system = parts(pattern)
-    chosen = sorted(
-        label
-        for label in known
-        if fnmatchcase(label.stack, stack)
-        and fnmatchcase(label.system, system or "*")
-        and _release_matches(label, release or "*")
-    )
+    _, _, system = parts(pattern)
+    chosen = matching(pattern, known)
+    if system is None:
+        chosen = [label for label in chosen if label.system in here] or chosen
+    systems = {label.system for label in chosen}
+    if chosen and (system or len(systems) == 1):
+        return tuple(chosen)
+    for label in matching(pattern, refused or {}):
+        if label.system in here or (system and not chosen):
+            raise StackwrightError(
+                f"{label.system} can't take {label.module}: it {(refused or {})[label]}",
+                hint=f"stackwright list '{label.stack}@*'",
+            )
     if not chosen:
         raise _no_match(pattern, known)
-    systems = {label.system for label in chosen}
-    if system is None and len(systems) > 1:
-        raise StackwrightError(
-            f"'{pattern}' doesn't say which system: {', '.join(sorted(systems))}",
-            hint=f"name one: '{pattern}@{min(systems)}', or once for all: export"
-            f" STACKWRIGHT_SYSTEM=NAME; `list` and `plan` take '{pattern}@*', too",
-        )
-    return tuple(chosen)
+    raise StackwrightError(
+        f"'{pattern}' doesn't say which system: {', '.join(sorted(systems))}",
+        hint=f"name one: '{pattern}@{min(systems)}', or once for all: export"
+        f" STACKWRIGHT_SYSTEM=NAME; `list` and `plan` take '{pattern}@*', too",
+    )
 
 
-def pick(pattern: str, known: Collection[Label]) -> Label:
-    """The one label that a pattern selects.
+def pick(
+    pattern: str,
+    known: Collection[Label],
+    here: Collection[str] = (),
+    refused: Mapping[Label, str] | None = None,
+) -> Label:
+    """The one label that a pattern selects, as :func:`select` does.
 
     Raises:
         StackwrightError: none or several match; the hint lists the candidates.
     """
-    chosen = select(pattern, known)
+    chosen = select(pattern, known, here, refused)
     if len(chosen) > 1:
         raise StackwrightError(f"'{pattern}' is ambiguous", hint=f"choose one of: {_list(chosen)}")
     return chosen[0]
+
+
+def matching(pattern: str, labels: Iterable[Label]) -> list[Label]:
+    """The labels that a pattern fits, sorted; on every system, if it names none."""
+    stack, release, system = parts(pattern)
+    return sorted(
+        label
+        for label in labels
+        if fnmatchcase(label.stack, stack)
+        and fnmatchcase(label.system, system or "*")
+        and _release_matches(label, release or "*")
+    )
 
 
 def _no_match(pattern: str, known: Collection[Label]) -> StackwrightError:

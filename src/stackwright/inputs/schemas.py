@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # the command line reads the table below at start-up
 MODELS: Mapping[str, tuple[str, str]] = {
     "stack": ("stackwright.inputs.stacks", "Stack"),
     "system": ("stackwright.inputs.systems", "System"),
+    "injection": ("stackwright.inputs.injections", "Injection"),
     "suite": ("stackwright.validation.suites", "Suite"),
     "environment": ("stackwright.inputs.environment", "Table"),
 }

@@ -17,8 +17,11 @@ from typing import Any, TypeVar
 
 from stackwright.canonical import check_inside, hash_file, hash_folder
 from stackwright.errors import Location, ManyErrors, StackwrightError
-from stackwright.inputs.environment import Table, load_table, problem
+from stackwright.inputs.environment import Setting, Table, load_table, problem
+from stackwright.inputs.hosts import systems_of
+from stackwright.inputs.injections import Injection, clashes, load_injection, too_new
 from stackwright.inputs.labels import Label, parts
+from stackwright.inputs.offers import why_not
 from stackwright.inputs.stackfile import (
     load_stack,
     place_of_requirement,
@@ -33,6 +36,7 @@ from stackwright.inputs.yamlfile import Document, many_errors, shown_path
 _MARKS = ("stacks", "systems")
 _TRACES = (*_MARKS, "validation/suites")
 _SUFFIX = ".yaml"
+_INJECTIONS = "systems/injections"
 
 T = TypeVar("T")
 
@@ -46,6 +50,7 @@ class Site:
         self.shipped = shipped
         self._stacks: dict[str, Document[Stack]] = {}
         self._systems: dict[str, Document[System]] = {}
+        self._injections: dict[str, Document[Injection]] = {}
         self._hashes: dict[str, str] = {}
 
     @cached_property
@@ -80,42 +85,68 @@ class Site:
         """A system by its name; raises as :meth:`stack` does."""
         return self._system(name).value
 
+    def injections(self, system: str) -> tuple[Injection, ...]:
+        """What a system's site puts into containers, in the order of its file."""
+        return tuple(self._injection(name).value for name in self.system(system).injections)
+
     def place_in_system(self, name: str, *path: str | int) -> Location:
         """Like :meth:`place_in_stack`, of a system's file."""
         return self._system(name).where(*path)
 
+    def systems_of(self, host: str, environ: Mapping[str, str]) -> tuple[str, ...]:
+        """The systems that a machine may belong to, by its name and its environment.
+
+        Raises:
+            ManyErrors: the mistakes of all system files, any of which may be this machine's.
+        """
+        errors: list[StackwrightError] = []
+        systems = [*_collect(self.system, self.system_names, errors)]
+        if errors:
+            raise ManyErrors(errors)
+        return systems_of({system.name: system.hosts for system in systems}, host, environ)
+
     @property
     def labels(self) -> frozenset[Label]:
-        """Every label: each release of each stack on each system that has the GPUs for it.
+        """Every label: each release of each stack on each system that can take it.
 
         Raises:
             ManyErrors: the mistakes of all stack and system files together.
         """
-        return self._labels(self.stack_names, self.system_names)
+        return _offered(self._offers(self.stack_names, self.system_names))
 
     def labels_like(self, pattern: str) -> frozenset[Label]:
         """The labels of those files only that a pattern can mean.
 
         A mistake in the file of one stack must not stop the release of another.
         """
+        return _offered(self._offers_like(pattern))
+
+    def refused_like(self, pattern: str) -> Mapping[Label, str]:
+        """The labels of those files that a system can't take, and why."""
+        return {label: why for label, why in self._offers_like(pattern).items() if why}
+
+    def _offers_like(self, pattern: str) -> dict[Label, str | None]:
         stack, _, system = parts(pattern)
         stacks = fnmatch.filter(self.stack_names, stack) or self.stack_names
         systems = fnmatch.filter(self.system_names, system or "*") or self.system_names
-        return self._labels(stacks, systems)
+        return self._offers(stacks, systems)
 
-    def _labels(self, stack_names: Iterable[str], system_names: Iterable[str]) -> frozenset[Label]:
+    def _offers(
+        self, stack_names: Iterable[str], system_names: Iterable[str]
+    ) -> dict[Label, str | None]:
         errors: list[StackwrightError] = []
         stacks = [*_collect(self.stack, stack_names, errors)]
         systems = [*_collect(self.system, system_names, errors)]
         if errors:
             raise ManyErrors([*{str(error): error for error in errors}.values()])
-        return frozenset(
-            Label(stack.name, version, variant, system.name)
+        return {
+            Label(stack.name, version, variant, system.name): why_not(
+                stack.variants[variant], system
+            )
             for stack in stacks
             for version, variant in stack.releases()
             for system in systems
-            if stack.variants[variant].gpu in (None, *(gpu.vendor for gpu in system.gpus))
-        )
+        }
 
     def lock_file(self, label: Label) -> Path:
         """Where a label's lock is committed, whether or not it is there."""
@@ -169,8 +200,11 @@ class Site:
     def _system(self, name: str) -> Document[System]:
         if name not in self._systems:
             document = load_system(self._file("systems", name))
-            if error := self._suite_error(document, document.value.minimum_suite, "minimum_suite"):
-                raise many_errors([error])
+            if errors := [*self._system_errors(document)]:
+                raise many_errors(errors)
+            injections = [self._injection(injected) for injected in document.value.injections]
+            if errors := [*clashes(injections), *too_new(injections, document.value.base.suite)]:
+                raise ManyErrors(errors)
             self._systems[name] = document
         return self._systems[name]
 
@@ -185,6 +219,32 @@ class Site:
                 yield document.error(f"the site has no folder '{folder}'", *place)
         if error := self._suite_error(document, stack.suite, "suite"):
             yield error
+
+    def _system_errors(self, document: Document[System]) -> Iterator[StackwrightError]:
+        """What is wrong with a system in the light of the site's other files."""
+        system = document.value
+        if error := self._suite_error(document, system.minimum_suite, "minimum_suite"):
+            yield error
+        for index, setting in enumerate(system.environment):
+            if what := problem(setting, self.environment):
+                yield document.error(what, "environment", index)
+        known = _stems(self.root / _INJECTIONS)
+        for index, name in enumerate(system.injections):
+            if name not in known:
+                what = f"the site has no injection '{name}'{did_you_mean(name, known)}"
+                hint = f"write {_INJECTIONS}/{name}.yaml"
+                yield document.error(what, "injections", index, hint=hint)
+
+    def _injection(self, name: str) -> Document[Injection]:
+        if name not in self._injections:
+            document = load_injection(self._file(_INJECTIONS, name))
+            settings = [Setting(name=name, value=v) for name, v in document.value.env.items()]
+            known = [each for each in settings if each.name in self.environment.variables]
+            wrong = [(each, what) for each in known if (what := problem(each, self.environment))]
+            if wrong:
+                raise many_errors(document.error(what, "env", each.name) for each, what in wrong)
+            self._injections[name] = document
+        return self._injections[name]
 
     def _suite_error(
         self, document: Document[Any], suite: str | None, field: str
@@ -280,6 +340,10 @@ def new_folder(wanted: Path) -> Path:
     parent = wanted if wanted.is_dir() else wanted.parent
     names = chain(["mysite"], (f"mysite-{number}" for number in count(2)))
     return next(folder for name in names if not (folder := parent / name).exists())
+
+
+def _offered(offers: Mapping[Label, str | None]) -> frozenset[Label]:
+    return frozenset(label for label, why in offers.items() if why is None)
 
 
 def _stems(folder: Path) -> tuple[str, ...]:

@@ -30,12 +30,16 @@ from stackwright.inputs.suggest import did_you_mean
 
 Status = Literal["ga", "deprecated", "retired"]
 Mpi = Literal["mpich", "openmpi", "none"]
+Architecture = Literal["x86_64", "aarch64", "ppc64le"]
 Vendor = Literal["nvidia", "amd", "intel"]
 ProviderName = Annotated[str, Field(json_schema_extra={"enum": sorted(PROVIDERS)})]
 
 
 class Variant(Model):
-    """How a stack is built for one kind of machine, whatever its version."""
+    """How a stack is built for one kind of machine, whatever its version.
+
+    ``architectures`` are those for which it can be had; without any, all.
+    """
 
     provider: ProviderName = "wheel"
     summary: Line | None = None
@@ -46,6 +50,7 @@ class Variant(Model):
     overlay: Folder | None = None
     mpi: Mpi = "none"
     gpu: Vendor | None = None
+    architectures: tuple[Architecture, ...] = ()
 
     @field_validator("provider")
     @classmethod

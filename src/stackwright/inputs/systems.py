@@ -3,30 +3,37 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from stackwright.errors import ManyErrors, StackwrightError
+from stackwright.errors import StackwrightError
+from stackwright.inputs.environment import Setting
 from stackwright.inputs.fields import (
     AbsolutePath,
     DebianPackage,
     ImageByDigest,
-    Library,
     Line,
     Model,
     Name,
+    Option,
     Text,
-    Value,
+    Url,
     Word,
 )
+from stackwright.inputs.hosts import Hosts
+from stackwright.inputs.injections import Glibc
 from stackwright.inputs.suggest import did_you_mean
-from stackwright.inputs.yamlfile import Document, load_document
+from stackwright.inputs.yamlfile import Document, load_document, many_errors
 
-Runtime = Literal["podman", "docker", "charliecloud", "bubblewrap", "shifter", "apptainer"]
+Runtime = Literal[
+    "podman", "docker", "podman-hpc", "shifter", "charliecloud", "apptainer", "bubblewrap"
+]
+Limit = Literal["memlock", "nofile", "nproc", "stack"]
+"""A resource of setrlimit(2); its least value is in the unit of bash's ulimit."""
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 
 
@@ -35,7 +42,7 @@ class OperatingSystem(Model):
 
     id: Name
     version: Word
-    glibc: Annotated[str, Text(r"2\.[0-9]+", "a glibc version such as '2.36'")]
+    glibc: Glibc
 
 
 class Cpu(Model):
@@ -54,39 +61,66 @@ class Cpu(Model):
             )
         return value
 
+    @property
+    def architecture(self) -> str:
+        """The architecture as wheels are named after it: ``x86_64``, ``aarch64``, ``ppc64le``."""
+        return architecture(self.target)
+
 
 class Gpu(Model):
-    """The GPUs of one kind in one node."""
+    """The GPUs of one kind in one node; ``driver`` is the oldest that any node has."""
 
     vendor: Literal["nvidia", "amd", "intel"]
     model: Line
     count: Annotated[int, Field(ge=1)]
     memory_gib: Annotated[float, Field(gt=0)]
-    driver: Word
+    driver: Word | None = None
+
+
+class Mpi(Model):
+    """The MPI of the site; what was built for another one of the same ABI runs with it."""
+
+    name: Literal["mpich", "cray-mpich", "mvapich2", "intel-mpi", "openmpi", "spectrum-mpi"]
+    version: Word | None = None
+    abi: Literal["mpich", "openmpi"] | None = None
 
 
 class Fabric(Model):
-    """The network between nodes and the libfabric provider that drives it."""
+    """The network between nodes, its libfabric provider, and the names of its interfaces."""
 
     name: Word
     provider: Word
+    interfaces: tuple[Word, ...] = ()
 
 
-class LmodModules(Model):
-    """Where modules live; without a root they live in the store."""
+class Mount(Model):
+    """A file system of the site, and its type as /proc/mounts names it."""
 
-    system: Literal["lmod"] = "lmod"
-    root: AbsolutePath | None = None
+    path: AbsolutePath
+    type: Word | None = None
 
 
-class Injection(Model):
-    """Libraries and settings that the site puts into a container at run time."""
+class Batch(Model):
+    """What a job script has to say: options as they are, and those that each user fills in."""
+
+    partition: Word | None = None
+    options: tuple[Option, ...] = ()
+    asks: tuple[Option, ...] = ()
+
+
+class Capability(Model):
+    """Something that not every system can do, and that a case may need."""
 
     name: Name
     why: Line
-    libraries: tuple[Library, ...] = ()
-    mounts: tuple[AbsolutePath, ...] = ()
-    environment: Mapping[str, Value] = {}
+    source: Url
+
+
+class Modules(Model):
+    """What reads modulefiles, and where they live; without a root they live in the store."""
+
+    system: Literal["lmod", "tcl"] = "lmod"
+    root: AbsolutePath | None = None
 
 
 class Roofline(Model):
@@ -128,14 +162,20 @@ class System(Model):
 
     name: Name
     summary: Line
+    hosts: Hosts | None = None
     os: OperatingSystem
     cpu: Cpu
     gpus: tuple[Gpu, ...] = ()
-    mpi: Literal["mpich", "cray-mpich", "openmpi", "none"] = "none"
+    mpi: Mpi | None = None
     fabric: Fabric | None = None
+    capabilities: tuple[Capability, ...] = ()
+    limits: Mapping[Limit, Annotated[int, Field(ge=1)] | Literal["unlimited"]] = {}
     scheduler: Literal["slurm", "pbs", "lsf", "flux", "none"] = "none"
+    batch: Batch | None = None
     runtimes: Annotated[tuple[Runtime, ...], Field(min_length=1)]
-    module: LmodModules = LmodModules()
+    module: Modules = Modules()
+    mounts: tuple[Mount, ...] = ()
+    environment: tuple[Setting, ...] = ()
     store: Annotated[
         str,
         Text(
@@ -143,24 +183,53 @@ class System(Model):
             "an absolute path; it may begin with ~/ and hold ${VARIABLES}",
         ),
     ]
-    injections: tuple[Injection, ...] = ()
+    injections: tuple[Name, ...] = ()
     rooflines: Mapping[Name, Roofline] = {}
     minimum_suite: Name | None = None
     base: Base
 
+    @property
+    def can(self) -> frozenset[str]:
+        """The names of its capabilities."""
+        return frozenset(capability.name for capability in self.capabilities)
+
 
 def load_system(path: Path) -> Document[System]:
-    """Read a system file.
+    """Read a system file and check what its parts say about each other.
 
     Raises:
         ManyErrors: every mistake in the file, each with its place.
     """
     document = load_document(path, System)
-    if document.value.name != path.stem:
-        what = f"the system is called '{document.value.name}' but its file '{path.name}'"
-        hint = f"rename one of them: name: {path.stem}"
-        raise ManyErrors([document.error(what, "name", hint=hint)])
+    if errors := [*_problems(document, path)]:
+        raise many_errors(errors)
     return document
+
+
+def _problems(document: Document[System], path: Path) -> Iterator[StackwrightError]:
+    system = document.value
+    if system.name != path.stem:
+        what = f"the system is called '{system.name}' but its file '{path.name}'"
+        yield document.error(what, "name", hint=f"rename one of them: name: {path.stem}")
+    if system.batch and system.scheduler == "none":
+        what = "'batch' is for a scheduler's job scripts, and 'scheduler' is none"
+        yield document.error(what, "batch", hint="name the scheduler")
+    lists: Mapping[str, Sequence[str]] = {
+        "environment": [setting.name for setting in system.environment],
+        "capabilities": [capability.name for capability in system.capabilities],
+        "mounts": [mount.path for mount in system.mounts],
+        "injections": system.injections,
+        "runtimes": system.runtimes,
+    }
+    for field, names in lists.items():
+        for index, name in enumerate(names):
+            if (first := names.index(name)) != index:
+                before = document.where(field, first)
+                yield document.error(f"'{name}' is there twice (first at {before})", field, index)
+
+
+class NoStoreHere(StackwrightError):  # noqa: N818  (what it is, not that it is an error)
+    """A store whose path this machine can't tell, as it is that of another."""
 
 
 def store_path(
@@ -172,7 +241,7 @@ def store_path(
     typed may be relative to the current directory; what a file says means the same everywhere.
 
     Raises:
-        StackwrightError: the path names a variable that isn't set, or isn't an absolute path.
+        NoStoreHere: the path names a variable that isn't set, or isn't an absolute path.
     """
     typed = str(override) if override else environ.get("STACKWRIGHT_STORE")
     text = typed or system.store
@@ -180,7 +249,7 @@ def store_path(
     def value(match: re.Match[str]) -> str:
         name = match.group(1) or match.group(2)
         if name not in environ:
-            raise StackwrightError(
+            raise NoStoreHere(
                 f"the store of '{system.name}' is {text}, but ${name} is not set",
                 hint=f"set {name}, or say --store DIR",
             )
@@ -188,11 +257,18 @@ def store_path(
 
     expanded = Path(text if override else _VARIABLE.sub(value, text)).expanduser()
     if not typed and not expanded.is_absolute():
-        raise StackwrightError(
+        raise NoStoreHere(
             f"the store of '{system.name}' is {text}, here {expanded}: not an absolute path",
             hint="set the variable to an absolute path, or say --store DIR",
         )
     return cwd / expanded
+
+
+def architecture(target: str) -> str:
+    """The architecture of a CPU target, by their names in archspec."""
+    import archspec.cpu
+
+    return str(archspec.cpu.TARGETS[target].family.name)
 
 
 @lru_cache(maxsize=1)

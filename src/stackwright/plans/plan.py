@@ -6,20 +6,21 @@ time, and no fact that may change without a rebuild (a version's status, the sto
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Any, Literal
 
 from pydantic import Field
 
 from stackwright.canonical import hash_value
-from stackwright.inputs.environment import cautions
+from stackwright.inputs.environment import Setting, cautions
 from stackwright.inputs.fields import Model
+from stackwright.inputs.injections import Injection
 from stackwright.inputs.labels import Label
 from stackwright.inputs.requirements import PROVIDERS
 from stackwright.inputs.site import Site
 from stackwright.inputs.stacks import Kernel, Module, Mpi, Release, Vendor, release_of
-from stackwright.inputs.systems import Base, Fabric, Injection, OperatingSystem, System
+from stackwright.inputs.systems import Base, OperatingSystem
 
 
 class Variable(Model):
@@ -44,6 +45,13 @@ class GpuKind(Model):
     model: str
 
 
+class Fabric(Model):
+    """What a build must know of the network."""
+
+    name: str
+    provider: str
+
+
 class Machine(Model):
     """The facts of the system that decide what is built."""
 
@@ -57,7 +65,7 @@ class Machine(Model):
 
 
 class Plan(Model):
-    """Everything that decides an artefact. Lists are sorted: their order in a file is no input."""
+    """Everything that decides an artefact. Lists are sorted where order in a file is no input."""
 
     schema_: Literal["stackwright/plan/1"] = Field(default="stackwright/plan/1", alias="schema")
     stack: str
@@ -112,12 +120,12 @@ def resolve(site: Site, label: Label) -> Plan:
         packages=tuple(need.text for need in release.packages),
         mpi=release.mpi,
         gpu=release.gpu,
-        environment=tuple(_variables(site, release)),
+        environment=tuple(_variables(site, settings_of(site, label))),
         overlay=_overlay(site, release.overlay),
         module=stack.module,
         kernel=stack.kernel,
         base=system.base.model_copy(update={"packages": tuple(sorted(system.base.packages))}),
-        machine=_machine(system),
+        machine=_machine(site, system.name),
         templates={name: site.content_hash(name) for name in PROVIDERS[release.provider].templates},
         lock_digest=site.lock_hash(label),
     )
@@ -128,20 +136,52 @@ def plan_hash(plan: Plan) -> str:
     return hash_value(plan.to_json())
 
 
+def settings_of(site: Site, label: Label) -> tuple[Setting, ...]:
+    """The variables that a label sets, by name; where both set one, the system knows better."""
+    release = release_of(site.stack(label.stack), label.version, label.variant)
+    both = (*release.settings, *site.system(label.system).environment)
+    settings = {setting.name: setting for setting in both}
+    return tuple(settings[name] for name in sorted(settings))
+
+
 def warnings(site: Site, label: Label) -> tuple[str, ...]:
-    """What the environment policy calls unwise in a label, given the versions it pins."""
+    """What is unwise in a label by the environment policy, and what its system does otherwise.
+
+    The policy's rules about versions go by those that the stack pins.
+    """
     release = release_of(site.stack(label.stack), label.version, label.variant)
     pins = {
         need.name: need.version
         for need in chain(release.frameworks, release.packages)
         if need.version is not None
     }
-    return tuple(cautions(release.settings, site.environment, site.environment.versions(pins)))
+    found = cautions(settings_of(site, label), site.environment, site.environment.versions(pins))
+    return (*_overridden(site, label, release), *_unlike(site, label, release), *found)
 
 
-def _variables(site: Site, release: Release) -> Iterator[Variable]:
+def _overridden(site: Site, label: Label, release: Release) -> Iterator[str]:
+    asked = {setting.name: setting.value for setting in release.settings}
+    for index, setting in enumerate(site.system(label.system).environment):
+        if asked.get(setting.name, setting.value) != setting.value:
+            where = site.place_in_system(label.system, "environment", index)
+            instead = f"{setting.value}, not {asked[setting.name]} as {label.stack} has it"
+            yield f"{where}: {setting.name}={instead}"
+
+
+def _unlike(site: Site, label: Label, release: Release) -> Iterator[str]:
+    system = site.system(label.system)
+    if system.mpi and release.mpi not in ("none", system.mpi.abi):
+        where = site.place_in_system(system.name, "mpi")
+        what = f"{system.mpi.name} has another ABI than the {release.mpi} of {label.stack}"
+        yield f"{where}: {what}, and can't take its place"
+    if system.module.system == "tcl":
+        where = site.place_in_system(system.name, "module", "system")
+        yield f"{where}: only Lmod reads the modulefile, which is Lua"
+
+
+def _variables(site: Site, settings: Iterable[Setting]) -> Iterator[Variable]:
     known = site.environment.variables
-    for setting in release.settings:
+    for setting in settings:
         why = setting.why or known[setting.name].why
         yield Variable(name=setting.name, value=setting.value, why=why)
 
@@ -150,14 +190,16 @@ def _overlay(site: Site, folder: str | None) -> Overlay | None:
     return Overlay(folder=folder, digest=site.content_hash(folder)) if folder else None
 
 
-def _machine(system: System) -> Machine:
+def _machine(site: Site, name: str) -> Machine:
+    system = site.system(name)
     kinds = {(gpu.vendor, gpu.model) for gpu in system.gpus}
+    fabric = system.fabric
     return Machine(
         target=system.cpu.target,
         os=system.os,
         gpus=tuple(GpuKind(vendor=vendor, model=model) for vendor, model in sorted(kinds)),
-        mpi=system.mpi,
-        fabric=system.fabric,
+        mpi=system.mpi.name if system.mpi else "none",
+        fabric=Fabric(name=fabric.name, provider=fabric.provider) if fabric else None,
         modules=system.module.system,
-        injections=tuple(sorted(system.injections, key=lambda injection: injection.name)),
+        injections=site.injections(name),
     )

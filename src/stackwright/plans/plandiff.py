@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,11 +30,22 @@ class Change:
     new: str | None
 
 
-def compare(old: Mapping[str, Any], new: Mapping[str, Any], label: Label) -> tuple[Change, ...]:
-    """The fields that differ between two plans of a label in JSON form, by name."""
+def compare(
+    old: Mapping[str, Any],
+    new: Mapping[str, Any],
+    label: Label,
+    set_by_system: Collection[str] = (),
+) -> tuple[Change, ...]:
+    """The fields that differ between two plans of a label in JSON form, by name.
+
+    Args:
+        set_by_system: the variables whose value is the system file's.
+    """
     before, after = fields(old), fields(new)
     return tuple(
-        Change(_origin(field, new, label), field, before.get(field), after.get(field))
+        Change(
+            _origin(field, new, label, set_by_system), field, before.get(field), after.get(field)
+        )
         for field in sorted(before.keys() | after.keys())
         if before.get(field) != after.get(field)
     )
@@ -48,13 +59,17 @@ def fields(plan: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
-def _origin(field: str, plan: Mapping[str, Any], label: Label) -> str:
+def _origin(
+    field: str, plan: Mapping[str, Any], label: Label, set_by_system: Collection[str]
+) -> str:
     top, _, rest = field.partition(".")
     if top == "templates":
         return rest
     if field == "overlay.digest" and plan["overlay"] is not None:
         return str(plan["overlay"]["folder"])
-    top = top.partition("[")[0]
+    top, _, name = top.rstrip("]").partition("[")
+    if top == "environment" and name in set_by_system:
+        top = "machine"
     form = _ORIGINS.get(top, "stacks/{stack}.yaml")
     return form.format(stack=label.stack, release=label.release, system=label.system)
 

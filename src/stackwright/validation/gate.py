@@ -75,6 +75,8 @@ def _misfits(job: Job, runs: Sequence[Run]) -> Iterator[str]:
 
 
 def _judge_case(job: Job, case: Case, runs: Sequence[Run]) -> CaseJudgement:
+    if case.lacks:
+        return _unavailable(job, case, runs)
     found = [Finding("INVALID", reason) for reason in _incomplete(job, case, runs)]
     found += [finding for run in runs for finding in findings(job, case, run)]
     metrics = unjudged(case)
@@ -91,6 +93,26 @@ def _judge_case(job: Job, case: Case, runs: Sequence[Run]) -> CaseJudgement:
         metrics=metrics,
         series=_series(shown) if shown else (),
         info=_info(shown) if shown else {},
+    )
+
+
+def _unavailable(job: Job, case: Case, runs: Sequence[Run]) -> CaseJudgement:
+    """A case that needs what the system lacks shows nothing: it neither fails nor passes.
+
+    It has no checks, as none could fail: a waiver may excuse it.
+    """
+    reasons = [f"needs {need}, which {job.system} lacks" for need in case.lacks]
+    ran = [f"it ran nevertheless, {len(runs)} times"] if runs else []
+    return CaseJudgement(
+        id=case.id,
+        verdict="INVALID" if ran else "UNAVAILABLE",
+        reasons=(*reasons, *ran),
+        runs=len(runs),
+        seconds=math.fsum(run.seconds for run in runs),
+        checks=(),
+        metrics=unjudged(case),
+        series=(),
+        info={},
     )
 
 

@@ -88,6 +88,9 @@ def compare(host: Mapping[str, Any], system: System) -> Iterator[Compared]:
     for gpu, count in zip(system.gpus, _counts(host.get("gpus", ()), system.gpus), strict=True):
         stated = f"{gpu.count} x {gpu.vendor} {gpu.model}, {gpu.memory_gib:g} GiB"
         yield Compared("GPUs", f"{count} of them", stated, count >= gpu.count)
+        mine = [one for one in host.get("gpus", ()) if _is(one, gpu)]
+        if mine and gpu.driver:
+            yield _driver(mine, gpu.driver)
 
 
 def check_host(host: Mapping[str, Any], system: System, where: str) -> None:
@@ -107,6 +110,12 @@ def check_host(host: Mapping[str, Any], system: System, where: str) -> None:
             hint=f"validate on a machine of '{system.name}', or mend systems/{system.name}.yaml",
             code=ExitCode.INVALID,
         )
+
+
+def _driver(found: Sequence[Mapping[str, Any]], least: str) -> Compared:
+    """The oldest driver of the GPUs of a kind."""
+    oldest = min((str(gpu.get("driver", "none")) for gpu in found), key=_numbers)
+    return Compared("driver", oldest, f"{least} or newer", _numbers(oldest) >= _numbers(least))
 
 
 def runs(cpu: str, target: str) -> bool:

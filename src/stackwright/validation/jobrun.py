@@ -60,6 +60,7 @@ class Case:
     argv: Mapping[str, list[str]]
     kill: Mapping[str, list[str]]
     env: Mapping[str, str]
+    lacks: tuple[str, ...]
     raw: Mapping[str, Any]
 
 
@@ -155,6 +156,7 @@ def _read_case(raw: Mapping[str, Any]) -> Case:
         argv=dict(raw["argv"]),
         kill=dict(raw["kill"]),
         env=dict(raw["env"]),
+        lacks=tuple(raw.get("lacks", ())),
         raw=raw,
     )
     if case.looks:
@@ -185,7 +187,12 @@ def next_run(job: Job, records: list[Record]) -> Run | None:
 
 
 def runs_wanted(case: Case, done: list[Record]) -> int:
-    """How many runs a case wants in all by what is known; a pair that was begun is completed."""
+    """How many runs a case wants in all by what is known; a pair that was begun is completed.
+
+    A case that needs what the system lacks is never run.
+    """
+    if case.lacks:
+        return 0
     pairs = -(-len(done) // len(case.argv))
     if len(done) % len(case.argv) == 0:
         pairs = max(pairs, rule.pairs_wanted(case.raw, done))
@@ -202,7 +209,8 @@ def arms_in_order(seed: int, case: Case, pair: int) -> tuple[str, ...]:
 
 
 def _progress(job: Job, done: int, run: Run) -> Event:
-    most = sum(max(case.looks, default=1) * len(case.argv) for case in job.cases)
+    running = [case for case in job.cases if not case.lacks]
+    most = sum(max(case.looks, default=1) * len(case.argv) for case in running)
     where = {"case": run.case.id, "arm": run.arm, "pair": run.pair, "looks": list(run.case.looks)}
     return {**where, "done": done, "most": most}
 

@@ -93,8 +93,8 @@ def make_job(
 def other_than_asked(job: Mapping[str, Any], cases: tuple[ConcreteCase, ...]) -> list[str]:
     """What a job, as job.json says it, leaves out, adds or changes against a suite's cases.
 
-    Of command lines only what the suite decides is compared, the script and its arguments: the
-    rest names this machine's paths and its engine.
+    What a case lacks on the system counts as well. Of command lines only what the suite decides is
+    compared, the script and its arguments: the rest names this machine's paths and its engine.
     """
     wanted = {case.id: _asked(case) for case in cases}
     found = {case["id"]: case for case in job["cases"]}
@@ -106,7 +106,7 @@ def other_than_asked(job: Mapping[str, Any], cases: tuple[ConcreteCase, ...]) ->
             for name, fields in wanted.items()
             if name in found
             for key, value in fields.items()
-            if found[name].get(key) != value
+            if found[name].get(key, _BEFORE.get(key)) != value
         ),
         *(
             f"{case.id} runs another command"
@@ -114,6 +114,10 @@ def other_than_asked(job: Mapping[str, Any], cases: tuple[ConcreteCase, ...]) ->
             if case.id in found and not _runs(found[case.id], case)
         ),
     ]
+
+
+_BEFORE: Mapping[str, Any] = {"lacks": []}
+"""What fields meant in jobs that were written before there were any."""
 
 
 def _runs(found: Mapping[str, Any], case: ConcreteCase) -> bool:
@@ -129,7 +133,7 @@ def _runs(found: Mapping[str, Any], case: ConcreteCase) -> bool:
 
 
 def _asked(case: ConcreteCase) -> dict[str, Any]:
-    """The fields of job.json that the suite alone decides."""
+    """The fields of job.json that suite and system alone decide."""
     return {
         "id": case.id,
         "case": case.script,
@@ -141,6 +145,7 @@ def _asked(case: ConcreteCase) -> dict[str, Any]:
         "looks": list(case.looks),
         "checks": list(case.checks),
         "metrics": [metric.model_dump(mode="json") for metric in case.metrics],
+        "lacks": list(case.lacks),
     }
 
 

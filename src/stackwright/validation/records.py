@@ -76,7 +76,7 @@ class MetricSpec(Value):
 
 
 class Case(Value):
-    """One validation run, or one series of paired runs."""
+    """One validation run, or one series of paired runs; none where the system lacks something."""
 
     id: FileName
     case: Name
@@ -91,6 +91,7 @@ class Case(Value):
     env: dict[str, str]
     checks: tuple[Name, ...]
     metrics: tuple[MetricSpec, ...]
+    lacks: tuple[Name, ...] = ()
 
     @model_validator(mode="after")
     def _asks_something(self) -> Case:

@@ -81,10 +81,11 @@ class Session:
         digests = suite_digest(suite_path), payload_digest(self.site.root / "validation")
         loaded = load_suite(suite_path)
         host, system = fingerprint(), parse(artefact.label).system
-        check_host(host, self.site.system(system), "this machine")
+        described = self.site.system(system)
+        check_host(host, described, "this machine")
         runtime = self._runtime(system)
         check_bytes(artefact, self.measure)
-        cases = expand(loaded, {"VERSIONS": lock.versions})
+        cases = expand(loaded, {"VERSIONS": lock.versions}, described.can)
         now = datetime.now(timezone.utc)
         check_clock(self.store, f"{now:%Y-%m-%dT%H:%M:%SZ}")
         job_id = f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
@@ -158,10 +159,15 @@ class Session:
             },
             "host": fingerprint(),
         }
+        system = self.site.system(parse(artefact.label).system)
+        cases = expand(load_suite(self.site.suite_file(suite)), {"VERSIONS": ""}, system.can)
+        lacking = {case.id: list(case.lacks) for case in cases if case.lacks}
         same = [
             run
             for run in runs(self.store)
-            if run.job["label"] == artefact.label and asked.items() <= run.job.items()
+            if run.job["label"] == artefact.label
+            and asked.items() <= run.job.items()
+            and lacking == _lacking(run.job)
         ]
         if any(run.job.get("runtime") for run in same):
             runtime = self._runtime(parse(artefact.label).system)
@@ -386,6 +392,11 @@ def check_clock(store: Store, now: str) -> None:
             where=Location(newest.folder),
             hint="set the clock right; if it was wrong then, move that run out of STORE/runs",
         )
+
+
+def _lacking(job: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The cases of a job that are not run, and what the system lacked for them."""
+    return {case["id"]: case["lacks"] for case in job["cases"] if case.get("lacks")}
 
 
 def _bytes(path: Path) -> bytes:

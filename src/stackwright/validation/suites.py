@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -17,7 +17,7 @@ from typing import Annotated, Literal
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from stackwright.canonical import check_inside, hash_file, hash_folder, hash_value
-from stackwright.errors import StackwrightError
+from stackwright.errors import Location, StackwrightError
 from stackwright.inputs.fields import Line, Model, Name, Value, Word
 from stackwright.inputs.suggest import did_you_mean
 from stackwright.inputs.yamlfile import Document, load_document, many_errors
@@ -67,11 +67,15 @@ class Metric(Model):
 
 
 class Case(Model):
-    """A script with its arguments, run once per launch and channel."""
+    """A script with its arguments, run once per launch and channel.
+
+    ``needs`` names capabilities: where the system lacks one, the case is UNAVAILABLE.
+    """
 
     name: Name
     script: Name
     args: tuple[Value, ...] = ()
+    needs: tuple[Name, ...] = ()
     launches: tuple[Launch, ...] = Field(min_length=1)
     channels: tuple[Channel, ...] = Field(min_length=1)
     timeout_s: PositiveInt
@@ -94,7 +98,9 @@ class Case(Model):
             )
         if bool(self.looks) != bool(self.metrics):
             raise ValueError("'looks' and 'metrics' go together: pairs of runs compare metrics")
-        for kind, names in (("checks", self.checks), ("metrics", [m.name for m in self.metrics])):
+        metrics = [metric.name for metric in self.metrics]
+        lists = (("needs", self.needs), ("checks", self.checks), ("metrics", metrics))
+        for kind, names in lists:
             if twice := _repeated(names):
                 raise ValueError(f"{kind} named twice: {', '.join(twice)}")
         return self
@@ -111,7 +117,7 @@ class Suite(Model):
 
 @dataclass(frozen=True)
 class ConcreteCase:
-    """One case of a job: the fields of docs/formats.md that a suite decides."""
+    """One case of a job: the fields of docs/formats.md that suite and system decide."""
 
     id: str
     script: str
@@ -122,6 +128,7 @@ class ConcreteCase:
     looks: tuple[int, ...]
     checks: tuple[str, ...]
     metrics: tuple[Metric, ...]
+    lacks: tuple[str, ...] = ()
 
 
 def load_suite(path: Path) -> Suite:
@@ -149,13 +156,16 @@ def load_suite(path: Path) -> Suite:
     return suite
 
 
-def expand(suite: Suite, values: Mapping[str, str]) -> tuple[ConcreteCase, ...]:
+def expand(
+    suite: Suite, values: Mapping[str, str], capabilities: Collection[str] = ()
+) -> tuple[ConcreteCase, ...]:
     """Give the suite's concrete cases, in the order of the file.
 
     Args:
         suite: a loaded suite.
         values: what `@VERSIONS@` in an argument stands for: the frameworks as
             `torch=2.13.0+cpu,numpy=2.4.6`. `@RANKS@` and `@THREADS@` are the launch's own.
+        capabilities: those of the system; what a case needs beyond them it lacks.
     """
     return tuple(
         ConcreteCase(
@@ -168,6 +178,7 @@ def expand(suite: Suite, values: Mapping[str, str]) -> tuple[ConcreteCase, ...]:
             looks=case.looks,
             checks=case.checks,
             metrics=case.metrics,
+            lacks=tuple(need for need in case.needs if need not in capabilities),
         )
         for case, launch, channel in _combinations(suite)
     )
@@ -177,6 +188,18 @@ def lacking_cases(suite: Suite, least: Suite) -> list[str]:
     """The cases of the least suite of a system that another one leaves out or alters, by name."""
     lacking = (case.name for case in least.cases if case not in suite.cases)
     return list(dict.fromkeys(lacking))
+
+
+def placed_needs(path: Path) -> Iterator[tuple[Location, str, str]]:
+    """Each capability that a case needs: where its suite says so, the case and the capability.
+
+    Raises:
+        ManyErrors: as `load_suite`, where a file can't be read or does not exist.
+    """
+    for document in _with_included(path).values():
+        for index, case in enumerate(document.value.cases):
+            for position, need in enumerate(case.needs):
+                yield document.where("cases", index, "needs", position), case.name, need
 
 
 def suite_digest(path: Path) -> str:

@@ -1,0 +1,172 @@
+"""What a site puts into containers at run time: one file each, systems/injections/<name>.yaml."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import combinations
+from pathlib import Path, PurePosixPath
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from stackwright.errors import ManyErrors, StackwrightError
+from stackwright.inputs.environment import SettableName
+from stackwright.inputs.fields import (
+    AbsolutePath,
+    Library,
+    Line,
+    Model,
+    Name,
+    Text,
+    Url,
+    Value,
+)
+from stackwright.inputs.yamlfile import Document, load_document
+
+Glibc = Annotated[str, Text(r"2\.[0-9]+", "a glibc version such as '2.36'")]
+Place = tuple[str | int, ...]
+
+
+class Carried(Model):
+    """A file or folder of the host, and where it is in the container: by default there, too."""
+
+    source: AbsolutePath
+    target: AbsolutePath | None = None
+
+    @property
+    def inside(self) -> PurePosixPath:
+        """Where it is in the container."""
+        return PurePosixPath(self.target or self.source)
+
+
+class InjectedLibrary(Model):
+    """A library that programs in the container load from the host, and the glibc that it needs."""
+
+    soname: Library
+    glibc: Glibc | None = None
+
+
+class Injection(Model):
+    """Files, libraries and variables that come from the host.
+
+    Args:
+        bind: seen in the container as they are on the host.
+        copied: ``copy``: copied into it when it starts, for paths that can't be bound.
+        env: variables that it sets, whatever image and user say.
+        prepend: folders that it puts first in variables such as LD_LIBRARY_PATH.
+        conflicts: other injections with which it can't be used.
+        libraries: what it brings, for checks of what the image leaves out.
+    """
+
+    name: Name
+    why: Line
+    source: Url
+    bind: tuple[Carried, ...] = ()
+    copied: tuple[Carried, ...] = Field((), alias="copy")
+    env: Mapping[SettableName, Value] = {}
+    prepend: Mapping[SettableName, AbsolutePath] = {}
+    conflicts: tuple[Name, ...] = ()
+    libraries: tuple[InjectedLibrary, ...] = ()
+
+    @model_validator(mode="after")
+    def _brings_something(self) -> Injection:
+        if not (self.bind or self.copied or self.env or self.prepend or self.libraries):
+            raise ValueError("it injects nothing: give it 'bind', 'copy', 'env' or 'libraries'")
+        return self
+
+
+def load_injection(path: Path) -> Document[Injection]:
+    """Read an injection's file.
+
+    Raises:
+        ManyErrors: every mistake in the file, each with its place.
+    """
+    document = load_document(path, Injection)
+    if document.value.name != path.stem:
+        what = f"the injection is called '{document.value.name}' but its file '{path.name}'"
+        raise ManyErrors(
+            [document.error(what, "name", hint=f"rename one of them: name: {path.stem}")]
+        )
+    return document
+
+
+def clashes(documents: Sequence[Document[Injection]]) -> Iterator[StackwrightError]:
+    """Where injections of one system would overwrite what another of them, or they, have put there.
+
+    Folders that two put first in a variable don't clash: both are in it, in the system's order.
+    """
+    for document in documents:
+        yield from _between(document, document, combinations(_writes(document.value), 2))
+    for one, other in combinations(documents, 2):
+        pairs = ((a, b) for a in _writes(one.value) for b in _writes(other.value))
+        yield from _between(one, other, pairs)
+        yield from _refused(one, other)
+        yield from _refused(other, one)
+
+
+GLIBC_OF_SUITE: Mapping[str, str] = {
+    "bullseye": "2.31",
+    "bookworm": "2.36",
+    "trixie": "2.41",
+    "jammy": "2.35",
+    "noble": "2.39",
+}
+"""The glibc of suites of Debian and Ubuntu (https://packages.debian.org/libc6,
+https://packages.ubuntu.com/libc6)."""
+
+
+def too_new(
+    documents: Sequence[Document[Injection]], suite: str | None
+) -> Iterator[StackwrightError]:
+    """The libraries that need a newer glibc than images of a suite have, where that is known."""
+    if (has := GLIBC_OF_SUITE.get(suite or "")) is None:
+        return
+    for document in documents:
+        for index, library in enumerate(document.value.libraries):
+            if library.glibc and _numbers(library.glibc) > _numbers(has):
+                needs = f"{library.soname} needs glibc {library.glibc}"
+                what = f"{needs}, and images of {suite} have {has}"
+                hint = "name a newer 'suite' in the system's base"
+                yield document.error(what, "libraries", index, "glibc", hint=hint)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))
+
+
+Write = tuple[Place, str | PurePosixPath]
+"""Where an injection says that it writes, and to which variable or path."""
+
+
+def _writes(injection: Injection) -> Iterator[Write]:
+    yield from ((("env", name), name) for name in injection.env)
+    yield from ((("prepend", name), name) for name in injection.prepend)
+    for kind, carried in (("bind", injection.bind), ("copy", injection.copied)):
+        yield from (((kind, index), each.inside) for index, each in enumerate(carried))
+
+
+def _between(
+    one: Document[Injection], other: Document[Injection], pairs: Iterable[tuple[Write, Write]]
+) -> Iterator[StackwrightError]:
+    for (place, written), (later, overwritten) in pairs:
+        both_first = place[0] == later[0] == "prepend"
+        if not both_first and _same(written, overwritten):
+            who = "" if one is other else f", which '{one.value.name}' writes as well"
+            what = f"'{other.value.name}' overwrites {overwritten}{who} ({one.where(*place)})"
+            hint = "leave it to one of them, or name just one of them in the system's 'injections'"
+            yield other.error(what, *later, hint=hint)
+
+
+def _same(one: str | PurePosixPath, other: str | PurePosixPath) -> bool:
+    """Whether they are one variable, or one path of which the other is a part."""
+    if isinstance(one, PurePosixPath) and isinstance(other, PurePosixPath):
+        return one.is_relative_to(other) or other.is_relative_to(one)
+    return one == other
+
+
+def _refused(one: Document[Injection], other: Document[Injection]) -> Iterator[StackwrightError]:
+    if other.value.name in one.value.conflicts:
+        index = one.value.conflicts.index(other.value.name)
+        what = f"'{one.value.name}' can't be used with '{other.value.name}'"
+        hint = "name just one of them in the system's 'injections'"
+        yield one.error(what, "conflicts", index, hint=hint)
