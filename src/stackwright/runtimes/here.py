@@ -82,4 +82,6 @@ def _ch_run() -> str:
 
 
 def _unsupported(name: str) -> StackwrightError:
-    return StackwrightError(f"validation does not run images with {name}")
+    return StackwrightError(
+        f"images are not run with {name} yet", hint="choose podman, docker or charliecloud"
+    )
