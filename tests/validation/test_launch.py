@@ -14,13 +14,12 @@ from pathlib import Path
 
 import pytest
 
+from stackwright.runtimes.containers import Container
+from stackwright.runtimes.request import CommandLine, Engine
+from stackwright.runtimes.rootless import Bubblewrap, Charliecloud
 from stackwright.validation.launch import (
-    Bubblewrap,
     Channel,
-    Charliecloud,
-    Container,
-    Engine,
-    Launch,
+    Image,
     Launcher,
     Module,
     Program,
@@ -34,19 +33,27 @@ IMAGE = "sha256:46a13a1cfac9f99de31651f7e223ba29b0799f73c8acb3e1c12f8188f114faaa
 IMAGE_ENV = {"PATH": "/opt/stack/bin:/usr/bin:/bin"}
 
 CHANNELS: dict[str, Channel] = {
-    "podman": Container(
-        "podman",
-        Engine(("podman", "--runtime", "runc"), env={"CONTAINERS_CONF": "/store/containers.conf"}),
-        IMAGE,
+    "podman": Image(
+        Container(
+            "podman",
+            Engine(
+                ("podman", "--runtime", "runc"), env={"CONTAINERS_CONF": "/store/containers.conf"}
+            ),
+            IMAGE,
+        )
     ),
-    "docker": Container(
-        "docker",
-        Engine(("docker", "--host=unix:///run/d.sock"), ("--network=none", "--ulimit=core=0")),
-        IMAGE,
+    "docker": Image(
+        Container(
+            "docker",
+            Engine(("docker", "--host=unix:///run/d.sock"), ("--network=none", "--ulimit=core=0")),
+            IMAGE,
+        )
     ),
-    "charliecloud": Charliecloud(Engine(("ch-run",)), Path("/store/image.squashfs"), IMAGE_ENV),
-    "bubblewrap": Bubblewrap(
-        Engine(("bwrap",), ("--unshare-ipc",)), Path("/store/root"), IMAGE_ENV
+    "charliecloud": Image(
+        Charliecloud(Engine(("ch-run",)), Path("/store/image.squashfs"), IMAGE_ENV)
+    ),
+    "bubblewrap": Image(
+        Bubblewrap(Engine(("bwrap",), ("--unshare-ipc",)), Path("/store/root"), IMAGE_ENV)
     ),
     "module": Module(Path("/lmod/init/bash"), Path("/store/live/modules"), "pytorch/2.13.0-cpu"),
 }
@@ -56,7 +63,7 @@ def program(launcher: Launcher = "none", ranks: int = 1) -> Program:
     return Program("cases/gradients.py", ("--steps", "a b"), launcher, ranks, 2, 120)
 
 
-def rendered(built: Launch) -> str:
+def rendered(built: CommandLine) -> str:
     """One word a line, as JSON strings, so that a space inside of a word shows."""
     words = ["argv:", *map(json.dumps, built.argv), "kill:", *map(json.dumps, built.kill), "env:"]
     return "\n".join([*words, *(json.dumps(f"{k}={v}") for k, v in built.env.items())]) + "\n"
@@ -115,7 +122,7 @@ def test_what_cannot_be_launched_is_refused(asked: Program, payload: Path, why: 
 # The real tools
 
 
-def execute(built: Launch, out: Path) -> subprocess.CompletedProcess[str]:
+def execute(built: CommandLine, out: Path) -> subprocess.CompletedProcess[str]:
     """What the driver does: fill in, and run in the exact environment."""
     values = {
         "@OUT@": str(out),
@@ -201,7 +208,8 @@ def test_charliecloud_runs_the_payload(root: Path, payload: Path, out: Path) -> 
     needs("ch-run", "charliecloud")
 
     done = execute(
-        launch(program(), Charliecloud(Engine(("ch-run",)), root, IMAGE_ENV), payload), out
+        launch(program(), Image(Charliecloud(Engine(("ch-run",)), root, IMAGE_ENV)), payload),
+        out,
     )
 
     assert assert_ran(done, out) <= INSIDE | {"CH_RUNNING"}
@@ -219,7 +227,7 @@ def test_charliecloud_runs_the_payload_from_a_squashfs(
     mount.mkdir()
     engine = Engine(("ch-run",), (f"--mount={mount}",))
 
-    done = execute(launch(program(), Charliecloud(engine, image, IMAGE_ENV), payload), out)
+    done = execute(launch(program(), Image(Charliecloud(engine, image, IMAGE_ENV)), payload), out)
 
     assert_ran(done, out)
 
@@ -228,7 +236,10 @@ def test_charliecloud_runs_the_payload_from_a_squashfs(
 def test_bubblewrap_runs_the_payload(root: Path, payload: Path, out: Path) -> None:
     needs("bwrap", "bubblewrap")
 
-    done = execute(launch(program(), Bubblewrap(Engine(("bwrap",)), root, IMAGE_ENV), payload), out)
+    done = execute(
+        launch(program(), Image(Bubblewrap(Engine(("bwrap",)), root, IMAGE_ENV)), payload),
+        out,
+    )
 
     assert assert_ran(done, out) <= INSIDE
 

@@ -35,6 +35,7 @@ COMMANDS: tuple[str, ...] = (
     "rollback",
     "history",
     "report",
+    "run",
     "keys",
     "schema",
 )

@@ -9,6 +9,7 @@ from typing import Any
 
 from stackwright.certify.artefact import Artefact
 from stackwright.errors import StackwrightError
+from stackwright.runtimes.request import CommandLine
 from stackwright.validation import launch
 from stackwright.validation.suites import ConcreteCase
 
@@ -179,7 +180,7 @@ def _case(case: ConcreteCase, arms: Mapping[str, Arm], payload: Path) -> dict[st
 
 def _launch(
     program: launch.Program, channel: launch.Channel, payload: Path, case: str
-) -> launch.Launch:
+) -> CommandLine:
     try:
         return launch.launch(program, channel, payload)
     except ValueError as error:

@@ -33,9 +33,10 @@ from stackwright.plans.plan import Plan
 from stackwright.release.generations import read_history
 from stackwright.release.measure import Measure, check_bytes
 from stackwright.release.rule import compared_with
+from stackwright.runtimes.here import first_that_works, ready
 from stackwright.store import Store, write_atomic
-from stackwright.tools import engines, lmod
-from stackwright.tools.process import Runner, find
+from stackwright.tools import lmod
+from stackwright.tools.process import Runner
 from stackwright.validation import jobrun, launch
 from stackwright.validation.gate import judge
 from stackwright.validation.host import check_host, fingerprint
@@ -290,7 +291,7 @@ class Session:
         return Arm(
             artefact,
             {
-                "image": self._container(runtime, artefact),
+                "image": launch.Image(ready(runtime, artefact, self.store, self.runner)),
                 "module": launch.Module(
                     lmod_init=lmod.find_init(), tree=folder / tree, name=label.module
                 ),
@@ -301,58 +302,7 @@ class Session:
         """What runs images: what was asked for, else the first of the system's that works here."""
         if self.runtime:
             return self.runtime
-        reasons = []
-        for name in self.site.system(system).runtimes:
-            try:
-                self._try_runtime(name)
-            except StackwrightError as error:
-                reasons.append(f"  {error.what.splitlines()[0]}")
-            else:
-                return name
-        raise StackwrightError(
-            "no run time of the system works here\n" + "\n".join(reasons),
-            hint="`stackwright doctor` says what each needs",
-        )
-
-    def _try_runtime(self, name: str) -> None:
-        if name in engines.CONTAINER_ENGINES:
-            engines.probe(name, self.store, self.runner)
-        elif name == "charliecloud":
-            _ch_run()
-        else:
-            raise StackwrightError(f"validation does not run images with {name}")
-
-    def _container(self, name: str, artefact: Artefact) -> launch.Channel:
-        """The image under one run time.
-
-        Raises:
-            StackwrightError: it isn't installed, or doesn't work on this host.
-        """
-        config = artefact.image.config.removeprefix("sha256:")
-        if name in engines.CONTAINER_ENGINES:
-            found = engines.probe(name, self.store, self.runner)
-            layout = self.store.path(artefact.image.oci)
-            engines.load(found, layout, artefact.image.config, self.runner)
-            engine = launch.Engine(argv_prefix=(name,), env={**engines.location(), **found.env})
-            runtime: launch.ContainerRuntime = "docker" if name == "docker" else "podman"
-            return launch.Container(runtime, engine, config)
-        if name == "charliecloud":
-            blob = self.store.path(artefact.image.oci) / "blobs" / "sha256" / config
-            variables = json.loads(blob.read_bytes())["config"]["Env"]
-            return launch.Charliecloud(
-                launch.Engine((_ch_run(),)),
-                self.store.path(artefact.squashfs.path),
-                dict(variable.split("=", 1) for variable in variables),
-            )
-        raise StackwrightError(f"validation does not run images with {name}")
-
-
-def _ch_run() -> str:
-    if (program := find("ch-run")) is None:
-        raise StackwrightError(
-            "ch-run is not installed", hint="apt-get install charliecloud, or another --runtime"
-        )
-    return program
+        return first_that_works(self.site.system(system).runtimes, self.store, self.runner)
 
 
 def check_untouched(folder: Path, keys: TrustedKeys) -> tuple[bytes, bytes, Begun]:

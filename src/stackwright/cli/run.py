@@ -1,0 +1,148 @@
+"""``stackwright run``: a command in a stack, under a run time that works here."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from stackwright.cli.context import Context, pass_context
+
+if TYPE_CHECKING:
+    from stackwright.certify.artefact import Artefact
+    from stackwright.runtimes.request import Mount, Request, Runtime
+    from stackwright.workshop import Workshop
+
+
+@click.command("run", context_settings={"ignore_unknown_options": True})
+@click.argument("label")
+@click.argument("words", metavar="-- COMMAND...", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.option("--runtime", metavar="NAME", help="Else the first of the system's that works here.")
+@click.option("--built", is_flag=True, help="What was built last, released or not.")
+@click.option(
+    "--mount",
+    "mounts",
+    metavar="SOURCE:TARGET[:rw]",
+    multiple=True,
+    help="A folder that the command sees; again for each. The current one it sees anyway.",
+)
+@click.option("--env", "variables", metavar="NAME=VALUE", multiple=True, help="Again for each.")
+@click.option("--gpus", is_flag=True, help="Let it use the GPUs of this machine.")
+@click.option("--dry-run", is_flag=True, help="Print the command line, and run nothing.")
+@pass_context
+def command(
+    context: Context,
+    label: str,
+    words: tuple[str, ...],
+    runtime: str | None,
+    built: bool,
+    mounts: tuple[str, ...],
+    variables: tuple[str, ...],
+    gpus: bool,
+    dry_run: bool,
+) -> None:
+    """Run a command in the image of a released stack.
+
+    It sees the current folder, can write to it, and starts there. Ends with the command's own exit
+    code.
+
+    \b
+    Examples:
+      stackwright run pytorch -- python train.py
+      stackwright run pytorch --mount /data/imagenet:/data -- python train.py --data /data
+      stackwright run pytorch --built --runtime charliecloud -- python -c 'import torch'
+      stackwright run pytorch --dry-run -- python train.py
+    """
+    from stackwright.cli.progress import Progress
+    from stackwright.cli.workshop import open_workshop
+    from stackwright.errors import StackwrightError
+    from stackwright.runtimes.here import first_that_works, ready
+
+    with Progress(color=context.color) as progress:
+        shop = open_workshop(context, label, progress)
+        artefact = shop.artefact if built else _released(shop)
+        runner = shop.runner(progress.line)
+        names = [runtime] if runtime else shop.site.system(shop.label.system).runtimes
+        chosen = first_that_works(names, shop.store, runner)
+        with shop.stage(f"making the image ready for {chosen}"):
+            way = ready(chosen, artefact, shop.store, runner)
+    try:
+        made = way.command_line(_request(way, words, mounts, variables, gpus=gpus))
+    except ValueError as error:
+        raise StackwrightError(f"{chosen} can't run this: {error}") from error
+    if dry_run:
+        settings = [f"{name}={value}" for name, value in sorted(made.env.items())]
+        click.echo(shlex.join(["env", *settings, *made.argv] if settings else made.argv))
+        return
+    sys.stdout.flush()
+    os.execvpe(made.argv[0], made.argv, {**os.environ, **made.env})  # noqa: S606 - as it is typed
+
+
+def _released(shop: Workshop) -> Artefact:
+    """What users have by the label.
+
+    Raises:
+        StackwrightError: nothing, or something else than was certified.
+    """
+    from stackwright.errors import StackwrightError
+    from stackwright.release.generations import read_history
+    from stackwright.release.view import certified_artefact
+
+    history = read_history(shop.store)
+    module = shop.label.module
+    if not history or module not in history[-1].pointers:
+        raise StackwrightError(
+            f"{shop.label} is not released",
+            hint=f"for what was built: stackwright run '{shop.label}' --built -- ...",
+        )
+    return certified_artefact(shop.store, history[-1], module, shop.trusted())[0]
+
+
+def _request(
+    way: Runtime,
+    words: tuple[str, ...],
+    mounts: tuple[str, ...],
+    variables: tuple[str, ...],
+    *,
+    gpus: bool,
+) -> Request:
+    from stackwright.runtimes.request import Mount, Request
+
+    here = Path.cwd()
+    inside = Path(way.mounts_below) / here.relative_to("/")
+    return Request(
+        command=words,
+        env=dict(_split(text, "=", "NAME=VALUE") for text in variables),
+        mounts=(Mount(str(here), str(inside), writable=True), *map(_mount, mounts)),
+        workdir=str(inside),
+        gpus=gpus,
+        terminal=sys.stdin.isatty() and sys.stdout.isatty(),
+    )
+
+
+def _mount(text: str) -> Mount:
+    from stackwright.errors import StackwrightError
+    from stackwright.runtimes.request import Mount
+
+    source, target = _split(text.removesuffix(":rw"), ":", "SOURCE:TARGET[:rw]")
+    folder = Path(source).absolute()
+    if not folder.is_dir():
+        raise StackwrightError(f"--mount {text}: there is no folder {folder}")
+    if not target.startswith("/") or set(target + str(folder)) & set(':,"\n'):
+        raise StackwrightError(
+            f"--mount {text}: mounts need absolute targets, and no colon, comma or quote"
+        )
+    return Mount(str(folder), target, writable=text.endswith(":rw"))
+
+
+def _split(text: str, at: str, form: str) -> tuple[str, str]:
+    from stackwright.errors import StackwrightError
+
+    first, found, rest = text.partition(at)
+    if not (first and found and (rest or at == "=")):
+        raise StackwrightError(f"'{text}' is not {form}")
+    return first, rest

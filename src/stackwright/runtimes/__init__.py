@@ -1,0 +1,1 @@
+"""How a command runs in a stack: containers, Shifter, and the module on the host."""

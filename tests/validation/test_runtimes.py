@@ -1,0 +1,98 @@
+"""Command lines of the run times that validation does not use yet, word by word."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from stackwright.runtimes.containers import Container
+from stackwright.runtimes.request import Engine, Mount, Request, Runtime
+from stackwright.runtimes.rootless import Apptainer, Bubblewrap, Charliecloud, Shifter
+
+IMAGE_ENV = {"PATH": "/opt/stack/bin"}
+DATA = Mount("/scratch/me/a b", "/data")
+RUNTIMES: dict[str, Runtime] = {
+    "podman": Container("podman", Engine(("podman",)), "46a1"),
+    "podman-hpc": Container("podman-hpc", Engine(("podman-hpc",)), "site/pytorch:2.13.0-cpu"),
+    "docker": Container("docker", Engine(("docker",)), "46a1"),
+    "charliecloud": Charliecloud(Engine(("ch-run",)), Path("/s/i.squashfs"), IMAGE_ENV),
+    "bubblewrap": Bubblewrap(Engine(("bwrap",)), Path("/s/root"), IMAGE_ENV),
+    "apptainer": Apptainer(Engine(("apptainer",)), Path("/s/i.squashfs"), IMAGE_ENV),
+    "shifter": Shifter(Engine(("shifter",)), "docker:site/pytorch:2.13.0-cpu", ("mpich",)),
+}
+REQUEST = Request(
+    command=("python", "train.py", "--name", "it's"),
+    env={"OMP_NUM_THREADS": "2"},
+    mounts=(DATA, Mount("/scratch/me/out", "/out", writable=True)),
+    workdir="/out",
+    gpus=True,
+)
+EXPECTED = {
+    "podman": (
+        *("podman", "run", "--rm", "--pull=never", "--network=host", "--shm-size=1g"),
+        *("--device=nvidia.com/gpu=all", "--workdir=/out"),
+        "--mount=type=bind,source=/scratch/me/a b,target=/data,readonly",
+        "--mount=type=bind,source=/scratch/me/out,target=/out",
+        *("--env=OMP_NUM_THREADS=2", "--entrypoint=python", "46a1"),
+        *("train.py", "--name", "it's"),
+    ),
+    "podman-hpc": (
+        *("podman-hpc", "run", "--rm", "--pull=never", "--network=host", "--shm-size=1g"),
+        *("--gpu", "--workdir=/out"),
+        "--mount=type=bind,source=/scratch/me/a b,target=/data,readonly",
+        "--mount=type=bind,source=/scratch/me/out,target=/out",
+        *("--env=OMP_NUM_THREADS=2", "--entrypoint=python", "site/pytorch:2.13.0-cpu"),
+        *("train.py", "--name", "it's"),
+    ),
+    "docker": (
+        *("docker", "run", "--rm", "--pull=never", "--network=host", "--shm-size=1g"),
+        *("--cap-add=SYS_PTRACE", "--gpus=all", "--workdir=/out"),
+        "--mount=type=bind,source=/scratch/me/a b,target=/data,readonly",
+        "--mount=type=bind,source=/scratch/me/out,target=/out",
+        *("--env=OMP_NUM_THREADS=2", "--entrypoint=python", "46a1"),
+        *("train.py", "--name", "it's"),
+    ),
+    "charliecloud": (
+        *("ch-run", "--private-tmp", "--unset-env=*", "--env-no-expand", "--cd=/out"),
+        *("--set-env=HOME=/root", "--set-env=PATH=/opt/stack/bin", "--set-env=OMP_NUM_THREADS=2"),
+        *("--bind=/scratch/me/a b:/data", "--bind=/scratch/me/out:/out"),
+        *("/s/i.squashfs", "--", "python", "train.py", "--name", "it's"),
+    ),
+    "bubblewrap": (
+        *("bwrap", "--unshare-pid", "--die-with-parent", "--clearenv"),
+        *("--ro-bind", "/s/root", "/", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"),
+        *("--ro-bind", "/scratch/me/a b", "/data", "--bind", "/scratch/me/out", "/out"),
+        *("--chdir", "/out", "--setenv", "HOME", "/root", "--setenv", "PATH", "/opt/stack/bin"),
+        *("--setenv", "OMP_NUM_THREADS", "2", "--", "python", "train.py", "--name", "it's"),
+    ),
+    "apptainer": (
+        *("apptainer", "exec", "--containall", "--no-home", "--no-umask", "--nv", "--pwd=/out"),
+        *("--bind=/scratch/me/a b:/data:ro", "--bind=/scratch/me/out:/out:rw"),
+        *("--env=PATH=/opt/stack/bin", "--env=OMP_NUM_THREADS=2"),
+        *("/s/i.squashfs", "python", "train.py", "--name", "it's"),
+    ),
+    "shifter": (
+        *("shifter", "--image=docker:site/pytorch:2.13.0-cpu", "--module=mpich,gpu", "--clearenv"),
+        *("--workdir=/out", "--volume=/scratch/me/a b:/data:ro", "--volume=/scratch/me/out:/out"),
+        *("--env=OMP_NUM_THREADS=2", "--", "python", "train.py", "--name", "it's"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", RUNTIMES)
+def test_the_command_line_is_that_of_the_tools_manual(name: str) -> None:
+    assert RUNTIMES[name].command_line(REQUEST).argv == EXPECTED[name]
+
+
+@pytest.mark.parametrize("name", RUNTIMES)
+def test_only_what_has_a_name_is_ended_by_it(name: str) -> None:
+    assert RUNTIMES[name].command_line(REQUEST).kill == ()
+
+
+@pytest.mark.parametrize("target", ["/etc", "/var/data", "/opt", "/opt/udiImage/x"])
+def test_what_shifter_would_refuse_is_refused_before(target: str) -> None:
+    asked = Request(("true",), mounts=(Mount("/scratch", target),))
+
+    with pytest.raises(ValueError, match=f"Shifter mounts nothing at {target}"):
+        RUNTIMES["shifter"].command_line(asked)
