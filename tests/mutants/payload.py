@@ -22,12 +22,13 @@ from typing import Any
 from payload_runs import VALIDATION, faulty, load_case_module
 from test_prepare import HEADING, artefact
 
+from stackwright.runtimes.request import CommandLine
 from stackwright.validation.execution import Interrupted
 from stackwright.validation.gate import judge
 from stackwright.validation.host import fingerprint
 from stackwright.validation.jobrun import run_job
 from stackwright.validation.judgement import CaseJudgement
-from stackwright.validation.launch import PROBE, Launch, Program, command, environment
+from stackwright.validation.launch import PROBE, Program, command, environment
 from stackwright.validation.prepare import Arm, make_job
 from stackwright.validation.suites import ConcreteCase, expand, load_suite
 
@@ -76,7 +77,7 @@ class Channel:
     prefix: Path
     fault: str | None = None
 
-    def launch(self, program: Program, payload: Path) -> Launch:
+    def launch(self, program: Program, payload: Path) -> CommandLine:
         """Set the environment on the command line, as each arm has its own."""
         given = {
             **environment(program, str(payload), "@OUT@"),
@@ -86,7 +87,7 @@ class Channel:
             **faulty(self.fault, payload / "cases"),
         }
         words = (f"{name}={value}" for name, value in given.items())
-        return Launch(("env", *words, *command(program, str(payload))), (), {})
+        return CommandLine(("env", *words, *command(program, str(payload))), (), {})
 
 
 def make_payload(folder: Path) -> Path:
