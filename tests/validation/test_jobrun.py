@@ -17,10 +17,12 @@ from typing import Any
 
 import pytest
 
+from stackwright.runtimes.containers import Container
+from stackwright.runtimes.request import Engine
 from stackwright.validation import evidence, jobrun
 from stackwright.validation.execution import Interrupted
 from stackwright.validation.jobrun import run_job
-from stackwright.validation.launch import Container, Engine, Program
+from stackwright.validation.launch import Image, Program
 from stackwright.validation.ledger import JobError, Ledger, sha256
 from stackwright.validation.reaper import Family, Process, kin, process_table
 
@@ -695,7 +697,7 @@ def container_case(
 ) -> dict[str, Any]:
     """The launch that certification uses, but for the command: the image holds no Python."""
     program = Program("unused", (), "none", 1, 1, timeout_s)
-    launch = Container("podman", engine, image).launch(program, Path("/etc"))
+    launch = Image(Container("podman", engine, image)).launch(program, Path("/etc"))
     end = launch.argv.index(image)
     argv = [*launch.argv[: end - 1], "--entrypoint=sh", image, "-c", script]
     changes = {"argv": {"candidate": argv}, "kill": {"candidate": list(launch.kill)}}
