@@ -237,3 +237,20 @@ def test_the_line_for_charliecloud_gives_users_the_certified_environment(
     )
 
     assert done.stdout == "/opt/stackwright\n", done.stderr
+
+
+@pytest.mark.parametrize("runtime", ["podman", "charliecloud"])
+def test_a_command_runs_in_the_released_image_and_writes_to_the_current_folder(
+    released: Walk, runtime: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if runtime == "charliecloud" and shutil.which("ch-run") is None:
+        pytest.skip("needs: apt-get install charliecloud")
+    monkeypatch.chdir(tmp_path)
+    program = "import os, sys; open('made', 'w').write(sys.prefix + os.environ['A']); sys.exit(42)"
+    options = ("--runtime", runtime, "--env", "A= b", "--dry-run")
+
+    line = released.done("run", LABEL, *options, "--", "python", "-c", program)
+
+    env = {**os.environ, **released.environment}
+    assert subprocess.run(["sh", "-c", line], env=env, check=False).returncode == 42
+    assert Path("made").read_text() == "/opt/stackwright b"

@@ -114,11 +114,12 @@ def _request(
 
     here = Path.cwd()
     inside = Path(way.mounts_below) / here.relative_to("/")
+    mine = [_checked(Mount(str(here), str(inside), writable=True))] if here != Path("/") else []
     return Request(
         command=words,
         env=dict(_split(text, "=", "NAME=VALUE") for text in variables),
-        mounts=(Mount(str(here), str(inside), writable=True), *map(_mount, mounts)),
-        workdir=str(inside),
+        mounts=(*mine, *map(_mount, mounts)),
+        workdir=str(inside) if mine else None,
         gpus=gpus,
         terminal=sys.stdin.isatty() and sys.stdout.isatty(),
     )
@@ -131,12 +132,26 @@ def _mount(text: str) -> Mount:
     source, target = _split(text.removesuffix(":rw"), ":", "SOURCE:TARGET[:rw]")
     folder = Path(source).absolute()
     if not folder.is_dir():
-        raise StackwrightError(f"--mount {text}: there is no folder {folder}")
-    if not target.startswith("/") or set(target + str(folder)) & set(':,"\n'):
         raise StackwrightError(
-            f"--mount {text}: mounts need absolute targets, and no colon, comma or quote"
+            f"--mount {text}: there is no folder {folder}", hint="make it, or name another"
         )
-    return Mount(str(folder), target, writable=text.endswith(":rw"))
+    return _checked(Mount(str(folder), target, writable=text.endswith(":rw")))
+
+
+def _checked(mount: Mount) -> Mount:
+    """A mount that every run time can be told of in one word.
+
+    Raises:
+        StackwrightError: its paths have characters that separate fields.
+    """
+    from stackwright.errors import StackwrightError
+
+    if not mount.target.startswith("/") or set(mount.target + mount.source) & set(':,"\n'):
+        raise StackwrightError(
+            f"can't mount {mount.source} at {mount.target}",
+            hint="mounts have absolute paths without colon, comma or quote",
+        )
+    return mount
 
 
 def _split(text: str, at: str, form: str) -> tuple[str, str]:

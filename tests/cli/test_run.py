@@ -1,0 +1,88 @@
+"""Running commands in a stack: what is asked, before any run time is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from stackwright.cli import main
+from stackwright.cli.run import _mount, _request, _split
+from stackwright.errors import StackwrightError
+from stackwright.runtimes.containers import Container
+from stackwright.runtimes.request import Engine, Mount, Request, Runtime
+from stackwright.runtimes.rootless import Charliecloud
+
+PODMAN = Container("podman", Engine(("podman",)), "46a1")
+CH_RUN = Charliecloud(Engine(("ch-run",)), Path("/s/image.squashfs"), {})
+
+
+def asked(way: Runtime, *mounts: str, variables: tuple[str, ...] = ()) -> Request:
+    return _request(way, ("true",), mounts, variables, gpus=False)
+
+
+@pytest.mark.parametrize(("way", "inside"), [(PODMAN, ""), (CH_RUN, "/tmp")])
+def test_the_current_folder_is_seen_where_the_run_time_can_mount(
+    way: Runtime, inside: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    request = asked(way)
+
+    assert request.mounts == (Mount(str(tmp_path), f"{inside}{tmp_path}", writable=True),)
+    assert request.workdir == f"{inside}{tmp_path}"
+
+
+def test_the_hosts_root_is_never_mounted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir("/")
+
+    request = asked(PODMAN)
+
+    assert (request.mounts, request.workdir) == ((), None)
+
+
+def test_a_folder_whose_name_separates_fields_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a,readonly=false").mkdir()
+    monkeypatch.chdir(tmp_path / "a,readonly=false")
+
+    with pytest.raises(StackwrightError, match="can't mount"):
+        asked(PODMAN)
+
+
+def test_mounts_are_read_only_unless_they_say_so(tmp_path: Path) -> None:
+    assert _mount(f"{tmp_path}:/data") == Mount(str(tmp_path), "/data")
+    assert _mount(f"{tmp_path}:/data:rw") == Mount(str(tmp_path), "/data", writable=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("/no/such/folder:/data", "there is no folder /no/such/folder"),
+        ("/etc", "'/etc' is not SOURCE:TARGET"),
+        ("/etc:data", "can't mount /etc at data"),
+        ("/etc:/a,readonly=false", "can't mount /etc at /a,readonly=false"),
+    ],
+)
+def test_mounts_that_cannot_be_are_refused(text: str, why: str) -> None:
+    with pytest.raises(StackwrightError, match=why):
+        _mount(text)
+
+
+def test_a_variable_may_be_empty_and_hold_an_equals_sign() -> None:
+    assert _split("A=", "=", "NAME=VALUE") == ("A", "")
+    assert _split("A=b=c", "=", "NAME=VALUE") == ("A", "b=c")
+    with pytest.raises(StackwrightError, match="'A' is not NAME=VALUE"):
+        _split("A", "=", "NAME=VALUE")
+
+
+def test_what_is_not_released_is_not_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = main(["--store", str(tmp_path / "store"), "run", "pytorch", "--", "python"])
+
+    assert code != 0
+    said = capsys.readouterr().err
+    assert "pytorch/2.13.0-cpu@local is not released" in said
+    assert "--built" in said
