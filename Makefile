@@ -17,7 +17,7 @@ test: setup .venv-payload/.done ## Set up and run all tests, the real tools and 
 	@sh setup/install-packages.sh debian-packages-test.txt
 	STACKWRIGHT_TEST_PYTHON=$(CURDIR)/.venv-payload/bin/python $(BIN)/pytest
 
-test-long: setup .venv-payload/.done ## More faults of the kinds that `make test` injects: two minutes
+test-long: setup .venv-payload/.done ## More faults as in `make test`, and the models that train for minutes
 	STACKWRIGHT_TEST_PYTHON=$(CURDIR)/.venv-payload/bin/python $(BIN)/pytest -m long
 
 test-quick: setup ## The tests without real builds and without the cases: two minutes
