@@ -21,17 +21,11 @@ def first_that_works(names: Sequence[str], store: Store, runner: Runner) -> str:
     Raises:
         StackwrightError: none does; says why for each.
     """
-    reasons = []
-    for name in names:
-        try:
-            _try(name, store, runner)
-        except StackwrightError as error:
-            reasons.append(f"  {error.what.splitlines()[0]}")
-        else:
-            return name
-    raise StackwrightError(
-        "no run time of the system works here\n" + "\n".join(reasons),
-        hint="`stackwright doctor` says what each needs",
+    return engines.first_that_works(
+        names,
+        lambda name: _tried(name, store, runner),
+        "no run time of the system works here",
+        "`stackwright doctor` says what each needs",
     )
 
 
@@ -64,13 +58,14 @@ def _container(name: str, artefact: Artefact, store: Store, runner: Runner) -> C
     return Container("docker" if name == "docker" else "podman", engine, image)
 
 
-def _try(name: str, store: Store, runner: Runner) -> None:
+def _tried(name: str, store: Store, runner: Runner) -> str:
     if name in engines.CONTAINER_ENGINES:
         engines.probe(name, store, runner)
     elif name == "charliecloud":
         _ch_run()
     else:
         raise _unsupported(name)
+    return name
 
 
 def _ch_run() -> str:

@@ -12,16 +12,19 @@ import os
 import re
 import secrets
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TypeVar
 
 from stackwright.canonical import canonical_json
 from stackwright.errors import StackwrightError
 from stackwright.store import Store, write_atomic
 from stackwright.tools.process import Runner, ToolError, find
+
+T = TypeVar("T")
 
 PROBE_EXIT_CODE = 42
 
@@ -122,18 +125,29 @@ def choose(names: Sequence[str], store: Store, runner: Runner) -> BuildEngine:
     Raises:
         StackwrightError: none does; says why for each.
     """
+    return first_that_works(
+        names,
+        lambda name: probe(name, store, runner),
+        "no container engine works here",
+        "install podman (Debian: apt-get install podman runc), then `stackwright doctor`",
+    )
+
+
+def first_that_works(names: Sequence[str], attempt: Callable[[str], T], none: str, hint: str) -> T:
+    """What the first attempt gives that doesn't fail.
+
+    Raises:
+        StackwrightError: ``none`` of them works; why for each. The only one's own error.
+    """
     errors = []
     for name in names:
         try:
-            return probe(name, store, runner)
+            return attempt(name)
         except StackwrightError as error:
             errors.append(error)
     if len(errors) == 1:  # the user named it
         raise errors[0]
-    raise StackwrightError(
-        "\n".join(["no container engine works here", *(f"  {error.what}" for error in errors)]),
-        hint="install podman (Debian: apt-get install podman runc), then `stackwright doctor`",
-    )
+    raise StackwrightError("\n".join([none, *(f"  {e.what}" for e in errors)]), hint=hint)
 
 
 def probe(name: str, store: Store, runner: Runner, *, again: bool = False) -> BuildEngine:
