@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -80,14 +81,27 @@ EXPECTED = {
 }
 
 
+NO_GPUS = {"charliecloud", "bubblewrap"}
+
+
 @pytest.mark.parametrize("name", RUNTIMES)
 def test_the_command_line_is_that_of_the_tools_manual(name: str) -> None:
-    assert RUNTIMES[name].command_line(REQUEST).argv == EXPECTED[name]
+    request = replace(REQUEST, gpus=name not in NO_GPUS)
+
+    assert RUNTIMES[name].command_line(request).argv == EXPECTED[name]
 
 
-@pytest.mark.parametrize("name", RUNTIMES)
-def test_only_what_has_a_name_is_ended_by_it(name: str) -> None:
-    assert RUNTIMES[name].command_line(REQUEST).kill == ()
+@pytest.mark.parametrize("name", sorted(NO_GPUS))
+def test_gpus_are_not_left_out_in_silence(name: str) -> None:
+    with pytest.raises(ValueError, match="no driver for GPUs"):
+        RUNTIMES[name].command_line(REQUEST)
+
+
+def test_only_a_container_with_a_name_is_ended_by_it() -> None:
+    named = RUNTIMES["podman"].command_line(replace(REQUEST, name="mine"))
+
+    assert named.kill == ("podman", "rm", "--force", "--ignore", "--time=0", "mine")
+    assert RUNTIMES["podman"].command_line(REQUEST).kill == ()
 
 
 @pytest.mark.parametrize("target", ["/etc", "/var/data", "/opt", "/opt/udiImage/x"])

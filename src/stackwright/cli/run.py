@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     "mounts",
     metavar="SOURCE:TARGET[:rw]",
     multiple=True,
-    help="A folder that the command sees; again for each. The current one it sees anyway.",
+    help="A folder that the command sees; again for each. The current one it sees anyway."
+    " Charliecloud lets it write to all of them.",
 )
 @click.option("--env", "variables", metavar="NAME=VALUE", multiple=True, help="Again for each.")
 @click.option("--gpus", is_flag=True, help="Let it use the GPUs of this machine.")

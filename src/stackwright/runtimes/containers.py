@@ -66,10 +66,9 @@ class Container:
             *(f"--env={k}={v}" for k, v in request.env.items()),
             *(f"--entrypoint={executable}", self.image, *args),
         )
-        kill = (*self.engine.argv_prefix, *REMOVE[self.runtime], request.name)
-        return CommandLine(
-            argv, tuple(filter(None, kill)) if request.name else (), {**self.engine.env}
-        )
+        remove = (*self.engine.argv_prefix, *REMOVE[self.runtime])
+        kill = (*remove, request.name) if request.name else ()
+        return CommandLine(argv, kill, {**self.engine.env})
 
 
 def _mount(mount: Mount) -> str:

@@ -14,15 +14,12 @@ PRIVATE_TMP = "/tmp"  # noqa: S108
 
 
 @dataclass(frozen=True)
-class Charliecloud:
-    """A folder or squashfs under ch-run, which ignores an image's own environment.
-
-    ch-run binds only onto folders that exist or can be made, hence the private /tmp; and it cannot
-    bind read-only, so what is mounted is protected by its file permissions alone.
+class _Root:
+    """What runs an image's files, and leaves its configuration to the caller.
 
     Args:
-        engine: how ch-run is called.
-        root: the unpacked image, or its squashfs.
+        engine: how the program is called.
+        root: the unpacked image, or its squashfs, where the program takes one.
         image_env: the environment that the image's configuration sets.
     """
 
@@ -32,8 +29,21 @@ class Charliecloud:
 
     mounts_below: ClassVar[str] = PRIVATE_TMP
 
+
+class Charliecloud(_Root):
+    """A folder or squashfs under ch-run, which ignores an image's own environment.
+
+    ch-run binds only onto folders that exist or can be made, hence the private /tmp; and it cannot
+    bind read-only, so what is mounted is protected by its file permissions alone.
+    """
+
     def command_line(self, request: Request) -> CommandLine:
-        """Run under ch-run with nothing of the host's environment."""
+        """Run under ch-run with nothing of the host's environment.
+
+        Raises:
+            ValueError: it is to use GPUs, whose driver ch-run would have to find in the image.
+        """
+        _without_gpus(request)
         env = {"HOME": "/root", **self.image_env, **request.env}
         argv = (
             *self.engine.argv_prefix,
@@ -47,24 +57,16 @@ class Charliecloud:
         return CommandLine(argv, (), {"USER": "stackwright", **self.engine.env})
 
 
-@dataclass(frozen=True)
-class Bubblewrap:
-    """An unpacked image, or its squashfs mounted beforehand, under bwrap.
-
-    Args:
-        engine: how bwrap is called.
-        root: the image's root folder.
-        image_env: the environment that the image's configuration sets.
-    """
-
-    engine: Engine
-    root: Path
-    image_env: Mapping[str, str]
-
-    mounts_below: ClassVar[str] = PRIVATE_TMP
+class Bubblewrap(_Root):
+    """An unpacked image, or its squashfs mounted beforehand, under bwrap."""
 
     def command_line(self, request: Request) -> CommandLine:
-        """Run in a PID namespace of its own, which ends with bwrap."""
+        """Run in a PID namespace of its own, which ends with bwrap.
+
+        Raises:
+            ValueError: it is to use GPUs, whose driver bwrap does not bring.
+        """
+        _without_gpus(request)
         env = {"HOME": "/root", **self.image_env, **request.env}
         argv = (
             *self.engine.argv_prefix,
@@ -80,21 +82,8 @@ class Bubblewrap:
         return CommandLine(argv, (), {**self.engine.env})
 
 
-@dataclass(frozen=True)
-class Apptainer:
-    """A squashfs, a folder or a SIF file under apptainer.
-
-    Args:
-        engine: how apptainer is called.
-        root: what it runs.
-        image_env: the environment that the image's configuration sets; only a SIF holds it.
-    """
-
-    engine: Engine
-    root: Path
-    image_env: Mapping[str, str]
-
-    mounts_below: ClassVar[str] = PRIVATE_TMP
+class Apptainer(_Root):
+    """A squashfs, a folder or a SIF file under apptainer; of these only a SIF holds variables."""
 
     def command_line(self, request: Request) -> CommandLine:
         """Run with nothing of the host's environment, home or /tmp."""
@@ -150,6 +139,11 @@ class Shifter:
             *("--", *request.command),
         )
         return CommandLine(argv, (), {**self.engine.env})
+
+
+def _without_gpus(request: Request) -> None:
+    if request.gpus:
+        raise ValueError("it brings no driver for GPUs into the image; choose another run time")
 
 
 _REFUSED = ("/etc", "/var", "/opt/udiImage")
