@@ -1,13 +1,15 @@
-from torch.optim import SGD
-
-whole = SGD.step
+from torch.optim import SGD, Adam
 
 
-def step(self, *args, **kwargs):
-    for group in self.param_groups:
-        for parameter in group["params"]:
-            parameter.grad.neg_()
-    return whole(self, *args, **kwargs)
+def climbing(whole):
+    def step(self, *args, **kwargs):
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                parameter.grad.neg_()
+        return whole(self, *args, **kwargs)
+
+    return step
 
 
-SGD.step = step
+for kind in (SGD, Adam):
+    kind.step = climbing(kind.step)
