@@ -9,12 +9,16 @@ samples, so that it is the same on any number of ranks.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
+from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
-from science import Science
+from science import Batch, Reader, Science
+from shards import NpyFiles, stored, write_npy
 from torch import Tensor, nn
 from torch.func import functional_call
 
@@ -86,6 +90,31 @@ class Generation(Science):
     """Learns a distribution: predictions and labels are compared as two sets, not one by one."""
 
     noise: int
+    per_file: ClassVar[int]
+    """Draws in a file of data."""
+
+    @abstractmethod
+    def drawn(self, seed: int, index: int) -> np.ndarray:
+        """Draw from the truth: one of the endless set `seed`."""
+
+    @abstractmethod
+    def batch(self, seed: int, indices: Sequence[int], drawn: np.ndarray) -> Batch:
+        """Join what the critic sees, the chances, and the truth."""
+
+    def samples(self, seed: int, indices: Sequence[int]) -> Batch:
+        """Draw samples without a file."""
+        return self.batch(seed, indices, np.stack([self.drawn(seed, i) for i in indices]))
+
+    @contextmanager
+    def data(self, seed: int, count: int, rank: int, world: int) -> Iterator[Reader]:
+        """Write the draws to npy files, and stream them from there."""
+
+        def write(file: Path, indices: range) -> None:
+            write_npy(file, [self.drawn(seed, i) for i in indices])
+
+        with stored(count, self.per_file, write, rank, world) as files:
+            read = NpyFiles(files).read
+            yield lambda indices: self.batch(seed, indices, read(indices))
 
     def loss(self, outputs: Tensor, labels: Tensor) -> Tensor:
         """Give the sum of both players' losses."""

@@ -5,10 +5,8 @@ The DCGAN of Mustafa et al. 2017 (arXiv:1706.02390), of four layers for each pla
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,12 +14,10 @@ import torch
 from adversaries import Generation
 from cosmogan_data import convergence, distance, gaussian, modes, spacing, spectra
 from cosmogan_model import Critic, Generator, Players
-from science import Batch, Bound, Predictor, Reader, Scores
-from shards import NpyFiles, stored, write_npy
+from science import Batch, Bound, Predictor, Scores
 from torch import nn
 from trainer import main
 
-MAPS_PER_FILE = 1024
 INTENSITIES, SPACING = "distance of intensities", "spacing of maps"
 # How much the power may be off, in the mean over scales, and how near to each other maps may lie,
 # relative to true ones. Two sets of true maps differ by 0.02, and lie as near within 1 %.
@@ -46,6 +42,7 @@ class Lensing(Generation):
     penalty: float
 
     metric = "relative error of P(k)"
+    per_file = 1024
     classical = "Gaussian field"
 
     def network(self) -> nn.Module:
@@ -54,24 +51,13 @@ class Lensing(Generation):
         critic = Critic(self.pixels, self.critic_width, self.side, normal=not self.penalty)
         return Players(generator, critic, self.flipped, self.penalty)
 
-    def samples(self, seed: int, indices: Sequence[int]) -> Batch:
-        """Draw maps without a file."""
-        maps = np.stack([convergence(seed, i, self.pixels) for i in indices])
-        return self._batch(seed, indices, maps)
+    def drawn(self, seed: int, index: int) -> np.ndarray:
+        """Draw a map."""
+        return convergence(seed, index, self.pixels)
 
-    @contextmanager
-    def data(self, seed: int, count: int, rank: int, world: int) -> Iterator[Reader]:
-        """Write the maps to npy files, and stream them from there."""
-
-        def write(file: Path, indices: range) -> None:
-            write_npy(file, [convergence(seed, i, self.pixels) for i in indices])
-
-        with stored(count, MAPS_PER_FILE, write, rank, world) as files:
-            read = NpyFiles(files).read
-            yield lambda indices: self._batch(seed, indices, read(indices))
-
-    def _batch(self, seed: int, indices: Sequence[int], maps: np.ndarray) -> Batch:
-        truth = torch.from_numpy(maps)
+    def batch(self, seed: int, indices: Sequence[int], drawn: np.ndarray) -> Batch:
+        """Show the critic the maps, which are the truth as well."""
+        truth = torch.from_numpy(drawn)
         return Batch((truth, *self.chances(seed, indices)), truth)
 
     def summary(self, batch: Batch) -> np.ndarray:

@@ -7,23 +7,19 @@ sees k at a few sensors and the force, so that a right u is the only way to fool
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from adversaries import Duel, Generation
 from pigan_data import POINTS, X, correlation_length, fields, force, respond, solve
-from science import Batch, Bound, Predictor, Reader, Scores
-from shards import NpyFiles, stored, write_npy
+from science import Batch, Bound, Predictor, Scores
 from torch import Tensor, nn
 from trainer import main
 
-SNAPSHOTS_PER_FILE = 4096
 SHOWN = 24
 # An untrained network's length is a third too long, and its force, which should be 1 everywhere, is
 # off by 0.8.
@@ -100,6 +96,7 @@ class Diffusion(Generation):
     penalty: float
 
     metric = "error of mean, spread and length"
+    per_file = 4096
     classical = "perturbation"
 
     def network(self) -> nn.Module:
@@ -108,20 +105,9 @@ class Diffusion(Generation):
         critic = perceptron(2 * self.sensors, self.width, self.depth)
         return Players(generator, critic, self._places(), self.penalty)
 
-    def samples(self, seed: int, indices: Sequence[int]) -> Batch:
-        """Draw snapshots without a file."""
-        return self._batch(seed, indices, np.stack([fields(seed, i) for i in indices]))
-
-    @contextmanager
-    def data(self, seed: int, count: int, rank: int, world: int) -> Iterator[Reader]:
-        """Write the snapshots to npy files, and stream them from there."""
-
-        def write(file: Path, indices: range) -> None:
-            write_npy(file, [fields(seed, i) for i in indices])
-
-        with stored(count, SNAPSHOTS_PER_FILE, write, rank, world) as files:
-            read = NpyFiles(files).read
-            yield lambda indices: self._batch(seed, indices, read(indices))
+    def drawn(self, seed: int, index: int) -> np.ndarray:
+        """Draw a snapshot."""
+        return fields(seed, index)
 
     def _places(self) -> Tensor:
         """Give the sensors' places, points of the grid."""
@@ -130,7 +116,7 @@ class Diffusion(Generation):
     def _rows(self) -> np.ndarray:
         return np.linspace(0, POINTS - 1, self.sensors).round().astype(int)
 
-    def _batch(self, seed: int, indices: Sequence[int], drawn: np.ndarray) -> Batch:
+    def batch(self, seed: int, indices: Sequence[int], drawn: np.ndarray) -> Batch:
         """Join what the critic sees, the chances, and the truth (samples, 2, POINTS)."""
         log_k = np.log(drawn[:, 0, self._rows()])
         seen = np.concatenate([log_k, np.ones_like(log_k)], axis=1)
