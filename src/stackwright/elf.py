@@ -9,7 +9,7 @@ from typing import BinaryIO
 from elftools.common.exceptions import ELFError
 from elftools.elf.dynamic import DynamicSegment
 from elftools.elf.elffile import ELFFile
-from elftools.elf.gnuversions import GNUVerNeedSection
+from elftools.elf.gnuversions import GNUVerDefSection, GNUVerNeedSection
 
 MAGIC = b"\x7fELF"
 _GLIBC = "GLIBC_"
@@ -26,6 +26,7 @@ class Elf:
         rpath: folders of DT_RPATH, which are searched before LD_LIBRARY_PATH.
         runpath: folders of DT_RUNPATH, which are searched after it.
         glibc: the newest version of glibc of which it needs a symbol, such as (2, 34).
+        is_glibc: its own version, if it is glibc itself.
     """
 
     machine: str
@@ -34,6 +35,7 @@ class Elf:
     rpath: tuple[str, ...]
     runpath: tuple[str, ...]
     glibc: tuple[int, ...] | None
+    is_glibc: tuple[int, ...] | None = None
 
 
 def read_elf(file: BinaryIO) -> Elf | None:
@@ -67,16 +69,25 @@ def _read(elf: ELFFile) -> Elf | None:
         needed=told("DT_NEEDED", "needed"),
         rpath=folders("DT_RPATH", "rpath"),
         runpath=folders("DT_RUNPATH", "runpath"),
-        glibc=max(_glibc_versions(elf), default=None),
+        glibc=max(_glibc_versions(elf, GNUVerNeedSection), default=None),
+        is_glibc=max(_glibc_versions(elf, GNUVerDefSection), default=None),
     )
 
 
-def _glibc_versions(elf: ELFFile) -> Iterator[tuple[int, ...]]:
-    """The versions of glibc's symbols that it needs; GLIBC_PRIVATE and the like have no number."""
+def _glibc_versions(
+    elf: ELFFile, kind: type[GNUVerNeedSection | GNUVerDefSection]
+) -> Iterator[tuple[int, ...]]:
+    """The versions of glibc's symbols that it needs or defines; GLIBC_PRIVATE has no number."""
     for section in elf.iter_sections():
-        if isinstance(section, GNUVerNeedSection):
-            for _, versions in section.iter_versions():
-                for version in versions:
-                    number = version.name.removeprefix(_GLIBC)
-                    if version.name.startswith(_GLIBC) and number[0].isdigit():
-                        yield tuple(int(part) for part in number.split("."))
+        if isinstance(section, kind):
+            for name in _version_names(section):
+                number = name.removeprefix(_GLIBC)
+                if number != name and number[0].isdigit():
+                    yield tuple(int(part) for part in number.split("."))
+
+
+def _version_names(section: GNUVerNeedSection | GNUVerDefSection) -> Iterator[str]:
+    """A needed version has a name of its own; a defined one that of its first auxiliary entry."""
+    for _, versions in section.iter_versions():
+        for version in versions:
+            yield version.name

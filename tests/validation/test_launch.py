@@ -16,7 +16,8 @@ import pytest
 
 from stackwright.runtimes.containers import Container
 from stackwright.runtimes.request import CommandLine, Engine
-from stackwright.runtimes.rootless import Bubblewrap, Charliecloud
+from stackwright.runtimes.rootless import Charliecloud
+from stackwright.runtimes.shifter import Bubblewrap, Entry, entries_of
 from stackwright.validation.launch import (
     Channel,
     Image,
@@ -53,7 +54,12 @@ CHANNELS: dict[str, Channel] = {
         Charliecloud(Engine(("ch-run",)), Path("/store/image.squashfs"), IMAGE_ENV)
     ),
     "bubblewrap": Image(
-        Bubblewrap(Engine(("bwrap",), ("--unshare-ipc",)), Path("/store/root"), IMAGE_ENV)
+        Bubblewrap(
+            Engine(("bwrap",), ("--unshare-ipc",)),
+            Path("/store/root"),
+            IMAGE_ENV,
+            {"/": (Entry("usr"),), "/opt": (Entry("stack"),)},
+        )
     ),
     "module": Module(Path("/lmod/init/bash"), Path("/store/live/modules"), "pytorch/2.13.0-cpu"),
 }
@@ -237,7 +243,11 @@ def test_bubblewrap_runs_the_payload(root: Path, payload: Path, out: Path) -> No
     needs("bwrap", "bubblewrap")
 
     done = execute(
-        launch(program(), Image(Bubblewrap(Engine(("bwrap",)), root, IMAGE_ENV)), payload),
+        launch(
+            program(),
+            Image(Bubblewrap(Engine(("bwrap",)), root, IMAGE_ENV, entries_of(root))),
+            payload,
+        ),
         out,
     )
 

@@ -9,18 +9,28 @@ import pytest
 
 from stackwright.runtimes.containers import Container
 from stackwright.runtimes.request import Engine, Mount, Request, Runtime
-from stackwright.runtimes.rootless import Apptainer, Bubblewrap, Charliecloud, Shifter
+from stackwright.runtimes.rootless import Apptainer, Charliecloud
+from stackwright.runtimes.shifter import Bubblewrap, Entry, Shifter, entries_of
 
 IMAGE_ENV = {"PATH": "/opt/stack/bin"}
+ENTRIES = {
+    "/": (Entry("bin", "usr/bin"), Entry("etc"), Entry("opt"), Entry("scratch"), Entry("usr")),
+    "/opt": (Entry("stack"), Entry("udiImage")),
+    "/etc": (Entry("passwd"), Entry("ssl")),
+}
 DATA = Mount("/scratch/me/a b", "/data")
 RUNTIMES: dict[str, Runtime] = {
     "podman": Container("podman", Engine(("podman",)), "46a1"),
     "podman-hpc": Container("podman-hpc", Engine(("podman-hpc",)), "site/pytorch:2.13.0-cpu"),
     "docker": Container("docker", Engine(("docker",)), "46a1"),
     "charliecloud": Charliecloud(Engine(("ch-run",)), Path("/s/i.squashfs"), IMAGE_ENV),
-    "bubblewrap": Bubblewrap(Engine(("bwrap",)), Path("/s/root"), IMAGE_ENV),
+    "bubblewrap": Bubblewrap(
+        Engine(("bwrap",)), Path("/s/root"), IMAGE_ENV, ENTRIES, ("/scratch",)
+    ),
     "apptainer": Apptainer(Engine(("apptainer",)), Path("/s/i.squashfs"), IMAGE_ENV),
-    "shifter": Shifter(Engine(("shifter",)), "docker:site/pytorch:2.13.0-cpu", ("mpich",)),
+    "shifter": Shifter(
+        Engine(("shifter",)), "docker:site/pytorch:2.13.0-cpu", ("mpich",), ("/scratch",)
+    ),
 }
 REQUEST = Request(
     command=("python", "train.py", "--name", "it's"),
@@ -61,10 +71,21 @@ EXPECTED = {
         *("/s/i.squashfs", "--", "python", "train.py", "--name", "it's"),
     ),
     "bubblewrap": (
-        *("bwrap", "--unshare-pid", "--die-with-parent", "--clearenv"),
-        *("--ro-bind", "/s/root", "/", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"),
+        *("bwrap", "--die-with-parent", "--cap-drop", "ALL", "--clearenv"),
+        *("--symlink", "usr/bin", "/bin", "--ro-bind", "/s/root/usr", "/usr"),
+        *("--ro-bind", "/s/root/opt/stack", "/opt/stack"),
+        *("--ro-bind", "/s/root/etc/ssl", "/etc/ssl"),
+        *("--dir", "/var/spool", "--dir", "/var/run", "--dir", "/var/empty"),
+        *("--ro-bind", "/etc/passwd", "/etc/passwd", "--ro-bind", "/etc/group", "/etc/group"),
+        *("--ro-bind-try", "/etc/nsswitch.conf", "/etc/nsswitch.conf"),
+        *("--ro-bind-try", "/etc/hosts", "/etc/hosts"),
+        *("--ro-bind-try", "/etc/resolv.conf", "/etc/resolv.conf"),
+        *("--symlink", "/proc/mounts", "/etc/mtab", "--ro-bind", "/dev/null", "/etc/shadow"),
+        *("--bind", "/proc", "/proc", "--bind", "/sys", "/sys", "--dev-bind", "/dev", "/dev"),
+        *("--bind", "/tmp", "/tmp", "--bind", "/var/tmp", "/var/tmp"),
+        *("--bind", "/scratch", "/scratch"),
         *("--ro-bind", "/scratch/me/a b", "/data", "--bind", "/scratch/me/out", "/out"),
-        *("--chdir", "/out", "--setenv", "HOME", "/root", "--setenv", "PATH", "/opt/stack/bin"),
+        *("--remount-ro", "/", "--chdir", "/out", "--setenv", "PATH", "/opt/stack/bin"),
         *("--setenv", "OMP_NUM_THREADS", "2", "--", "python", "train.py", "--name", "it's"),
     ),
     "apptainer": (
@@ -105,8 +126,35 @@ def test_only_a_container_with_a_name_is_ended_by_it() -> None:
 
 
 @pytest.mark.parametrize("target", ["/etc", "/var/data", "/opt", "/opt/udiImage/x"])
-def test_what_shifter_would_refuse_is_refused_before(target: str) -> None:
+def test_a_place_that_shifter_refuses_is_refused_before(target: str) -> None:
     asked = Request(("true",), mounts=(Mount("/scratch", target),))
 
     with pytest.raises(ValueError, match=f"Shifter mounts nothing at {target}"):
         RUNTIMES["shifter"].command_line(asked)
+
+
+def test_a_folder_that_shifter_does_not_show_cannot_be_mounted() -> None:
+    asked = Request(("true",), mounts=(Mount("/home/me/data", "/data"),))
+
+    with pytest.raises(ValueError, match="Shifter shows nothing of /home/me/data"):
+        RUNTIMES["shifter"].command_line(asked)
+
+
+def test_what_shifter_shows_in_its_place_is_no_volume() -> None:
+    asked = Request(("true",), mounts=(Mount("/scratch/me", "/scratch/me", writable=True),))
+
+    assert not [w for w in RUNTIMES["shifter"].command_line(asked).argv if "--volume" in w]
+
+
+def test_entries_are_those_of_the_four_folders(tmp_path: Path) -> None:
+    for folder in ("usr/bin", "opt/stack", "etc/ssl", "tmp"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "bin").symlink_to("usr/bin")
+    (tmp_path / "var").symlink_to("usr")  # followed, it would lead to the host's in a container
+
+    found = entries_of(tmp_path)
+
+    names = (Entry("bin", "usr/bin"), *(Entry(n) for n in ("etc", "opt", "tmp", "usr")))
+    assert found["/"] == (*names, Entry("var", "usr"))
+    assert (found["/opt"], found["/etc"]) == ((Entry("stack"),), (Entry("ssl"),))
+    assert found["/var"] == ()

@@ -61,16 +61,17 @@ def command(
     from stackwright.cli.progress import Progress
     from stackwright.cli.workshop import open_workshop
     from stackwright.errors import StackwrightError
-    from stackwright.runtimes.here import first_that_works, ready
+    from stackwright.runtimes.here import Here
 
     with Progress(color=context.color) as progress:
         shop = open_workshop(context, label, progress)
         artefact = shop.artefact if built else _released(shop)
-        runner = shop.runner(progress.line)
-        names = [runtime] if runtime else shop.site.system(shop.label.system).runtimes
-        chosen = first_that_works(names, shop.store, runner)
+        system = shop.label.system
+        described, injections = shop.site.system(system), shop.site.injections(system)
+        here = Here(shop.store, shop.runner(progress.line), described, injections)
+        chosen = here.first_that_works([runtime] if runtime else ())
         with shop.stage(f"making the image ready for {chosen}"):
-            way = ready(chosen, artefact, shop.store, runner)
+            way = here.ready(chosen, artefact)
     try:
         made = way.command_line(_request(way, words, mounts, variables, gpus=gpus))
     except ValueError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path, PurePosixPath
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -56,6 +56,7 @@ class Injection(Model):
         prepend: folders that it puts first in variables such as LD_LIBRARY_PATH.
         conflicts: other injections with which it can't be used.
         libraries: what it brings, for checks of what the image leaves out.
+        modules: the modules of run times that bring it themselves, such as Shifter's ``mpich``.
     """
 
     name: Name
@@ -67,6 +68,7 @@ class Injection(Model):
     prepend: Mapping[SettableName, AbsolutePath] = {}
     conflicts: tuple[Name, ...] = ()
     libraries: tuple[InjectedLibrary, ...] = ()
+    modules: Mapping[Literal["shifter", "podman-hpc"], Name] = {}
 
     @model_validator(mode="after")
     def _brings_something(self) -> Injection:

@@ -3,44 +3,82 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 from stackwright.certify.artefact import Artefact
 from stackwright.errors import StackwrightError
+from stackwright.inputs.injections import Injection
+from stackwright.inputs.systems import System
 from stackwright.runtimes.containers import Container
+from stackwright.runtimes.injecting import Injecting
+from stackwright.runtimes.injections import bound_here, carried_by, check_loadable, staged
 from stackwright.runtimes.request import Engine, Runtime
-from stackwright.runtimes.rootless import Charliecloud
+from stackwright.runtimes.rootless import Apptainer, Charliecloud
+from stackwright.runtimes.shifter import Bubblewrap, Shifter, entries_of
 from stackwright.store import Store
 from stackwright.tools import engines
-from stackwright.tools.process import Runner, find
+from stackwright.tools.process import Runner, ToolError, find
 
 
-def first_that_works(names: Sequence[str], store: Store, runner: Runner) -> str:
-    """The first run time, in the order of a system file, that works on this host.
+@dataclass(frozen=True)
+class Here:
+    """This machine, where stacks of one system run."""
 
-    Raises:
-        StackwrightError: none does; says why for each.
-    """
-    return engines.first_that_works(
-        names,
-        lambda name: _tried(name, store, runner),
-        "no run time of the system works here",
-        "`stackwright doctor` says what each needs",
-    )
+    store: Store
+    runner: Runner
+    system: System
+    injections: tuple[Injection, ...] = ()
 
+    def first_that_works(self, names: Sequence[str] = ()) -> str:
+        """The first run time that works on this host: of those named, else of the system's.
 
-def ready(name: str, artefact: Artefact, store: Store, runner: Runner) -> Runtime:
-    """A run time that can run an artefact's image at once.
+        Raises:
+            StackwrightError: none does; says why for each.
+        """
+        return engines.first_that_works(
+            names or self.system.runtimes,
+            self._tried,
+            "no run time of the system works here",
+            "`stackwright doctor` says what each needs",
+        )
 
-    Raises:
-        StackwrightError: it isn't installed, or doesn't work on this host.
-    """
-    if name in engines.CONTAINER_ENGINES:
-        return _container(name, artefact, store, runner)
-    if name == "charliecloud":
-        squashfs = store.path(artefact.squashfs.path)
-        return Charliecloud(Engine((_ch_run(),)), squashfs, image_environment(artefact, store))
-    raise _unsupported(name)
+    def ready(self, name: str, artefact: Artefact) -> Runtime:
+        """A run time that can run an artefact's image at once, with what the site injects.
+
+        Raises:
+            StackwrightError: it isn't installed, doesn't work on this host, or what the site
+                injects could not be loaded in the image.
+        """
+        way = _way(name)
+        way.tried(self)
+        runtime = way.made(self, artefact)
+        bound = bound_here(name, self.injections)
+        if not bound:
+            return runtime
+        environment = image_environment(artefact, self.store)
+        check_loadable(bound, self.root(artefact), environment)
+        return Injecting(runtime, tuple(staged(one, self.store) for one in bound), environment)
+
+    def root(self, artefact: Artefact) -> Path:
+        """The image unpacked, but for its device files, whose place the host's take."""
+        squashfs = self.store.path(artefact.squashfs.path)
+
+        def unpack(out: Path) -> None:
+            to = ["-n", "-q", "-no-xattrs", "-excludes", "-d", str(out / "root")]
+            self.runner.run(["unsquashfs", *to, str(squashfs), "dev"])
+
+        return self.store.step("root", artefact.squashfs.digest, unpack) / "root"
+
+    @property
+    def site_mounts(self) -> tuple[str, ...]:
+        """The site's file systems that this host has."""
+        return tuple(mount.path for mount in self.system.mounts if Path(mount.path).is_dir())
+
+    def _tried(self, name: str) -> str:
+        _way(name).tried(self)
+        return name
 
 
 def image_environment(artefact: Artefact, store: Store) -> dict[str, str]:
@@ -50,33 +88,84 @@ def image_environment(artefact: Artefact, store: Store) -> dict[str, str]:
     return dict(variable.split("=", 1) for variable in config["config"]["Env"])
 
 
-def _container(name: str, artefact: Artefact, store: Store, runner: Runner) -> Container:
-    found = engines.probe(name, store, runner)
-    engines.load(found, store.path(artefact.image.oci), artefact.image.config, runner)
-    engine = Engine(argv_prefix=(name,), env={**engines.location(), **found.env})
-    image = artefact.image.config.removeprefix("sha256:")
-    return Container("docker" if name == "docker" else "podman", engine, image)
+@dataclass(frozen=True)
+class _Way:
+    """How a run time is tried on this host, and made ready for an artefact."""
+
+    tried: Callable[[Here], object]
+    made: Callable[[Here, Artefact], Runtime]
 
 
-def _tried(name: str, store: Store, runner: Runner) -> str:
-    if name in engines.CONTAINER_ENGINES:
-        engines.probe(name, store, runner)
-    elif name == "charliecloud":
-        _ch_run()
-    else:
-        raise _unsupported(name)
-    return name
+def _container(name: str) -> _Way:
+    def made(here: Here, artefact: Artefact) -> Container:
+        found = engines.probe(name, here.store, here.runner)
+        layout = here.store.path(artefact.image.oci)
+        engines.load(found, layout, artefact.image.config, here.runner)
+        engine = Engine(argv_prefix=(name,), env={**engines.location(), **found.env})
+        image = artefact.image.config.removeprefix("sha256:")
+        return Container("docker" if name == "docker" else "podman", engine, image)
+
+    return _Way(lambda here: engines.probe(name, here.store, here.runner), made)
 
 
-def _ch_run() -> str:
-    if (program := find("ch-run")) is None:
+def _charliecloud(here: Here, artefact: Artefact) -> Charliecloud:
+    squashfs = here.store.path(artefact.squashfs.path)
+    environment = image_environment(artefact, here.store)
+    return Charliecloud(Engine((_program("ch-run", "charliecloud"),)), squashfs, environment)
+
+
+def _apptainer(here: Here, artefact: Artefact) -> Apptainer:
+    squashfs = here.store.path(artefact.squashfs.path)
+    environment = image_environment(artefact, here.store)
+    return Apptainer(Engine((_program("apptainer", "apptainer"),)), squashfs, environment)
+
+
+def _bubblewrap(here: Here, artefact: Artefact) -> Bubblewrap:
+    root = here.root(artefact)
+    environment = image_environment(artefact, here.store)
+    engine = Engine((_program("bwrap", "bubblewrap"),))
+    return Bubblewrap(engine, root, environment, entries_of(root), here.site_mounts)
+
+
+def _bubblewrap_tried(here: Here) -> None:
+    program = _program("bwrap", "bubblewrap")
+    _program("unsquashfs", "squashfs-tools")
+    try:
+        here.runner.run([program, "--ro-bind", "/", "/", "true"])
+    except ToolError as error:
         raise StackwrightError(
-            "ch-run is not installed", hint="apt-get install charliecloud, or another --runtime"
+            f"bwrap runs nothing here: {error.tail}",
+            hint="it needs user namespaces (user_namespaces(7)), or another --runtime",
+        ) from error
+
+
+def _shifter(here: Here, artefact: Artefact) -> Shifter:
+    image = f"id:{artefact.image.digest.removeprefix('sha256:')}"
+    modules = carried_by("shifter", here.injections)
+    return Shifter(Engine((_program("shifter", "Shifter"),)), image, modules, here.site_mounts)
+
+
+_WAYS: Mapping[str, _Way] = {
+    "podman": _container("podman"),
+    "docker": _container("docker"),
+    "charliecloud": _Way(lambda _: _program("ch-run", "charliecloud"), _charliecloud),
+    "bubblewrap": _Way(_bubblewrap_tried, _bubblewrap),
+    "apptainer": _Way(lambda _: _program("apptainer", "apptainer"), _apptainer),
+    "shifter": _Way(lambda _: _program("shifter", "Shifter"), _shifter),
+}
+
+
+def _way(name: str) -> _Way:
+    if name not in _WAYS:
+        raise StackwrightError(
+            f"images are not run with {name} yet", hint=f"choose one of {', '.join(_WAYS)}"
+        )
+    return _WAYS[name]
+
+
+def _program(name: str, package: str) -> str:
+    if (program := find(name)) is None:
+        raise StackwrightError(
+            f"{name} is not installed", hint=f"install {package}, or choose another --runtime"
         )
     return program
-
-
-def _unsupported(name: str) -> StackwrightError:
-    return StackwrightError(
-        f"images are not run with {name} yet", hint="choose podman, docker or charliecloud"
-    )

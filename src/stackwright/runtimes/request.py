@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,9 @@ class Runtime(Protocol):
     `mounts_below` is a folder under which it can mount anything, whatever the image holds.
     """
 
-    mounts_below: ClassVar[str]
+    @property
+    def mounts_below(self) -> str:
+        """See above."""
 
     def command_line(self, request: Request) -> CommandLine:
         """Build the command line.
@@ -83,3 +85,13 @@ class Runtime(Protocol):
         Raises:
             ValueError: the run time cannot do what is asked; the text says why.
         """
+
+
+def without_gpus(request: Request) -> None:
+    """Refuse what a run time that brings no driver can't do.
+
+    Raises:
+        ValueError: it is to use GPUs.
+    """
+    if request.gpus:
+        raise ValueError("it brings no driver for GPUs into the image; choose another run time")

@@ -33,7 +33,7 @@ from stackwright.plans.plan import Plan
 from stackwright.release.generations import read_history
 from stackwright.release.measure import Measure, check_bytes
 from stackwright.release.rule import compared_with
-from stackwright.runtimes.here import first_that_works, ready
+from stackwright.runtimes.here import Here
 from stackwright.store import Store, write_atomic
 from stackwright.tools import lmod
 from stackwright.tools.process import Runner
@@ -291,7 +291,7 @@ class Session:
         return Arm(
             artefact,
             {
-                "image": launch.Image(ready(runtime, artefact, self.store, self.runner)),
+                "image": launch.Image(self._here(label.system).ready(runtime, artefact)),
                 "module": launch.Module(
                     lmod_init=lmod.find_init(), tree=folder / tree, name=label.module
                 ),
@@ -300,9 +300,11 @@ class Session:
 
     def _runtime(self, system: str) -> str:
         """What runs images: what was asked for, else the first of the system's that works here."""
-        if self.runtime:
-            return self.runtime
-        return first_that_works(self.site.system(system).runtimes, self.store, self.runner)
+        return self.runtime or self._here(system).first_that_works()
+
+    def _here(self, system: str) -> Here:
+        described, injections = self.site.system(system), self.site.injections(system)
+        return Here(self.store, self.runner, described, injections)
 
 
 def check_untouched(folder: Path, keys: TrustedKeys) -> tuple[bytes, bytes, Begun]:
