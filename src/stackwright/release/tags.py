@@ -62,8 +62,12 @@ class Stray:
         )
 
 
-_STORAGE = {"podman": "containers-storage", "docker": "docker-daemon"}
-"""What skopeo calls an engine's storage."""
+_MEND = {
+    "podman": "skopeo copy oci:{layout}:image containers-storage:{tag}",
+    "docker": "skopeo copy oci:{layout}:image docker-daemon:{tag}",
+    "podman-hpc": "podman-hpc tag {config} {tag}",
+}
+"""How an engine's tag is pointed at the released image again."""
 
 
 def stray_tags(store: Store, runtimes: Sequence[str], runner: Runner) -> tuple[Stray, ...]:
@@ -91,8 +95,8 @@ def _strays(
         found = tags.get(tag_name(module), released)
         if found != released:
             layout = store.path("live") / "images" / module / "oci"
-            to = f"{_STORAGE[engine]}:{tag_name(module)}"
-            yield Stray(module, found, released, f"skopeo copy oci:{layout}:image {to}")
+            mend = _MEND[engine].format(layout=layout, tag=tag_name(module), config=released[7:])
+            yield Stray(module, found, released, mend)
 
 
 def tag_images(

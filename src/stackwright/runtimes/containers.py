@@ -53,13 +53,14 @@ class Container:
     def command_line(self, request: Request) -> CommandLine:
         """Run the image without its entrypoint, and end by removing the container."""
         executable, *args = request.command
+        gpus = GPUS[self.runtime]
         name = [f"--name={request.name}"] if request.name else []
         argv = (
             *self.engine.argv_prefix,
             *("run", "--rm", *name, "--pull=never"),
             *_unless_given(SHARED[self.runtime], self.engine.run_args),
             *self.engine.run_args,
-            *([GPUS[self.runtime]] if request.gpus else ()),
+            *([gpus] if request.gpus and gpus not in self.engine.run_args else ()),
             *(("--interactive", "--tty") if request.terminal else ()),
             *([f"--workdir={request.workdir}"] if request.workdir else ()),
             *map(_mount, request.mounts),

@@ -11,7 +11,7 @@ from stackwright.certify.artefact import Artefact
 from stackwright.errors import StackwrightError
 from stackwright.inputs.injections import Injection
 from stackwright.inputs.systems import System
-from stackwright.runtimes.containers import Container
+from stackwright.runtimes.containers import Container, EngineName
 from stackwright.runtimes.injecting import Injecting
 from stackwright.runtimes.injections import bound_here, carried_by, check_loadable, staged
 from stackwright.runtimes.request import Engine, Runtime
@@ -96,14 +96,15 @@ class _Way:
     made: Callable[[Here, Artefact], Runtime]
 
 
-def _container(name: str) -> _Way:
+def _container(name: EngineName) -> _Way:
     def made(here: Here, artefact: Artefact) -> Container:
         found = engines.probe(name, here.store, here.runner)
         layout = here.store.path(artefact.image.oci)
         engines.load(found, layout, artefact.image.config, here.runner)
-        engine = Engine(argv_prefix=(name,), env={**engines.location(), **found.env})
-        image = artefact.image.config.removeprefix("sha256:")
-        return Container("docker" if name == "docker" else "podman", engine, image)
+        carried = carried_by(name, here.injections) if name == "podman-hpc" else ()
+        environment = {**engines.location(), **found.env}
+        engine = Engine((name,), tuple(f"--{module}" for module in carried), environment)
+        return Container(name, engine, artefact.image.config.removeprefix("sha256:"))
 
     return _Way(lambda here: engines.probe(name, here.store, here.runner), made)
 
@@ -148,6 +149,7 @@ def _shifter(here: Here, artefact: Artefact) -> Shifter:
 _WAYS: Mapping[str, _Way] = {
     "podman": _container("podman"),
     "docker": _container("docker"),
+    "podman-hpc": _container("podman-hpc"),
     "charliecloud": _Way(lambda _: _program("ch-run", "charliecloud"), _charliecloud),
     "bubblewrap": _Way(_bubblewrap_tried, _bubblewrap),
     "apptainer": _Way(lambda _: _program("apptainer", "apptainer"), _apptainer),
@@ -157,9 +159,7 @@ _WAYS: Mapping[str, _Way] = {
 
 def _way(name: str) -> _Way:
     if name not in _WAYS:
-        raise StackwrightError(
-            f"images are not run with {name} yet", hint=f"choose one of {', '.join(_WAYS)}"
-        )
+        raise StackwrightError(f"no run time '{name}'", hint=f"choose one of {', '.join(_WAYS)}")
     return _WAYS[name]
 
 

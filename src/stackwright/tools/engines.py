@@ -34,11 +34,18 @@ _START = {"docker": "start its daemon (systemctl start docker), or use another e
 BUILD_ENGINES = ("podman", "buildah", "docker")
 """Engines that build images, in order of preference."""
 
-CONTAINER_ENGINES = ("podman", "docker")
+CONTAINER_ENGINES = ("podman", "docker", "podman-hpc")
 """Engines that run containers for users, from a storage of their own."""
 
-LOCATION = ("CONTAINERS_STORAGE_CONF", "DOCKER_HOST", "XDG_DATA_HOME", "XDG_RUNTIME_DIR")
-"""Variables by which engines find their images; whoever loads and whoever runs must agree."""
+_PODMAN_HPC = ("USER", "SCRATCH", "SQUASH_DIR", "PODMANHPC_CONFIG_FILE", "PODMANHPC_GRAPH_ROOT")
+LOCATION = (
+    *("CONTAINERS_STORAGE_CONF", "DOCKER_HOST", "XDG_DATA_HOME", "XDG_RUNTIME_DIR"),
+    *_PODMAN_HPC,
+)
+"""Variables by which engines find their images; whoever loads and whoever runs must agree.
+
+Those of podman-hpc: https://github.com/NERSC/podman-hpc/blob/main/podman_hpc/siteconfig.py
+"""
 
 _PLAIN_LIMITS = "[containers]\ndefault_ulimits = []\n"
 _RUNC = f'{_PLAIN_LIMITS}\n[engine]\nruntime = "runc"\n'
@@ -71,6 +78,7 @@ ATTEMPTS: Mapping[str, tuple[Attempt, ...]] = {
         Attempt("with chroot isolation", _PLAIN_LIMITS, {"BUILDAH_ISOLATION": "chroot"}),
     ),
     "docker": (Attempt(""),),
+    "podman-hpc": _CONTAINERS,
 }
 
 
@@ -275,16 +283,26 @@ def load(engine: BuildEngine, layout: Path, config: str, runner: Runner) -> None
     try:
         runner.run([engine.name, "image", "inspect", "--format", "{{.Id}}", name], env=env)
     except ToolError:
-        if engine.name == "docker":
-            with TemporaryDirectory() as folder:
-                archive = Path(folder, "image.tar")
-                runner.run(
-                    ["skopeo", "copy", "-q", f"oci:{layout}:image", f"docker-archive:{archive}"]
-                )
-                runner.run(["docker", "load", "-q", "-i", str(archive)], env=env)
-        else:
+        if engine.name == "podman":
             to = f"containers-storage:localhost/stackwright/loaded:{name[:16]}"
             runner.run(["skopeo", "copy", "-q", f"oci:{layout}:image", to], env=env)
+        else:
+            _load_archive(engine.name, layout, runner, env)
+            if engine.name == "podman-hpc":
+                # Other nodes see an image only once it was squashed; until then this one does.
+                runner.run([engine.name, "migrate", name], env=env)
+
+
+_ARCHIVES = {"docker": "docker-archive", "podman-hpc": "oci-archive"}
+"""What skopeo calls the archive that an engine loads with the image's ID unchanged."""
+
+
+def _load_archive(engine: str, layout: Path, runner: Runner, env: Mapping[str, str]) -> None:
+    with TemporaryDirectory() as folder:
+        archive = Path(folder, "image.tar")
+        to = f"{_ARCHIVES[engine]}:{archive}"
+        runner.run(["skopeo", "copy", "-q", f"oci:{layout}:image", to])
+        runner.run([engine, "load", "-q", "-i", str(archive)], env=env)
 
 
 def tag(engine: BuildEngine, config: str, name: str, runner: Runner) -> None:
