@@ -44,10 +44,10 @@ STACKS = (
     "Thread 0x00007f2a1b7fe700 (most recent call first):\n"
     '  File "/opt/stackwright/lib/python3.11/site-packages/torch/distributed/'
     'distributed_c10d.py", line 3012 in all_reduce\n'
-    '  File "/stackwright-payload/cases/gradients.py", line 88 in mean_gradient\n',
+    '  File "/stackwright/payload/cases/gradients.py", line 88 in mean_gradient\n',
     "Timeout (0:01:55)!\n"
     "Thread 0x00007f6c9d2a1740 (most recent call first):\n"
-    '  File "/stackwright-payload/cases/gradients.py", line 83 in wait_for_data\n',
+    '  File "/stackwright/payload/cases/gradients.py", line 83 in wait_for_data\n',
 )
 
 
@@ -191,8 +191,8 @@ def judged_cases(ratios: dict[str, float] | None) -> list[dict[str, Any]]:
 def asked_case(judged: dict[str, Any], compared: bool) -> dict[str, Any]:
     name, launcher_ranks, channel = judged["id"].rsplit(".", 2)
     launcher, ranks = launcher_ranks.split("-")
-    argv = ["podman", "run", "--rm", "--name", "@NAME@", "-v", "@OUT@:/stackwright-out"]
-    argv += [digest("image"), "python", f"/stackwright-payload/cases/{name}.py"]
+    argv = ["podman", "run", "--rm", "--name", "@NAME@", "-v", "@OUT@:/stackwright/out"]
+    argv += [digest("image"), "python", f"/stackwright/payload/cases/{name}.py"]
     return {
         "id": judged["id"],
         "case": name,

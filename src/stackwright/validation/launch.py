@@ -61,8 +61,8 @@ class Image:
     def launch(self, program: Program, payload: Path) -> CommandLine:
         """Run the payload inside the image."""
         below = self.runtime.mounts_below.rstrip("/")
-        # One folder deep: Shifter makes no mount point below another.
-        out, cases = f"{below}/stackwright-out", f"{below}/stackwright-payload"
+        # Images have these folders: Shifter makes no mount point below another.
+        out, cases = f"{below}/stackwright/out", f"{below}/stackwright/payload"
         return self.runtime.command_line(
             Request(
                 command=command(program, cases),
