@@ -239,7 +239,7 @@ def test_the_line_for_charliecloud_gives_users_the_certified_environment(
     assert done.stdout == "/opt/stackwright\n", done.stderr
 
 
-@pytest.mark.parametrize("runtime", ["podman", "charliecloud"])
+@pytest.mark.parametrize("runtime", ["podman", "charliecloud", "bubblewrap"])
 def test_a_command_runs_in_the_released_image_and_writes_to_the_current_folder(
     released: Walk, runtime: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
