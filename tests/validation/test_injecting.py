@@ -13,7 +13,7 @@ from stackwright.elf import Elf
 from stackwright.errors import StackwrightError
 from stackwright.inputs.injections import Injection
 from stackwright.runtimes.injecting import Injecting, injected
-from stackwright.runtimes.injections import bound_here, carried_by, check_loadable, staged
+from stackwright.runtimes.injections import carried_by, check_loadable, given, staged
 from stackwright.runtimes.loadable import Brought, Inside, problems
 from stackwright.runtimes.request import Engine, Mount, Request
 from stackwright.runtimes.rootless import Charliecloud
@@ -72,12 +72,16 @@ def test_a_driver_that_is_injected_need_not_come_with_the_run_time() -> None:
     assert "--bind=/usr/lib/libcuda.so.1:/usr/lib/libcuda.so.1" in argv
 
 
-def test_shifters_own_modules_bring_what_is_injected() -> None:
-    assert bound_here("shifter", [MPICH]) == ()
+def test_shifters_own_modules_bring_the_files_and_the_request_their_variables() -> None:
+    (left,) = given("shifter", [MPICH])
+
+    asked = injected(Request(("true",)), [left], IMAGE_ENV)
+
+    assert (asked.mounts, asked.env) == ((), {"MPICH_OFI_NIC_POLICY": "NUMA"})
     assert carried_by("shifter", [MPICH, MPICH]) == ("mpich",)
-    assert bound_here("podman", [MPICH]) == (MPICH,)
+    assert given("podman", [MPICH]) == (MPICH,)
     with pytest.raises(StackwrightError, match="driver doesn't say which module of shifter"):
-        bound_here("shifter", [MPICH, DRIVER])
+        given("shifter", [MPICH, DRIVER])
 
 
 def elf(soname: str | None = None, needed: tuple[str, ...] = (), **other: object) -> Elf:
@@ -207,6 +211,8 @@ def root(tmp_path: Path) -> Path:
     for path in _linked(root / "opt/stack/bin/who"):
         (root / path.relative_to("/")).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, root / path.relative_to("/"))
+    (root / "etc/ld.so.conf.d").mkdir(parents=True)
+    (root / "etc/ld.so.conf.d/stack.conf").write_text("# the stack's\n/opt/stack/lib\n")
     return root
 
 

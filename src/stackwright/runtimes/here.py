@@ -13,7 +13,7 @@ from stackwright.inputs.injections import Injection
 from stackwright.inputs.systems import System
 from stackwright.runtimes.containers import Container, EngineName
 from stackwright.runtimes.injecting import Injecting
-from stackwright.runtimes.injections import bound_here, carried_by, check_loadable, staged
+from stackwright.runtimes.injections import carried_by, check_loadable, given, staged
 from stackwright.runtimes.request import Engine, Runtime
 from stackwright.runtimes.rootless import Apptainer, Charliecloud
 from stackwright.runtimes.shifter import Bubblewrap, Shifter, entries_of
@@ -54,12 +54,12 @@ class Here:
         way = _way(name)
         way.tried(self)
         runtime = way.made(self, artefact)
-        bound = bound_here(name, self.injections)
-        if not bound:
-            return runtime
+        injections = given(name, self.injections)
         environment = image_environment(artefact, self.store)
-        check_loadable(bound, self.root(artefact), environment)
-        return Injecting(runtime, tuple(staged(one, self.store) for one in bound), environment)
+        if any(one.bind or one.copied for one in injections):
+            check_loadable(injections, self.root(artefact), environment)
+        copied = tuple(staged(one, self.store) for one in injections)
+        return Injecting(runtime, copied, environment) if copied else runtime
 
     def root(self, artefact: Artefact) -> Path:
         """The image unpacked, but for its device files, whose place the host's take."""

@@ -23,21 +23,24 @@ _LOADER_FOLDERS = ("lib", "usr/lib", "lib64", "usr/lib64", "lib/*-linux-gnu", "u
 _DRIVER = Path("/proc/driver/nvidia/version")
 
 
-def bound_here(runtime: str, injections: Sequence[Injection]) -> tuple[Injection, ...]:
-    """The injections that are given to a run time as mounts and variables of each command.
+def given(runtime: str, injections: Sequence[Injection]) -> tuple[Injection, ...]:
+    """The injections as a run time is given them with each command: files and variables.
+
+    Where the run time's own modules bring the files, the variables that name them come with these.
 
     Raises:
         StackwrightError: one says nothing of how this run time's own modules bring it.
     """
     if runtime not in CARRIERS:
-        return tuple(one for one in injections if one.bind or one.copied or one.env or one.prepend)
+        return tuple(injections)
     for one in injections:
         if runtime not in one.modules:
             raise StackwrightError(
                 f"injection {one.name} doesn't say which module of {runtime} brings it",
                 hint=f"in systems/injections/{one.name}.yaml: modules: {{{runtime}: NAME}}",
             )
-    return ()
+    carried: dict[str, object] = {"bind": (), "copied": (), "prepend": {}}
+    return tuple(one.model_copy(update=carried) for one in injections)
 
 
 def carried_by(runtime: Carrier, injections: Sequence[Injection]) -> tuple[str, ...]:
@@ -58,8 +61,6 @@ def check_loadable(
         StackwrightError: it isn't so; every problem on a line of its own.
     """
     brought = [_brought(one) for one in injections]
-    if not any(each.injection.bind or each.injection.copied for each in brought):
-        return
     if wrong := [*problems(brought, inside_of(root, image_env), _driver())]:
         raise StackwrightError(
             "\n".join(["what the site injects doesn't fit this image", *wrong]),
@@ -95,7 +96,8 @@ def inside_of(root: Path, image_env: Mapping[str, str]) -> Inside:
     there = [folder for folder in folders if folder.is_dir()]
     libc = next((p for folder in there if (p := folder / "libc.so.6").is_file()), None)
     glibc = _elf(libc) if libc else None
-    extensions = (_elf(path) for path in root.rglob("*.so*") if not path.is_symlink())
+    files = (path for path in root.rglob("*.so*") if path.is_file() and not path.is_symlink())
+    extensions = (_elf(path) for path in files)
     needed = {name for elf in extensions if elf for name in elf.needed}
     return Inside(
         machine=glibc.machine if glibc else None,
