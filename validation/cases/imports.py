@@ -19,6 +19,7 @@ from emit import Emitter, listed
 
 MODULES = ("torch", "numpy", "mpi4py", "h5py")
 OPENMP = re.compile(r"lib(gomp|iomp5|omp)\b.*\.so")
+MPI = re.compile(r"libmpi(ch)?\.so\.\d")
 
 
 def expected_versions(text: str) -> dict[str, str]:
@@ -69,12 +70,18 @@ def file_found_with_decoy(module: str) -> str:
         ).stdout.strip()
 
 
-def mapped_openmp_runtimes() -> list[str]:
-    """List the OpenMP runtime libraries that this process has mapped, deleted or not."""
-    mapped = {
+def mapped(pattern: re.Pattern[str]) -> list[str]:
+    """List the libraries of such names that this process has mapped, deleted or not."""
+    files = {
         line.split(maxsplit=5)[-1] for line in Path("/proc/self/maps").read_text().splitlines()
     }
-    return sorted(path for path in mapped if OPENMP.search(Path(path).name))
+    return sorted(path for path in files if pattern.search(Path(path).name))
+
+
+def home_of_mpi(prefix: str, injected: str) -> Path:
+    """Give the folder below which the MPI must lie: the site's, if it injects one."""
+    places = [Path(place) for place in injected.split(":") if place]
+    return next((p for p in places if any(p.rglob("libmpi.so.*"))), Path(prefix)).resolve()
 
 
 def main() -> None:
@@ -106,8 +113,17 @@ def main() -> None:
         genuine = importlib.import_module("numpy").__file__
         out.check("user_decoy_ignored", file == genuine, f"with a fake numpy: {file}")
 
-        runtimes = mapped_openmp_runtimes()
+        runtimes = mapped(OPENMP)
         out.check("one_openmp_runtime", len(runtimes) == 1, f"mapped: {listed(runtimes)}")
+
+        home = home_of_mpi(sys.prefix, os.environ.get("STACKWRIGHT_INJECTED", ""))
+        libraries = mapped(MPI)
+        own = [path for path in libraries if Path(path).resolve().is_relative_to(home)]
+        out.check(
+            "mpi_library",
+            bool(libraries) and own == libraries,
+            f"mapped: {listed(libraries)}; it should come from {home}",
+        )
 
         torch = importlib.import_module("torch")
         has_mkl = torch.backends.mkl.is_available()

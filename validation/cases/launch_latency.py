@@ -15,7 +15,7 @@ from statistics import median
 
 import torch
 from emit import Emitter
-from imports import mapped_openmp_runtimes
+from imports import OPENMP, mapped
 from timing import summary, verified_seconds
 
 from probes import emit_ceilings
@@ -61,7 +61,7 @@ class Regions:
         Raises:
             ValueError: if there is none, or more than one.
         """
-        (runtime,) = mapped_openmp_runtimes()
+        (runtime,) = mapped(OPENMP)
         libc = ctypes.CDLL(None)
         self.counts = threads
         self._parallel = ctypes.CDLL(runtime).GOMP_parallel

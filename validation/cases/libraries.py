@@ -82,9 +82,9 @@ def ask(program: str, file: Path) -> Needs:
     return Needs(file, found, missing, VERSION.findall(said))
 
 
-def astray(needs: Needs, prefix: Path) -> list[str]:
-    """Name the libraries that come from neither the stack nor the base system."""
-    roots = (prefix, *SYSTEM)
+def astray(needs: Needs, prefix: Path, injected: str) -> list[str]:
+    """Name the libraries that come from neither the stack, the base system nor the site."""
+    roots = (prefix, *SYSTEM, *(Path(place).resolve() for place in injected.split(":") if place))
     places = {place.resolve() for place in needs.found.values()}
     return [str(p) for p in places if not any(p.is_relative_to(root) for root in roots)]
 
@@ -112,7 +112,8 @@ def main() -> None:
         old = sorted({line for needs in asked for line in needs.versions})
         out.check("symbol_versions", not old, f"too old: {listed(old)}")
 
-        strays = sorted({path for needs in asked for path in astray(needs, prefix)})
+        places = os.environ.get("STACKWRIGHT_INJECTED", "")
+        strays = sorted({path for needs in asked for path in astray(needs, prefix, places)})
         out.check("libraries_from_stack", not strays, f"from elsewhere: {listed(strays)}")
 
         families = sorted({MPI[name] for name in own & MPI.keys()})

@@ -13,7 +13,7 @@ from stackwright.inputs.injections import Injection
 from stackwright.inputs.systems import System
 from stackwright.runtimes.containers import Container, EngineName
 from stackwright.runtimes.injecting import Injecting
-from stackwright.runtimes.injections import carried_by, check_loadable, given, staged
+from stackwright.runtimes.injections import carried_by, check_loadable, given, places, staged
 from stackwright.runtimes.request import Engine, Runtime
 from stackwright.runtimes.rootless import Apptainer, Charliecloud
 from stackwright.runtimes.shifter import Bubblewrap, Shifter, entries_of
@@ -58,8 +58,10 @@ class Here:
         environment = image_environment(artefact, self.store)
         if any(one.bind or one.copied for one in injections):
             check_loadable(injections, self.root(artefact), environment)
+        if not injections:
+            return runtime
         copied = tuple(staged(one, self.store) for one in injections)
-        return Injecting(runtime, copied, environment) if copied else runtime
+        return Injecting(runtime, copied, environment, places(name, self.injections))
 
     def root(self, artefact: Artefact) -> Path:
         """The image unpacked, but for its device files, whose place the host's take."""

@@ -11,6 +11,9 @@ from stackwright.runtimes.request import CommandLine, Mount, Request, Runtime
 DRIVER = "libcuda.so.1"
 """Who injects it brings the GPUs' driver; their devices every run time without a daemon shows."""
 
+PLACES = "STACKWRIGHT_INJECTED"
+"""Tells cases from where the site's libraries may come, and its MPI must."""
+
 
 @dataclass(frozen=True)
 class Injecting:
@@ -20,11 +23,13 @@ class Injecting:
         runtime: what runs the image.
         injections: in the system's order, with sources that are on this host.
         image_env: the environment that the image's configuration sets.
+        places: where in the container it brings them.
     """
 
     runtime: Runtime
     injections: tuple[Injection, ...]
     image_env: Mapping[str, str]
+    places: tuple[str, ...] = ()
 
     @property
     def mounts_below(self) -> str:
@@ -38,7 +43,8 @@ class Injecting:
             ValueError: the run time cannot do what is asked; the text says why.
         """
         asked = injected(request, self.injections, self.image_env)
-        return self.runtime.command_line(asked)
+        env = {**asked.env, PLACES: ":".join(self.places)}
+        return self.runtime.command_line(replace(asked, env=env))
 
 
 def injected(

@@ -19,6 +19,9 @@ Carrier = Literal["shifter", "podman-hpc"]
 CARRIERS: tuple[Carrier, ...] = ("shifter", "podman-hpc")
 """Run times whose own modules bring what a site injects; users can't bind files into these."""
 
+CARRIED_TO = "/opt/udiImage/modules"
+"""Where those modules put libraries (podman-hpc's and Shifter's own, by their configuration)."""
+
 _LOADER_FOLDERS = ("lib", "usr/lib", "lib64", "usr/lib64", "lib/*-linux-gnu", "usr/lib/*-linux-gnu")
 _DRIVER = Path("/proc/driver/nvidia/version")
 
@@ -41,6 +44,14 @@ def given(runtime: str, injections: Sequence[Injection]) -> tuple[Injection, ...
             )
     carried: dict[str, object] = {"bind": (), "copied": (), "prepend": {}}
     return tuple(one.model_copy(update=carried) for one in injections)
+
+
+def places(runtime: str, injections: Sequence[Injection]) -> tuple[str, ...]:
+    """Where in the container the injections bring their files."""
+    if runtime in CARRIERS:
+        return (CARRIED_TO,)
+    carried = [each for one in injections for each in (*one.bind, *one.copied)]
+    return tuple(str(each.inside) for each in carried)
 
 
 def carried_by(runtime: Carrier, injections: Sequence[Injection]) -> tuple[str, ...]:
