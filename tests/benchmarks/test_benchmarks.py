@@ -194,3 +194,16 @@ def test_false_alarms_counts_every_run_and_bounds_the_rate() -> None:
     assert "| compute: gemm | 0.500 |" in text
     assert alarms.at_most(0, 5) == pytest.approx(1 - 0.05 ** (1 / 5))
     assert alarms.at_most(2, 2) == pytest.approx(1)
+
+
+def test_run_times_are_told_beside_the_module_round_by_round() -> None:
+    run_times = benchmark("run_times")
+    rates = {"module": [100.0, 50.0, 80.0], "podman": [99.0, 49.5, 79.2], "slow": [90.0, 40.0, 8.0]}
+    starts = {name: [0.1, 0.2, 0.3] for name in rates}
+
+    text = run_times.report(rates, starts, {"docker": "no daemon"})
+
+    assert rows(text)[2:] == ["module (bare metal)", "podman", "slow"]
+    assert "| 0.990 (0.990 to 0.990) |" in text
+    assert "Goal MISSED: slowdown of slow, the slowest, 20.0 %" in text
+    assert "Not measured: docker (no daemon)." in text

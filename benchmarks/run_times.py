@@ -1,0 +1,178 @@
+"""Start-up and steady state of CosmoFlow on two ranks, by each run time and by the module.
+
+The host's module is bare metal: the same files, without a container. All take turns in each round;
+a run is the science case `cosmoflow` with one seed, whose samples/s leave warm-up out, and the case
+`start`, which tells when a program's first line ran.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import measure
+from stackwright.building.recipe import installed_modules
+from stackwright.certify.artefact import Artefact
+from stackwright.errors import StackwrightError
+from stackwright.inputs.labels import parse
+from stackwright.inputs.site import Site
+from stackwright.runtimes.here import Here
+from stackwright.store import Store
+from stackwright.tools import lmod
+from stackwright.validation import launch
+from stackwright.workshop import Workshop
+
+RUNTIMES = (
+    *("podman", "docker", "charliecloud", "bubblewrap", "shifter", "podman-hpc", "apptainer"),
+)
+BARE = "module"
+GOAL = 0.02
+TRAIN = launch.Program("cases/cosmoflow.py", ("--seeds", "1"), "mpirun", 2, 1, 300)
+START = launch.Program("cases/start.py", (), "none", 1, 1, 60)
+
+
+def main() -> None:
+    """Print the table."""
+    parser = measure.options(__doc__)
+    parser.add_argument("--store", type=Path, default=measure.default_store())
+    parser.add_argument("--rounds", type=int, help="else 9, or 1 with --quick")
+    chosen = parser.parse_args()
+    rounds = chosen.rounds or (1 if chosen.quick else 9)
+    site, store = Site(measure.REPOSITORY), Store(chosen.store.absolute())
+    places = ["--site", str(site.root), "--store", str(store.root)]
+    measure.seconds([measure.STACKWRIGHT, *places, "build", measure.LABEL])
+    shop = Workshop(site, parse(measure.LABEL), store)
+    with tempfile.TemporaryDirectory(prefix="stackwright-bench-", dir=store.root) as folder:
+        channels, absent = ready(shop, Path(folder))
+        rates = take_turns(channels, TRAIN, Path(folder), rounds, samples_per_second)
+        starts = take_turns(channels, START, Path(folder), rounds, seconds_to_start)
+    print(report(rates, starts, absent))
+
+
+def ready(shop: Workshop, folder: Path) -> tuple[dict[str, launch.Channel], dict[str, str]]:
+    """The ways to run the stack on this machine, and why others are not among them."""
+    label, artefact = shop.label, shop.artefact
+    here = Here(
+        shop.store,
+        shop.runner(lambda _line: None),
+        shop.site.system(label.system),
+        shop.site.injections(label.system),
+    )
+    channels: dict[str, launch.Channel] = {BARE: module(shop, artefact, folder)}
+    absent = {}
+    for name in RUNTIMES:
+        try:
+            channels[name] = launch.Image(here.ready(name, artefact))
+        except StackwrightError as error:
+            absent[name] = error.what.splitlines()[0]
+    return channels, absent
+
+
+def module(shop: Workshop, artefact: Artefact, folder: Path) -> launch.Module:
+    """The module as a validation loads it."""
+    modulefile = folder / "modules" / shop.label.stack / f"{shop.label.release}.lua"
+    modulefile.parent.mkdir(parents=True)
+    prefix = shop.store.path(artefact.prefix.path)
+    modulefile.write_bytes(installed_modules(prefix)["module.lua"])
+    return launch.Module(lmod.find_init(), folder / "modules", shop.label.module)
+
+
+def take_turns(
+    channels: Mapping[str, launch.Channel],
+    program: launch.Program,
+    folder: Path,
+    rounds: int,
+    read: Callable[[list[dict[str, Any]]], float],
+) -> dict[str, list[float]]:
+    """What a program's records say, of each way to run it; the i-th of each are of one round."""
+    payload = measure.REPOSITORY / "validation"
+    sides = {
+        name: partial(one_run, launch.launch(program, channel, payload), folder, read)
+        for name, channel in channels.items()
+    }
+    return measure.take_turns(sides, rounds)
+
+
+def one_run(
+    made: launch.CommandLine, folder: Path, read: Callable[[list[dict[str, Any]]], float]
+) -> float:
+    """Run a command line as the driver would, and read what rank 0 recorded."""
+    with tempfile.TemporaryDirectory(dir=folder) as out:
+        values = {
+            "@OUT@": out,
+            "@NAME@": f"stackwright-bench-{secrets.token_hex(4)}",
+            "@NONCE@": secrets.token_hex(16),
+            "@STARTED@": f"{time.time():.6f}",
+        }
+
+        def fill(text: str) -> str:
+            for name, value in values.items():
+                text = text.replace(name, value)
+            return text
+
+        env = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        env |= {name: fill(value) for name, value in made.env.items()}
+        argv = [fill(word) for word in made.argv]
+        done = subprocess.run(argv, env=env, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            sys.exit(f"{argv[0]} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+        lines = Path(out, "rank-0.jsonl").read_text().splitlines()
+        return read([json.loads(line) for line in lines])
+
+
+def samples_per_second(lines: list[dict[str, Any]]) -> float:
+    """The steady state of training, warm-up left out."""
+    return float(next(line["value"] for line in lines if line.get("name") == "samples/s"))
+
+
+def seconds_to_start(lines: list[dict[str, Any]]) -> float:
+    """From the launch to a program's first line."""
+    return float(next(line["value"] for line in lines if line.get("name") == "start"))
+
+
+def report(
+    rates: Mapping[str, list[float]], starts: Mapping[str, list[float]], absent: Mapping[str, str]
+) -> str:
+    """One row for each way, and whether the slowest steady state is within the goal."""
+    rows, slowdowns = [], {}
+    for name, values in rates.items():
+        paired = measure.ratios(values, rates[BARE])
+        slowdowns[name] = 1 - median(paired)
+        rows.append(
+            [
+                f"{name} (bare metal)" if name == BARE else name,
+                f"{measure.number(median(starts[name]))} s",
+                measure.number(median(values)),
+                "1" if name == BARE else f"{median(paired):.3f} ({span(paired)})",
+            ]
+        )
+    head = ["", "first line runs after", "samples/s", f"ratio to {BARE}, paired (range)"]
+    worst = max(slowdowns, key=lambda name: slowdowns[name])
+    lines = [
+        f"{len(rates[BARE])} rounds:",
+        measure.table(head, rows),
+        measure.verdict(
+            f"slowdown of {worst}, the slowest,", 100 * slowdowns[worst], 100 * GOAL, "%"
+        ),
+        *(f"Not measured: {name} ({why})." for name, why in absent.items()),
+    ]
+    return "\n\n".join(lines)
+
+
+def span(values: list[float]) -> str:
+    """The smallest and the largest, to a thousandth: ratios close to 1."""
+    return f"{min(values):.3f} to {max(values):.3f}"
+
+
+if __name__ == "__main__":
+    main()
