@@ -9,7 +9,7 @@ from typing import BinaryIO
 from elftools.common.exceptions import ELFError
 from elftools.elf.dynamic import DynamicSegment
 from elftools.elf.elffile import ELFFile
-from elftools.elf.gnuversions import GNUVerNeedSection
+from elftools.elf.gnuversions import GNUVerDefSection, GNUVerNeedSection
 
 MAGIC = b"\x7fELF"
 _GLIBC = "GLIBC_"
@@ -26,6 +26,7 @@ class Elf:
         rpath: folders of DT_RPATH, which are searched before LD_LIBRARY_PATH.
         runpath: folders of DT_RUNPATH, which are searched after it.
         glibc: the newest version of glibc of which it needs a symbol, such as (2, 34).
+        defines: the newest version of which it defines symbols; only glibc itself does.
     """
 
     machine: str
@@ -34,6 +35,7 @@ class Elf:
     rpath: tuple[str, ...]
     runpath: tuple[str, ...]
     glibc: tuple[int, ...] | None
+    defines: tuple[int, ...] | None
 
 
 def read_elf(file: BinaryIO) -> Elf | None:
@@ -67,16 +69,28 @@ def _read(elf: ELFFile) -> Elf | None:
         needed=told("DT_NEEDED", "needed"),
         rpath=folders("DT_RPATH", "rpath"),
         runpath=folders("DT_RUNPATH", "runpath"),
-        glibc=max(_glibc_versions(elf), default=None),
+        glibc=max(_numbers(_needed_versions(elf)), default=None),
+        defines=max(_numbers(_defined_versions(elf)), default=None),
     )
 
 
-def _glibc_versions(elf: ELFFile) -> Iterator[tuple[int, ...]]:
-    """The versions of glibc's symbols that it needs; GLIBC_PRIVATE and the like have no number."""
+def _needed_versions(elf: ELFFile) -> Iterator[str]:
     for section in elf.iter_sections():
         if isinstance(section, GNUVerNeedSection):
             for _, versions in section.iter_versions():
-                for version in versions:
-                    number = version.name.removeprefix(_GLIBC)
-                    if version.name.startswith(_GLIBC) and number[0].isdigit():
-                        yield tuple(int(part) for part in number.split("."))
+                yield from (version.name for version in versions)
+
+
+def _defined_versions(elf: ELFFile) -> Iterator[str]:
+    for section in elf.iter_sections():
+        if isinstance(section, GNUVerDefSection):
+            for _, names in section.iter_versions():
+                yield next(names).name
+
+
+def _numbers(versions: Iterator[str]) -> Iterator[tuple[int, ...]]:
+    """Those of glibc's symbols, as numbers; GLIBC_PRIVATE and the like have none."""
+    for version in versions:
+        number = version.removeprefix(_GLIBC)
+        if version.startswith(_GLIBC) and number[:1].isdigit():
+            yield tuple(int(part) for part in number.split("."))

@@ -27,6 +27,7 @@ COMMANDS: tuple[str, ...] = (
     "lock",
     "render",
     "build",
+    "lint",
     "validate",
     "judge",
     "certify",

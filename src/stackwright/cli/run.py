@@ -13,9 +13,7 @@ import click
 from stackwright.cli.context import Context, pass_context
 
 if TYPE_CHECKING:
-    from stackwright.certify.artefact import Artefact
     from stackwright.runtimes.request import Mount, Request, Runtime
-    from stackwright.workshop import Workshop
 
 
 @click.command("run", context_settings={"ignore_unknown_options": True})
@@ -59,13 +57,14 @@ def command(
       stackwright run pytorch --dry-run -- python train.py
     """
     from stackwright.cli.progress import Progress
-    from stackwright.cli.workshop import open_workshop
+    from stackwright.cli.workshop import open_workshop, released
     from stackwright.errors import StackwrightError
     from stackwright.runtimes.here import first_that_works, ready
 
     with Progress(color=context.color) as progress:
         shop = open_workshop(context, label, progress)
-        artefact = shop.artefact if built else _released(shop)
+        hint = f"for what was built: stackwright run '{shop.label}' --built -- ..."
+        artefact = shop.artefact if built else released(shop, hint)
         runner = shop.runner(progress.line)
         names = [runtime] if runtime else shop.site.system(shop.label.system).runtimes
         chosen = first_that_works(names, shop.store, runner)
@@ -81,26 +80,6 @@ def command(
         return
     sys.stdout.flush()
     os.execvpe(made.argv[0], made.argv, {**os.environ, **made.env})  # noqa: S606 - as it is typed
-
-
-def _released(shop: Workshop) -> Artefact:
-    """What users have by the label.
-
-    Raises:
-        StackwrightError: nothing, or something else than was certified.
-    """
-    from stackwright.errors import StackwrightError
-    from stackwright.release.generations import read_history
-    from stackwright.release.view import certified_artefact
-
-    history = read_history(shop.store)
-    module = shop.label.module
-    if not history or module not in history[-1].pointers:
-        raise StackwrightError(
-            f"{shop.label} is not released",
-            hint=f"for what was built: stackwright run '{shop.label}' --built -- ...",
-        )
-    return certified_artefact(shop.store, history[-1], module, shop.trusted())[0]
 
 
 def _request(
