@@ -33,6 +33,7 @@ COMMANDS: tuple[str, ...] = (
     "certify",
     "verify",
     "release",
+    "publish",
     "rollback",
     "history",
     "report",
