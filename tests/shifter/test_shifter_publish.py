@@ -9,11 +9,12 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
-from certificate_samples import RELEASE
+from certificate_samples import RELEASE, certificate
 from release_samples import build, do_release
 from shifter_samples import CLEAN, CONFIG, Item, file, make_layout
 
@@ -35,6 +36,13 @@ def built(store: Store, *items: Item, **config: Any) -> Artefact:
     digest, described = make_layout(layout, CLEAN, items, config={**CONFIG, **config})
     image = {"digest": digest, "config": described, "oci": "steps/image/real/oci"}
     return artefact.model_copy(update={"image": artefact.image.model_copy(update=image)})
+
+
+def released(store: Store, artefact: Artefact, issued: timedelta = timedelta(minutes=-10)) -> None:
+    """Release it by a certificate that holds for 30 days, as commands go by the machine's clock."""
+    begin = datetime.now(timezone.utc).replace(microsecond=0) + issued
+    envelope = certificate(artefact, issued=begin, expires=begin + timedelta(days=30))
+    do_release(store, artefact, envelope, begin + timedelta(minutes=5))
 
 
 @pytest.fixture
@@ -69,7 +77,7 @@ def test_a_release_is_published_and_users_are_told_how_to_run_it(
     store: Store, images: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     artefact = built(store)
-    do_release(store, artefact)
+    released(store, artefact)
     name = artefact.image.digest.removeprefix("sha256:")
 
     assert to_folder(store, images) == 0
@@ -84,14 +92,15 @@ def test_a_release_is_published_and_users_are_told_how_to_run_it(
 def test_to_publish_again_changes_nothing(
     store: Store, images: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    do_release(store, built(store))
+    released(store, built(store))
     to_folder(store, images)
-    before = {path: path.stat() for path in images.iterdir()}
+    before = {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in images.iterdir()}
     capsys.readouterr()
 
     assert to_folder(store, images, "--json") == 0
 
-    assert {path: path.stat() for path in images.iterdir()} == before
+    after = {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in images.iterdir()}
+    assert after == before
     said = json.loads(capsys.readouterr().out)
     assert said["changed"] is False
     assert said["image"] == f"id:{said['id']}"
@@ -111,11 +120,22 @@ def test_what_is_not_released_is_not_published(
 def test_a_release_by_a_key_that_is_not_trusted_is_not_published(
     store: Store, images: Path
 ) -> None:
-    do_release(store, built(store))
+    released(store, built(store))
     (store.root / "keys/release.pub").unlink()
 
     assert to_folder(store, images) != 0
 
+    assert names(images) == []
+
+
+def test_a_release_whose_certificate_expired_is_not_published(
+    store: Store, images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    released(store, built(store), timedelta(days=-31))
+
+    assert to_folder(store, images) == ExitCode.FAIL
+
+    assert "the certificate expired at" in capsys.readouterr().err
     assert names(images) == []
 
 
@@ -124,7 +144,7 @@ def test_bytes_that_changed_since_the_release_are_not_published(
     store: Store, images: Path, part: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     artefact = built(store)
-    do_release(store, artefact)
+    released(store, artefact)
     changed = {
         "squashfs": store.path(artefact.squashfs.path),
         "image": store.path(artefact.image.oci) / "blobs/sha256" / artefact.image.config[7:],
@@ -140,7 +160,7 @@ def test_bytes_that_changed_since_the_release_are_not_published(
 def test_an_image_that_shifter_would_change_is_not_published(
     store: Store, images: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    do_release(store, built(store, file("/tmp/weights")))
+    released(store, built(store, file("/tmp/weights")))
 
     assert to_folder(store, images) == ExitCode.FAIL
 
@@ -153,7 +173,7 @@ def test_an_image_that_shifter_would_change_is_not_published(
 def test_there_has_to_be_a_folder(
     store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    do_release(store, built(store))
+    released(store, built(store))
 
     assert to_folder(store, tmp_path / "typo") == ExitCode.USAGE
 
@@ -166,7 +186,7 @@ def test_another_file_by_the_same_name_is_left_alone(
     store: Store, images: Path, suffix: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     artefact = built(store)
-    do_release(store, artefact)
+    released(store, artefact)
     other = images / f"{artefact.image.digest[7:]}.{suffix}"
     other.write_bytes(b"the gateway's")
 
@@ -178,7 +198,7 @@ def test_another_file_by_the_same_name_is_left_alone(
 
 def test_what_an_interrupted_call_left_is_completed(store: Store, images: Path) -> None:
     artefact = built(store)
-    do_release(store, artefact)
+    released(store, artefact)
     to_folder(store, images)
     name = artefact.image.digest[7:]
     whole = {path.name: path.read_bytes() for path in images.iterdir()}
@@ -195,7 +215,7 @@ def test_an_error_leaves_no_partial_file(
     store: Store, images: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     artefact = built(store)
-    do_release(store, artefact)
+    released(store, artefact)
 
     def full(_descriptor: int) -> None:
         raise OSError(28, "No space left on device")
@@ -251,7 +271,7 @@ def test_a_squashfs_that_changes_while_it_is_copied(store: Store, images: Path) 
 def test_where_to_has_to_be_said(
     store: Store, more: list[str], why: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    do_release(store, built(store))
+    released(store, built(store))
 
     code = main(["--store", str(store.root), "publish", "pytorch", "--to", "shifter", *more])
 
@@ -356,7 +376,7 @@ def test_by_a_registry_with_the_same_digest(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     artefact = built(store)
-    do_release(store, artefact)
+    released(store, artefact)
     monkeypatch.setenv("FAKE_ID", artefact.image.digest[7:])
 
     assert to_gateway(store, registry, "--as", "stacks/pytorch") == 0
@@ -377,7 +397,7 @@ def test_a_gateway_that_has_another_image(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    do_release(store, built(store))
+    released(store, built(store))
     monkeypatch.setenv("FAKE_ID", "ab" * 32)
 
     assert to_gateway(store, registry) == ExitCode.INVALID
@@ -389,7 +409,7 @@ def test_a_gateway_that_has_another_image(
 def test_nothing_is_pushed_that_is_not_clean(
     store: Store, gateway: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    do_release(store, built(store, User="ada", Env=["PATH=/bin"]))
+    released(store, built(store, User="ada", Env=["PATH=/bin"]))
 
     assert to_gateway(store, "127.0.0.1:1") == ExitCode.FAIL
 

@@ -52,7 +52,7 @@ def command(
     with Progress(color=context.color) as progress:
         shop = open_workshop(context, label, progress)
         hint = f"for what was built: stackwright lint '{shop.label}'"
-        artefact = released(shop, hint) if of_release else shop.artefact
+        artefact = released(shop, hint)[0] if of_release else shop.artefact
         with shop.stage(f"reading the image of {shop.label}"):
             findings = lint_artefact(shop, artefact, rules)
     broken = errors(findings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,6 +63,7 @@ def command(
     from stackwright.cli.progress import Progress
     from stackwright.cli.workshop import open_workshop, released
     from stackwright.release.measure import check_bytes
+    from stackwright.stages import check_in_force
 
     if (folder is None) == (name is None):
         raise click.UsageError("name either --dir or --gateway")
@@ -70,7 +72,8 @@ def command(
     with Progress(color=context.color) as progress:
         shop = open_workshop(context, label, progress)
         hint = f"what was not released is not published: stackwright release '{shop.label}'"
-        artefact = released(shop, hint)
+        artefact, certificate = released(shop, hint)
+        check_in_force(shop, certificate, datetime.now(timezone.utc))
         _check_lint(shop, artefact)
         check_bytes(artefact, shop.measure)
         if folder is not None:

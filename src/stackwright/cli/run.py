@@ -64,7 +64,7 @@ def command(
     with Progress(color=context.color) as progress:
         shop = open_workshop(context, label, progress)
         hint = f"for what was built: stackwright run '{shop.label}' --built -- ..."
-        artefact = shop.artefact if built else released(shop, hint)
+        artefact = shop.artefact if built else released(shop, hint)[0]
         runner = shop.runner(progress.line)
         names = [runtime] if runtime else shop.site.system(shop.label.system).runtimes
         chosen = first_that_works(names, shop.store, runner)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from stackwright.certify.artefact import Artefact
+    from stackwright.certify.verify import Certificate
     from stackwright.cli.context import Context
     from stackwright.cli.progress import Progress
     from stackwright.workshop import Workshop
@@ -23,8 +24,8 @@ def open_workshop(context: Context, pattern: str, progress: Progress | None = No
     return Workshop(context.site, label, store, progress.stage)
 
 
-def released(shop: Workshop, hint: str) -> Artefact:
-    """What users have by the label, held against its certificate.
+def released(shop: Workshop, hint: str) -> tuple[Artefact, Certificate]:
+    """What users have by the label, held against the certificate by which they have it.
 
     Args:
         hint: what to type if it isn't released.
@@ -40,4 +41,4 @@ def released(shop: Workshop, hint: str) -> Artefact:
     module = shop.label.module
     if not history or module not in history[-1].pointers:
         raise StackwrightError(f"{shop.label} is not released", hint=hint)
-    return certified_artefact(shop.store, history[-1], module, shop.trusted())[0]
+    return certified_artefact(shop.store, history[-1], module, shop.trusted())
