@@ -61,7 +61,7 @@ def test_the_newest_glibc_that_is_needed(tmp_path: Path) -> None:
     assert read.soname is None
     assert read.glibc is not None
     assert read.glibc >= (2, 2, 5)
-    assert read.defines is None
+    assert read.is_glibc is None
 
 
 def test_the_glibc_that_is_there() -> None:
@@ -70,7 +70,7 @@ def test_the_glibc_that_is_there() -> None:
     with Path(asked.stdout.decode().strip()).open("rb") as file:
         read = read_elf(file)
     assert read is not None
-    assert told == f"glibc {'.'.join(map(str, read.defines or ()))}"
+    assert told == f"glibc {'.'.join(map(str, read.is_glibc or ()))}"
 
 
 def test_other_files_are_not_elf(tmp_path: Path) -> None:

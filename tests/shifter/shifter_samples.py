@@ -71,6 +71,7 @@ CLEAN = (
     folder("/home"),
     folder("/opt/stack/bin"),
     program("/opt/stack/bin/python3.11", "not really"),
+    link("/opt/stack/bin/python3", "python3.11"),
     program("/opt/stack/bin/mpiexec", "#!/bin/sh\nLD_LIBRARY_PATH=/x:$LD_LIBRARY_PATH exec true\n"),
     file("/opt/stack/lib/python3.11/os.py"),
     file("/opt/stack/lib/python3.11/__pycache__/os.cpython-311.pyc"),

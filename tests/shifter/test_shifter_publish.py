@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from certificate_samples import RELEASE, certificate
+from certificate_samples import CASES, RELEASE, certificate, job, judgement
 from release_samples import build, do_release
 from shifter_samples import CLEAN, CONFIG, Item, file, make_layout
 
@@ -136,6 +136,24 @@ def test_a_release_whose_certificate_expired_is_not_published(
     assert to_folder(store, images) == ExitCode.FAIL
 
     assert "the certificate expired at" in capsys.readouterr().err
+    assert names(images) == []
+
+
+def test_a_release_that_failed_in_a_later_validation_is_not_published(
+    store: Store, images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    artefact = built(store)
+    released(store, artefact)
+    name = "20990101T000000Z-0a1b2c3d"
+    run = store.path(f"runs/{name}")
+    run.mkdir(parents=True)
+    begun = {"job_id": name, "created": "2099-01-01T00:00:00Z"}
+    (run / "job.json").write_text(json.dumps({**json.loads(job(artefact)), **begun}))
+    (run / "judgement.json").write_bytes(judgement(artefact, {CASES[0]: "FAIL"}))
+
+    assert to_folder(store, images) == ExitCode.FAIL
+
+    assert "a later validation of the same bytes, is FAIL" in capsys.readouterr().err
     assert names(images) == []
 
 

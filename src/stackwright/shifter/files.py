@@ -33,7 +33,7 @@ _ROOTS_OWN = re.compile(
 )
 """What only root has a use for, in the base images of distributions; nobody is root."""
 _ENTER = 0o005
-_LIBRARY = re.compile(r"(.*/lib(?:64)?/python3\.\d+)/")
+_LIBRARY = re.compile(r"(.*/lib(?:64)?/python3(?:\.\d+)?)/")
 _COMPILED = 0.9
 """The share of a Python library's modules that bytecode is expected of: some are templates."""
 

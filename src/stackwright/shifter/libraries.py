@@ -86,7 +86,7 @@ def own_driver(image: Image, _: Host) -> Iterator[Flaw]:
 
 def old_glibc(image: Image, host: Host) -> Iterator[Flaw]:
     """SH14: libraries of the host that need a newer glibc than the image has."""
-    has = max((elf.defines for elf in image.elves.values() if elf.defines), default=None)
+    has = max((elf.is_glibc for elf in image.elves.values() if elf.is_glibc), default=None)
     for soname, needs in sorted(host.libraries.items()):
         if has is not None and tuple(map(int, needs.split("."))) > has:
             version = ".".join(map(str, has))

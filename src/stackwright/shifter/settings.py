@@ -14,6 +14,10 @@ _INITS = frozenset({"init", "systemd"})
 _SWITCHERS = frozenset({"sudo", "su", "doas", "runuser", "gosu", "su-exec", "setpriv"})
 _ROOT = frozenset({"", "0", "root", "0:0", "root:root"})
 _WRITABLE = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 - those of the host
+_REFUSED = ("/etc", "/var", "/opt/udiImage")
+_ALLOWED = "/var/tmp"  # noqa: S108
+"""Where no volume may be: all paths that begin so, `/variables` as well, and the exception
+(src/VolumeMap.c, validateVolumeMap_userRequest)."""
 _WRITTEN = frozenset(
     (
         *("HOME", "TMPDIR", "TMP", "TEMP", "XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"),
@@ -78,7 +82,7 @@ def commands(image: Image, _: Host) -> Iterator[Flaw]:
         if "/" in program and not program.startswith("/"):
             what = f"{program} is looked for in the user's folder: WORKDIR isn't taken"
             yield Flaw(setting, what, "give its whole path")
-        elif program.startswith("/") and image.find(program) is None:
+        elif not _is_there(image, program):
             what = f"the image has no {program}: it would end with 127"
             yield Flaw(setting, what, "install it, or name another program")
     if config.cmd and posixpath.basename(config.cmd[0]) not in _SHELLS:
@@ -87,6 +91,13 @@ def commands(image: Image, _: Host) -> Iterator[Flaw]:
     if config.workdir not in ("", "/"):
         what = f"commands start in the user's folder, not in {config.workdir}"
         yield Flaw("WORKDIR", what, "take it out: nothing may depend on it", harmless=True)
+
+
+def _is_there(image: Image, program: str) -> bool:
+    folders = (
+        ("",) if program.startswith("/") else image.config.variables.get("PATH", "").split(":")
+    )
+    return any(image.find(f"{folder}/{program}") is not None for folder in folders)
 
 
 def host_environment(image: Image, _: Host) -> Iterator[Flaw]:
@@ -147,16 +158,13 @@ def refused_targets(image: Image, host: Host) -> Iterator[Flaw]:
 
 
 def _refusal(image: Image, path: str) -> str | None:
-    """Why no volume of a user can be at a path; None if one can (src/VolumeMap.c)."""
-    inside = f"{path.rstrip('/')}/"
-    if path == "/opt" or (
-        inside.startswith(("/etc/", "/var/", "/opt/udiImage/"))
-        and not inside.startswith("/var/tmp/")  # noqa: S108
-    ):
+    """Why no volume of a user can be at a path; None if one can."""
+    at = path.rstrip("/")
+    if at == "/opt" or (at.startswith(_REFUSED) and at != _ALLOWED):
         return "Shifter refuses to mount there"
     if _link_on(image, path) is not None:
         return "it leads through a link, on which nothing is mounted"
-    if image.find(path) is None and posixpath.dirname(path.rstrip("/")) not in ("/", "/opt"):
+    if image.find(at) is None and posixpath.dirname(at) not in ("/", "/opt"):
         return "the image has no such folder, and Shifter makes none there"
     return None
 
