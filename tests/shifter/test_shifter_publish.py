@@ -9,6 +9,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 import pytest
 from certificate_samples import CASES, RELEASE, certificate, job, judgement
 from release_samples import build, do_release
+from shifter_registry import registry_here
 from shifter_samples import CLEAN, CONFIG, Item, file, make_layout
 
 from stackwright.certify.artefact import Artefact
@@ -303,7 +305,7 @@ SHIFTERIMG = """#!/bin/sh
 # As shifterimg 22.02: pull ends with 0 whatever becomes of it.
 echo "$@" >>"$FAKE_LOG"
 case $1 in
-pull) printf '\\r2026-11-20T20:00:00 Pulling Image: %s, status: %s\\n' "$2" "$FAKE_STATUS" ;;
+pull) printf '\\r\\033[2K2026-11-20T20:00 Pulling Image: %s, status: %s\\n' "$2" "$FAKE_STATUS" ;;
 lookup) [ -n "$FAKE_ID" ] || exit 1; echo "$FAKE_ID" ;;
 esac
 """
@@ -338,29 +340,41 @@ def test_a_pull_that_fails_and_exits_with_0(
     monkeypatch.setenv("FAKE_STATUS", "FAILURE")
     monkeypatch.setenv("FAKE_ID", said)
 
-    with pytest.raises(StackwrightError, match="status: FAILURE") as refused:
+    with pytest.raises(StackwrightError, match=r"pull: 2026-.* status: FAILURE") as refused:
         shifterimg.pull("docker:stacks/x:1", Runner())
     assert refused.value.code == ExitCode.FAIL
 
 
-@pytest.fixture
-def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A real registry on this machine, without encryption."""
-    if shutil.which("docker-registry") is None:
-        pytest.skip("needs docker-registry: apt-get install docker-registry")
+@pytest.fixture(params=["here", "docker-registry"])
+def registry(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[str]:
+    """A registry on this machine, without encryption; Debian's, too, where somebody installed it.
+
+    `make test` doesn't, as the package starts a service that anybody may push to.
+    """
+    if request.param != "here" and shutil.which("docker-registry") is None:
+        pytest.skip("needs docker-registry: apt-get install docker-registry, and stop its service")
+    serve = registry_here() if request.param == "here" else _docker_registry(tmp_path)
+    with serve as address:
+        insecure = tmp_path / ".config/containers/registries.conf"
+        insecure.parent.mkdir(parents=True)
+        insecure.write_text(f'[[registry]]\nlocation = "{address}"\ninsecure = true\n')
+        monkeypatch.setenv("HOME", str(tmp_path))
+        yield address
+
+
+@contextmanager
+def _docker_registry(folder: Path) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    config = tmp_path / "registry.yml"
+    config = folder / "registry.yml"
     config.write_text(
-        f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {tmp_path}/registry}}}}\n"
+        f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {folder}/registry}}}}\n"
         f"http: {{addr: '{address}'}}\n"
     )
-    insecure = tmp_path / ".config/containers/registries.conf"
-    insecure.parent.mkdir(parents=True)
-    insecure.write_text(f'[[registry]]\nlocation = "{address}"\ninsecure = true\n')
-    monkeypatch.setenv("HOME", str(tmp_path))
-    with (tmp_path / "registry.log").open("wb") as log:
+    with (folder / "registry.log").open("wb") as log:
         server = subprocess.Popen(["docker-registry", "serve", config], stdout=log, stderr=log)
     try:
         _wait_for(address, server)

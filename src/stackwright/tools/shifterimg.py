@@ -18,15 +18,14 @@ def pull(image: str, runner: Runner) -> str:
     Raises:
         StackwrightError: the gateway doesn't have the image afterwards.
     """
-    said = runner.run(["shifterimg", "pull", image])
+    said = runner.run(["shifterimg", "pull", image]).strip().rpartition("\n")[2]
     try:
         found = _ID.search(runner.run(["shifterimg", "lookup", image]))
     except ToolError:
         found = None
     if found is None:
-        last = said.replace("\r", "\n").strip().splitlines()[-1:]
         raise StackwrightError(
-            f"the gateway has no {image} after its pull{': ' if last else ''}{''.join(last)}",
+            f"the gateway has no {image} after its pull{': ' if said else ''}{said}",
             hint="its log has the reason; the registry has to be one of its Locations",
             code=ExitCode.FAIL,
         )
