@@ -24,7 +24,7 @@ def test_a_later_layer_replaces_and_takes_away(tmp_path: Path, compress: bool) -
     ]
 
     with image_of(tmp_path / "oci", lower, upper, compress=compress) as image:
-        assert {e.path for e in image.files()} == {"/a/kept", "/b/new"}
+        assert {e.path for e in image.files} == {"/a/kept", "/b/new"}
         assert image.opened("/a/kept").read() == b"new"
         assert image.find("/c") is None
 
@@ -33,7 +33,7 @@ def test_what_a_layer_takes_away_it_may_bring_anew(tmp_path: Path) -> None:
     upper = [file("/a/new"), file("/a/.wh..wh..opq", ""), file("/.wh.b", ""), file("/b")]
 
     with image_of(tmp_path / "oci", [file("/a/old"), file("/b", "old")], upper) as image:
-        assert {e.path for e in image.files()} == {"/a/new", "/b"}
+        assert {e.path for e in image.files} == {"/a/new", "/b"}
 
 
 def test_a_file_that_takes_a_folders_place_takes_its_content(tmp_path: Path) -> None:

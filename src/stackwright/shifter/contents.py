@@ -137,9 +137,11 @@ class Image:
             if entry.kind == "folder":
                 yield from self.below(entry.path)
 
-    def files(self) -> Iterator[Entry]:
-        """Every regular file."""
-        return (entry for entry in self.entries.values() if entry.kind == "file")
+    @cached_property
+    def files(self) -> Sequence[Entry]:
+        """Every regular file, by path."""
+        files = (entry for entry in self.entries.values() if entry.kind == "file")
+        return sorted(files, key=lambda each: each.path)
 
     def find(self, path: str) -> Entry | None:
         """What a path leads to inside the image, with links followed; None where to nothing."""
@@ -168,7 +170,7 @@ class Image:
     def elves(self) -> Mapping[str, Elf]:
         """The programs and shared libraries that the dynamic loader has to do with, by path."""
         found = {}
-        for entry in self.files():
+        for entry in self.files:
             if entry.mode & 0o111 or ".so" in entry.name:
                 with self.opened(entry.path) as file:
                     if (elf := read_elf(file)) is not None:

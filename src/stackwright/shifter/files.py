@@ -33,6 +33,7 @@ _ROOTS_OWN = re.compile(
 )
 """What only root has a use for, in the base images of distributions; nobody is root."""
 _ENTER = 0o005
+_MODES = {"get to": "a+rX", "read": "a+r", "execute": "a+x"}
 _LIBRARY = re.compile(r"(.*/lib(?:64)?/python3(?:\.\d+)?)/")
 _COMPILED = 0.9
 """The share of a Python library's modules that bytecode is expected of: some are templates."""
@@ -135,11 +136,10 @@ def _files_at(image: Image, path: str) -> Sequence[Entry]:
 
 def privileges(image: Image, _: Host) -> Iterator[Flaw]:
     """SH06: programs that are to run as somebody else, or with capabilities."""
-    setuid = [entry for entry in image.files() if entry.mode & 0o6000]
-    for entry in sorted(setuid, key=lambda each: each.path):
-        what = "it is setuid or setgid, which Shifter's mounts and its no_new_privs take away"
-        yield Flaw(entry.path, what, f"chmod a-s {entry.path}, or leave its package out")
-    for entry in sorted(image.files(), key=lambda each: each.path):
+    for entry in image.files:
+        if entry.mode & 0o6000:
+            what = "it is setuid or setgid, which Shifter's mounts and its no_new_privs take away"
+            yield Flaw(entry.path, what, f"chmod a-s {entry.path}, or leave its package out")
         if entry.capabilities:
             what = "it has file capabilities, which the squashfs and no_new_privs take away"
             yield Flaw(entry.path, what, f"setcap -r {entry.path}, or leave its package out")
@@ -148,19 +148,22 @@ def privileges(image: Image, _: Host) -> Iterator[Flaw]:
 def unreadable(image: Image, _: Host) -> Iterator[Flaw]:
     """SH08: what all users but root are kept from; files without content keep nothing from them."""
     closed = _closed(image)
-    by_folder: dict[str, list[Entry]] = defaultdict(list)
-    for entry in image.files():
+    kept: dict[tuple[str, str], list[Entry]] = defaultdict(list)
+    for entry in image.files:
         if entry.size and not _ROOTS_OWN.fullmatch(entry.path):
-            folder = next((each for each in closed if entry.path.startswith(f"{each}/")), None)
-            if folder is not None:
-                by_folder[folder].append(entry)
+            outer = next((each for each in closed if entry.path.startswith(f"{each}/")), None)
+            if outer is not None:
+                kept[outer, "get to"].append(entry)
             elif not entry.mode & 0o004:
-                yield from _kept(entry, "nobody but its owner can read it", "chmod a+r")
+                kept[entry.parent, "read"].append(entry)
             elif entry.mode & 0o100 and not entry.mode & 0o001:
-                yield from _kept(entry, "nobody but its owner can execute it", "chmod a+x")
-    for folder, files in sorted(by_folder.items()):
-        what = f"nobody but its owner gets to the {several(len(files), 'file')} in it"
-        yield Flaw(folder, what, f"chmod a+rx {folder} in the step or package that makes it")
+                kept[entry.parent, "execute"].append(entry)
+    for (folder, verb), found in sorted(kept.items()):
+        alone = len(found) == 1 and verb != "get to"
+        where = found[0].path if alone else folder
+        what = f"nobody but its owner can {verb} {several(len(found), 'file')}"
+        fix = f"chmod -R {_MODES[verb]} {where} in the step or package that makes it"
+        yield Flaw(where, what if alone else f"{what} in it", fix)
 
 
 def _closed(image: Image) -> Sequence[str]:
@@ -174,19 +177,15 @@ def _closed(image: Image) -> Sequence[str]:
     return found
 
 
-def _kept(entry: Entry, what: str, how: str) -> Iterator[Flaw]:
-    yield Flaw(entry.path, what, f"{how} {entry.path} in the step or package that makes it")
-
-
 def not_compiled(image: Image, _: Host) -> Iterator[Flaw]:
     """SH07: Python libraries whose bytecode would be made anew, and lost, at each start."""
     compiled = {
         posixpath.join(posixpath.dirname(entry.parent), entry.name.partition(".")[0])
-        for entry in image.files()
+        for entry in image.files
         if entry.name.endswith(".pyc")
     }
     modules: dict[str, list[Entry]] = defaultdict(list)
-    for entry in image.files():
+    for entry in image.files:
         if entry.name.endswith(".py") and (library := _LIBRARY.match(entry.path)):
             modules[library[1]].append(entry)
     for folder, found in sorted(modules.items()):
