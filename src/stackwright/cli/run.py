@@ -13,7 +13,9 @@ import click
 from stackwright.cli.context import Context, pass_context
 
 if TYPE_CHECKING:
+    from stackwright.certify.artefact import Artefact
     from stackwright.runtimes.request import Mount, Request, Runtime
+    from stackwright.workshop import Workshop
 
 
 @click.command("run", context_settings={"ignore_unknown_options": True})
@@ -57,14 +59,13 @@ def command(
       stackwright run pytorch --dry-run -- python train.py
     """
     from stackwright.cli.progress import Progress
-    from stackwright.cli.workshop import open_workshop, released
+    from stackwright.cli.workshop import open_workshop
     from stackwright.errors import StackwrightError
     from stackwright.runtimes.here import first_that_works, ready
 
     with Progress(color=context.color) as progress:
         shop = open_workshop(context, label, progress)
-        hint = f"for what was built: stackwright run '{shop.label}' --built -- ..."
-        artefact = shop.artefact if built else released(shop, hint)[0]
+        artefact = shop.artefact if built else _released(shop)
         runner = shop.runner(progress.line)
         names = [runtime] if runtime else shop.site.system(shop.label.system).runtimes
         chosen = first_that_works(names, shop.store, runner)
@@ -80,6 +81,13 @@ def command(
         return
     sys.stdout.flush()
     os.execvpe(made.argv[0], made.argv, {**os.environ, **made.env})  # noqa: S606 - as it is typed
+
+
+def _released(shop: Workshop) -> Artefact:
+    from stackwright.cli.workshop import released
+
+    hint = f"for what was built: stackwright run '{shop.label}' --built -- ..."
+    return released(shop, hint)[0]
 
 
 def _request(
