@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.option(
     "--dir",
     "folder",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="The folder that Shifter takes images from: imagePath of its udiRoot.conf.",
 )
 @click.option(
@@ -62,13 +62,18 @@ def command(
     """
     from stackwright.cli.progress import Progress
     from stackwright.cli.workshop import open_workshop, released
+    from stackwright.errors import StackwrightError
     from stackwright.release.measure import check_bytes
     from stackwright.stages import check_in_force
+    from stackwright.tools.registry import REFERENCE
 
     if (folder is None) == (name is None):
         raise click.UsageError("name either --dir or --gateway")
     if known_as and name is None:
         raise click.UsageError("--as goes with --gateway")
+    if name and not REFERENCE.fullmatch(name):
+        hint = "as in registry.example.org/stacks/pytorch"
+        raise StackwrightError(f"'{name}' is not REGISTRY/NAME", hint=hint)
     with Progress(color=context.color) as progress:
         shop = open_workshop(context, label, progress)
         hint = f"what was not released is not published: stackwright release '{shop.label}'"
@@ -117,14 +122,8 @@ def _to_folder(shop: Workshop, artefact: Artefact, folder: Path) -> Published:
 def _to_gateway(
     shop: Workshop, artefact: Artefact, name: str, known_as: str | None, progress: Progress
 ) -> Published:
-    from stackwright.errors import StackwrightError
     from stackwright.shifter.publish import to_gateway
-    from stackwright.tools.registry import REFERENCE
 
-    if not REFERENCE.fullmatch(name):
-        raise StackwrightError(
-            f"'{name}' is not REGISTRY/NAME", hint="as in registry.example.org/stacks/pytorch"
-        )
     tag = shop.label.release
     with shop.stage(f"pushing {shop.label} to {name}:{tag}"):
         return to_gateway(

@@ -58,15 +58,9 @@ def to_folder(
         on_bytes: is told of each piece of the squashfs how many bytes it has.
 
     Raises:
-        StackwrightError: the folder isn't there, another file has the image's name, or the squashfs
-            isn't the artefact's.
+        StackwrightError: another file has the image's name, or the squashfs isn't the artefact's.
+        OSError: the folder isn't there, can't be written, or is full.
     """
-    if not folder.is_dir():
-        raise StackwrightError(
-            "there is no such folder",
-            where=Location(folder),
-            hint="imagePath of udiRoot.conf names it",
-        )
     name = image_id(artefact.image.digest)
     config = Config.of(read_config(store.path(artefact.image.oci), artefact.image.digest))
     content = render_meta(config)
