@@ -13,13 +13,19 @@ from stackwright.building.samebytes import check_one_image
 from stackwright.building.templates import Templates
 from stackwright.canonical import hash_value
 from stackwright.certify import dsse
-from stackwright.certify.acceptance import Judged, Waiver, accepted_cases
+from stackwright.certify.acceptance import Judged, Waiver, accepted_cases, check_cases
 from stackwright.certify.artefact import Artefact
 from stackwright.certify.attest import check_interruptions, verify_results
 from stackwright.certify.evidence import Evidence, agree
 from stackwright.certify.keys import PrivateKey, TrustedKeys, load_private
 from stackwright.certify.statement import PlanFacts, make_statement, moment, timestamp
-from stackwright.certify.verify import Certificate, Expected, open_certificate, verify_certificate
+from stackwright.certify.verify import (
+    Certificate,
+    Expected,
+    check_dates,
+    open_certificate,
+    verify_certificate,
+)
 from stackwright.disputes import (
     check_still_believed,
     check_undisputed,
@@ -242,6 +248,19 @@ def check_current(shop: Workshop, certificate: Certificate, now: datetime) -> No
     if used:
         site = waivers_of(shop.site, shop.label, required_cases(shop, shop.suite))
         check_still_waived(used, site, now.date())
+
+
+def check_in_force(shop: Workshop, certificate: Certificate, now: datetime) -> None:
+    """Check that a certificate by which users have something would let it through today as well.
+
+    Raises:
+        StackwrightError: it expired, a waiver in it ended, or a later validation disputes it.
+    """
+    check_dates(certificate, now)
+    predicate = certificate.statement.predicate
+    issued = moment(predicate.issued).date()
+    check_cases(predicate.cases, predicate.waivers, predicate.cases, issued=issued, day=now.date())
+    check_current(shop, certificate, now)
 
 
 def check_still_waived(used: Iterable[Waiver], site: Iterable[Waiver], day: date) -> None:

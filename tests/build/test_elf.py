@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -60,6 +61,16 @@ def test_the_newest_glibc_that_is_needed(tmp_path: Path) -> None:
     assert read.soname is None
     assert read.glibc is not None
     assert read.glibc >= (2, 2, 5)
+    assert read.is_glibc is None
+
+
+def test_the_glibc_that_is_there() -> None:
+    asked = subprocess.run(["cc", "-print-file-name=libc.so.6"], capture_output=True, check=True)
+    told = os.confstr("CS_GNU_LIBC_VERSION")  # "glibc 2.36"
+    with Path(asked.stdout.decode().strip()).open("rb") as file:
+        read = read_elf(file)
+    assert read is not None
+    assert told == f"glibc {'.'.join(map(str, read.is_glibc or ()))}"
 
 
 def test_other_files_are_not_elf(tmp_path: Path) -> None:

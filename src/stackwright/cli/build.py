@@ -31,6 +31,8 @@ ENGINES = ("podman", "buildah", "docker")
 def command(context: Context, label: str, engine: str | None, as_json: bool) -> None:
     """Build a label: its image, the image's squashfs, and the same files as an install prefix.
 
+    Beside them STORE/shifter has the image as Shifter runs it, to try it before it is released.
+
     Steps whose output is in the store are not done again; after an interruption the same command
     goes on where it stopped.
 
@@ -52,12 +54,16 @@ def command(context: Context, label: str, engine: str | None, as_json: bool) -> 
     if artefact is None:
         with _interruptible(str(plan.label)):
             artefact = _build(context, plan, store, (engine,) if engine else ENGINES)
+    shifter = _shifter_layout(artefact, store)
     if as_json:
-        echo_json({**artefact.model_dump(by_alias=True), "store": str(store.root)})
+        record = artefact.model_dump(by_alias=True)
+        echo_json({**record, "store": str(store.root), "shifter": shifter})
         return
     what = "was built before: nothing to do" if reused else "is built"
     click.echo(f"{artefact.label} {what}")
     click.echo("\n".join(_facts(artefact, store)))
+    if shifter:
+        click.echo(f"shifter   {shifter['meta']}")
     click.echo(f"next: stackwright validate {artefact.label}")
 
 
@@ -79,6 +85,20 @@ def _build(context: Context, plan: Plan, store: Store, engines: tuple[str, ...])
         return build(
             plan, context.site, store, engine, runner, on_progress=lambda e: _show(e, progress)
         )
+
+
+def _shifter_layout(artefact: Artefact, store: Store) -> dict[str, str] | None:
+    """Leave the image as Shifter runs it; None, with a warning, where it can't be told of it."""
+    from stackwright.errors import StackwrightError
+    from stackwright.shifter.layout import image_id, write_layout
+
+    try:
+        squashfs, meta = write_layout(store, artefact)
+    except StackwrightError as error:
+        click.echo(f"warning: not laid out for Shifter: {error}", err=True)
+        return None
+    name = image_id(artefact.image.digest)
+    return {"id": name, "squashfs": str(squashfs), "meta": str(meta)}
 
 
 def _show(event: Event, progress: Progress) -> None:

@@ -85,23 +85,10 @@ def command(
 
 
 def _released(shop: Workshop) -> Artefact:
-    """What users have by the label.
+    from stackwright.cli.workshop import released
 
-    Raises:
-        StackwrightError: nothing, or something else than was certified.
-    """
-    from stackwright.errors import StackwrightError
-    from stackwright.release.generations import read_history
-    from stackwright.release.view import certified_artefact
-
-    history = read_history(shop.store)
-    module = shop.label.module
-    if not history or module not in history[-1].pointers:
-        raise StackwrightError(
-            f"{shop.label} is not released",
-            hint=f"for what was built: stackwright run '{shop.label}' --built -- ...",
-        )
-    return certified_artefact(shop.store, history[-1], module, shop.trusted())[0]
+    hint = f"for what was built: stackwright run '{shop.label}' --built -- ..."
+    return released(shop, hint)[0]
 
 
 def _request(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from stackwright.certify.artefact import Artefact
+    from stackwright.certify.verify import Certificate
     from stackwright.cli.context import Context
     from stackwright.cli.progress import Progress
     from stackwright.workshop import Workshop
@@ -20,3 +22,23 @@ def open_workshop(context: Context, pattern: str, progress: Progress | None = No
     if progress is None:
         return Workshop(context.site, label, store)
     return Workshop(context.site, label, store, progress.stage)
+
+
+def released(shop: Workshop, hint: str) -> tuple[Artefact, Certificate]:
+    """What users have by the label, held against the certificate by which they have it.
+
+    Args:
+        hint: what to type if it isn't released.
+
+    Raises:
+        StackwrightError: nothing, or something else than was certified.
+    """
+    from stackwright.errors import StackwrightError
+    from stackwright.release.generations import read_history
+    from stackwright.release.view import certified_artefact
+
+    history = read_history(shop.store)
+    module = shop.label.module
+    if not history or module not in history[-1].pointers:
+        raise StackwrightError(f"{shop.label} is not released", hint=hint)
+    return certified_artefact(shop.store, history[-1], module, shop.trusted())
