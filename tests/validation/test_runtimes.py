@@ -125,7 +125,9 @@ def test_only_a_container_with_a_name_is_ended_by_it() -> None:
     assert RUNTIMES["podman"].command_line(REQUEST).kill == ()
 
 
-@pytest.mark.parametrize("target", ["/etc", "/var/data", "/opt", "/opt/udiImage/x"])
+@pytest.mark.parametrize(
+    "target", ["/etc", "/var/data", "/var/tmp/x", "/variables", "/opt", "/opt/udiImage/x"]
+)
 def test_a_place_that_shifter_refuses_is_refused_before(target: str) -> None:
     asked = Request(("true",), mounts=(Mount("/scratch", target),))
 

@@ -160,17 +160,22 @@ def _entries(folder: Path) -> Iterator[Entry]:
 _REFUSED = ("/etc", "/var", "/opt/udiImage")
 
 
+def refuses_volume(target: str) -> bool:
+    """Whether Shifter mounts no user's folder there (VolumeMap.c): it goes by how a path begins."""
+    path = target.rstrip("/")
+    return path == "/opt" or (path.startswith(_REFUSED) and path != "/var/tmp")  # noqa: S108
+
+
 def _volume(mount: Mount, seen: tuple[str, ...]) -> str:
-    """A volume, if Shifter shows its source anyway and makes or has its target."""
-    target = mount.target
-    refused = any(target == top or target.startswith(f"{top}/") for top in _REFUSED)
-    if target == "/opt" or (refused and not target.startswith("/var/tmp/")):  # noqa: S108
-        raise ValueError(f"Shifter mounts nothing at {target}; choose another place")
+    """A volume, if Shifter shows its source anyway and lets its target be one."""
+    if refuses_volume(mount.target):
+        raise ValueError(f"Shifter mounts nothing at {mount.target}; choose another place")
+    # What the driver fills in lies in the store, like the payload beside it.
     if not _below(mount, seen) and not mount.source.startswith("@"):
         raise ValueError(
             f"Shifter shows nothing of {mount.source}: it is not below {', '.join(seen)}"
         )
-    return f"{mount.source}:{target}{'' if mount.writable else ':ro'}"
+    return f"{mount.source}:{mount.target}{'' if mount.writable else ':ro'}"
 
 
 def _below(mount: Mount, folders: tuple[str, ...]) -> bool:

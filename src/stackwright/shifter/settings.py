@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterator
 
+from stackwright.runtimes.shifter import refuses_volume
 from stackwright.shifter.contents import Image
 from stackwright.shifter.flaws import Flaw, Host
 from stackwright.shifter.layout import line_losses, word_losses
@@ -14,8 +15,6 @@ _INITS = frozenset({"init", "systemd"})
 _SWITCHERS = frozenset({"sudo", "su", "doas", "runuser", "gosu", "su-exec", "setpriv"})
 _ROOT = frozenset({"", "0", "root", "0:0", "root:root"})
 _WRITABLE = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 - those of the host
-_REFUSED = ("/etc", "/var", "/opt/udiImage")
-_ALLOWED = "/var/tmp"  # noqa: S108
 """Where no volume may be: all paths that begin so, `/variables` as well, and the exception
 (src/VolumeMap.c, validateVolumeMap_userRequest)."""
 _WRITTEN = frozenset(
@@ -160,7 +159,7 @@ def refused_targets(image: Image, host: Host) -> Iterator[Flaw]:
 def _refusal(image: Image, path: str) -> str | None:
     """Why no volume of a user can be at a path; None if one can."""
     at = path.rstrip("/")
-    if at == "/opt" or (at.startswith(_REFUSED) and at != _ALLOWED):
+    if refuses_volume(at):
         return "Shifter refuses to mount there"
     if _link_on(image, path) is not None:
         return "it leads through a link, on which nothing is mounted"
