@@ -1,0 +1,192 @@
+"""A Slurm of two nodes on one machine, for tests: python3 slurm_two_nodes.py start|stop DIR.
+
+All of it is in DIR: configuration, munge's key and socket, logs, and a PID file for each daemon, by
+which alone it is ended. `export SLURM_CONF=DIR/slurm.conf` makes sbatch, srun and the others talk to
+it. Needs root, and Debian's slurm-wlm and munge.
+
+Each slurmd is in a UTS namespace of its own, so that what runs on a "node" sees that node's name.
+The nodes share the machine's processors and files, and talk over the loopback.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+NODES = ("nid0001", "nid0002")
+DAEMONS = ("munged", "slurmctld", *NODES)
+READY_S, GRACE_S = 30.0, 10.0
+
+CONF = """\
+# https://slurm.schedmd.com/slurm.conf.html
+ClusterName=two-nodes
+SlurmctldHost={host}(127.0.0.1)
+SlurmctldPort={ports[0]}
+SlurmUser=root
+AuthInfo=socket={folder}/munge.socket
+StateSaveLocation={folder}/state
+SlurmctldPidFile={folder}/slurmctld.own
+SlurmdPidFile={folder}/%n.own
+SlurmdSpoolDir={folder}/spool.%n
+SlurmctldLogFile={folder}/slurmctld.log
+SlurmdLogFile={folder}/%n.log
+MailProg=/bin/true
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/affinity
+JobAcctGatherType=jobacct_gather/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core
+MpiDefault=none
+PropagateResourceLimits=NONE
+# A node that does not answer is down after seconds, not after minutes.
+MessageTimeout=5
+SlurmdTimeout=10
+KillWait=2
+ReturnToService=2
+SchedulerParameters=bf_interval=1,sched_interval=1,sched_min_interval=0,batch_sched_delay=0
+{nodes}
+PartitionName=batch Nodes=ALL Default=YES MaxTime=60 State=UP
+"""
+NODE = "NodeName={name} NodeHostname={name} NodeAddr=127.0.0.1 Port={port} CPUs={cpus} State=UNKNOWN"
+
+
+def start(folder: Path) -> None:
+    """Start all daemons, and return when both nodes take jobs."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "state").mkdir(exist_ok=True)
+    _write_key(folder / "munge.key")
+    conf = folder / "slurm.conf"
+    conf.write_text(configuration(folder, socket.gethostname(), _free_ports(1 + len(NODES))))
+    munge = [f"--{name}={folder}/munge.{name}" for name in ("socket", "seed-file", "log-file")]
+    keys = [f"--key-file={folder}/munge.key", f"--pid-file={folder}/munged.own"]
+    # --force: the socket is in a folder that others may not enter, and need not.
+    _daemon(folder, "munged", ["munged", "--foreground", "--force", *munge, *keys])
+    _wait(lambda: (folder / "munge.socket").exists(), folder, "munged")
+    _daemon(folder, "slurmctld", ["slurmctld", "-D", "-f", str(conf)])
+    for node in NODES:
+        named = 'hostname "$1" && exec slurmd -D -N "$1" -f "$2"'
+        _daemon(folder, node, ["unshare", "--uts", "sh", "-c", named, "sh", node, str(conf)])
+    _wait(lambda: _states(conf) == ["idle"] * len(NODES), folder, "the nodes")
+
+
+def stop(folder: Path) -> None:
+    """End the jobs, then every daemon, in the opposite order; what has ended already is left out."""
+    conf = folder / "slurm.conf"
+    if conf.exists() and _pid(folder, "slurmctld"):
+        environ = {**os.environ, "SLURM_CONF": str(conf)}
+        subprocess.run(["scancel", "--user=root"], env=environ, check=False, timeout=GRACE_S)
+        deadline = time.monotonic() + GRACE_S
+        while _jobs(environ) and time.monotonic() < deadline:
+            time.sleep(0.2)
+    for name in reversed(DAEMONS):
+        _end(folder, name)
+
+
+def configuration(folder: Path, host: str, ports: list[int]) -> str:
+    """slurm.conf; the first port is slurmctld's, then one for each node."""
+    cpus = len(os.sched_getaffinity(0))
+    nodes = "\n".join(
+        NODE.format(name=name, port=port, cpus=cpus)
+        for name, port in zip(NODES, ports[1:], strict=True)
+    )
+    return CONF.format(host=host, folder=folder, ports=ports, nodes=nodes)
+
+
+def _write_key(path: Path) -> None:
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o400), "wb") as file:
+        file.write(secrets.token_bytes(128))
+
+
+def _free_ports(count: int) -> list[int]:
+    """Different ones: each is held until all are found."""
+    with ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+
+
+def _daemon(folder: Path, name: str, argv: list[str]) -> None:
+    with (folder / f"{name}.out").open("ab") as out:
+        process = subprocess.Popen(
+            argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
+        )
+    (folder / f"{name}.pid").write_text(f"{process.pid}\n")
+
+
+def _wait(is_ready, folder: Path, what: str) -> None:  # noqa: ANN001 - no import for one type
+    deadline = time.monotonic() + READY_S
+    while not is_ready():
+        if time.monotonic() > deadline:
+            stop(folder)
+            sys.exit(f"error: {what} did not start; see the logs in {folder}")
+        time.sleep(0.1)
+
+
+def _states(conf: Path) -> list[str]:
+    ask = ["sinfo", "--noheader", "--Node", "--format=%T"]
+    environ = {**os.environ, "SLURM_CONF": str(conf)}
+    return subprocess.run(
+        ask, env=environ, capture_output=True, text=True, check=False
+    ).stdout.split()
+
+
+def _jobs(environ: dict[str, str]) -> str:
+    ask = ["squeue", "--noheader", "--format=%A"]
+    return subprocess.run(ask, env=environ, capture_output=True, text=True, check=False).stdout
+
+
+def _pid(folder: Path, name: str) -> int | None:
+    """The daemon's PID, if what has it now was started for this folder."""
+    path = folder / f"{name}.pid"
+    if not path.exists():
+        return None
+    pid = int(path.read_text())
+    try:
+        line = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return None
+    return pid if os.fsencode(folder) in line else None
+
+
+def _end(folder: Path, name: str) -> None:
+    for number, seconds in ((signal.SIGTERM, GRACE_S), (signal.SIGKILL, GRACE_S)):
+        if (pid := _pid(folder, name)) is None:
+            break
+        os.kill(pid, number)
+        deadline = time.monotonic() + seconds
+        while _pid(folder, name) and time.monotonic() < deadline:
+            time.sleep(0.05)
+    (folder / f"{name}.pid").unlink(missing_ok=True)
+
+
+def main() -> None:
+    """Start or stop."""
+    parser = argparse.ArgumentParser(description="A Slurm of two nodes on one machine.")
+    parser.add_argument("action", choices=("start", "stop"))
+    parser.add_argument("folder", type=Path, metavar="DIR")
+    options = parser.parse_args()
+    missing = [name for name in ("munged", "slurmctld", "slurmd", "srun") if not shutil.which(name)]
+    if missing:
+        sys.exit(f"error: {', '.join(missing)}: not installed; apt-get install slurm-wlm munge")
+    if os.geteuid() != 0:
+        sys.exit("error: only root can start it, as slurmd runs the jobs of others")
+    folder = options.folder.absolute()
+    if options.action == "start":
+        start(folder)
+        print(f"export SLURM_CONF={folder}/slurm.conf")
+    else:
+        stop(folder)
+
+
+if __name__ == "__main__":
+    main()
