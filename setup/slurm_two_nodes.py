@@ -1,8 +1,8 @@
 """A Slurm of two nodes on one machine, for tests: python3 slurm_two_nodes.py start|stop DIR.
 
 All of it is in DIR: configuration, munge's key and socket, logs, and a PID file for each daemon, by
-which alone it is ended. `export SLURM_CONF=DIR/slurm.conf` makes sbatch, srun and the others talk to
-it. Needs root, and Debian's slurm-wlm and munge.
+which alone it is ended. `export SLURM_CONF=DIR/slurm.conf` makes sbatch, srun and the others talk
+to it. Needs root, and Debian's slurm-wlm and munge.
 
 Each slurmd is in a UTS namespace of its own, so that what runs on a "node" sees that node's name.
 The nodes share the machine's processors and files, and talk over the loopback.
@@ -19,6 +19,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -56,7 +57,9 @@ SchedulerParameters=bf_interval=1,sched_interval=1,sched_min_interval=0,batch_sc
 {nodes}
 PartitionName=batch Nodes=ALL Default=YES MaxTime=60 State=UP
 """
-NODE = "NodeName={name} NodeHostname={name} NodeAddr=127.0.0.1 Port={port} CPUs={cpus} State=UNKNOWN"
+NODE = (
+    "NodeName={name} NodeHostname={name} NodeAddr=127.0.0.1 Port={port} CPUs={cpus} State=UNKNOWN"
+)
 
 
 def start(folder: Path) -> None:
@@ -70,7 +73,7 @@ def start(folder: Path) -> None:
     keys = [f"--key-file={folder}/munge.key", f"--pid-file={folder}/munged.own"]
     # --force: the socket is in a folder that others may not enter, and need not.
     _daemon(folder, "munged", ["munged", "--foreground", "--force", *munge, *keys])
-    _wait(lambda: (folder / "munge.socket").exists(), folder, "munged")
+    _wait((folder / "munge.socket").exists, folder, "munged")
     _daemon(folder, "slurmctld", ["slurmctld", "-D", "-f", str(conf)])
     for node in NODES:
         named = 'hostname "$1" && exec slurmd -D -N "$1" -f "$2"'
@@ -79,7 +82,7 @@ def start(folder: Path) -> None:
 
 
 def stop(folder: Path) -> None:
-    """End the jobs, then every daemon, in the opposite order; what has ended already is left out."""
+    """End the jobs, then every daemon in the opposite order; none needs to be there still."""
     conf = folder / "slurm.conf"
     if conf.exists() and _pid(folder, "slurmctld"):
         environ = {**os.environ, "SLURM_CONF": str(conf)}
@@ -102,8 +105,9 @@ def configuration(folder: Path, host: str, ports: list[int]) -> str:
 
 
 def _write_key(path: Path) -> None:
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o400), "wb") as file:
-        file.write(secrets.token_bytes(128))
+    path.unlink(missing_ok=True)
+    path.touch(mode=0o600)
+    path.write_bytes(secrets.token_bytes(128))
 
 
 def _free_ports(count: int) -> list[int]:
@@ -123,7 +127,7 @@ def _daemon(folder: Path, name: str, argv: list[str]) -> None:
     (folder / f"{name}.pid").write_text(f"{process.pid}\n")
 
 
-def _wait(is_ready, folder: Path, what: str) -> None:  # noqa: ANN001 - no import for one type
+def _wait(is_ready: Callable[[], bool], folder: Path, what: str) -> None:
     deadline = time.monotonic() + READY_S
     while not is_ready():
         if time.monotonic() > deadline:

@@ -33,6 +33,7 @@ class Heading:
 
     Args:
         runtime: what runs the image, of both arms.
+        host: the facts of the machine; in an allocation those of its first node, and all `nodes`.
     """
 
     job_id: str
@@ -70,6 +71,7 @@ def make_job(
             hint="put cases into validation/suites/",
         )
     arms = {"candidate": candidate, **({"baseline": baseline} if baseline else {})}
+    nodes = len(heading.host.get("nodes", ()))
     return {
         "schema": "stackwright/job/1",
         "job_id": heading.job_id,
@@ -80,6 +82,7 @@ def make_job(
         "suite": {"name": heading.suite, "digest": heading.suite_digest},
         "payload": heading.payload_digest,
         "files": heading.files_digest,
+        "launcher": "srun" if nodes else "local",
         "runtime": heading.runtime if any(case.channel == "image" for case in cases) else None,
         "seed": heading.seed,
         "arms": {
@@ -87,7 +90,7 @@ def make_job(
             "baseline": digests_of(baseline.artefact) if baseline else None,
         },
         "host": dict(heading.host),
-        "cases": [_case(case, arms, payload) for case in cases],
+        "cases": [_case(case, arms, payload, nodes) for case in cases],
     }
 
 
@@ -155,7 +158,7 @@ def digests_of(artefact: Artefact) -> dict[str, str]:
     return {"plan_hash": artefact.plan_hash, **asdict(artefact.digests)}
 
 
-def _case(case: ConcreteCase, arms: Mapping[str, Arm], payload: Path) -> dict[str, Any]:
+def _case(case: ConcreteCase, arms: Mapping[str, Arm], payload: Path, nodes: int) -> dict[str, Any]:
     program = launch.Program(
         script=f"cases/{case.script}.py",
         args=case.args,
@@ -167,7 +170,7 @@ def _case(case: ConcreteCase, arms: Mapping[str, Arm], payload: Path) -> dict[st
     # Only what is measured is compared: a correctness case has one run, of the candidate.
     running = arms if case.looks else {"candidate": arms["candidate"]}
     launches = {
-        name: _launch(program, arm.channels[case.channel], payload, case.id)
+        name: _launch(program, arm.channels[case.channel], payload, nodes, case.id)
         for name, arm in running.items()
     }
     return {
@@ -179,9 +182,9 @@ def _case(case: ConcreteCase, arms: Mapping[str, Arm], payload: Path) -> dict[st
 
 
 def _launch(
-    program: launch.Program, channel: launch.Channel, payload: Path, case: str
+    program: launch.Program, channel: launch.Channel, payload: Path, nodes: int, case: str
 ) -> CommandLine:
     try:
-        return launch.launch(program, channel, payload)
+        return launch.launch(program, channel, payload, nodes)
     except ValueError as error:
         raise StackwrightError(f"case '{case}' can't be launched: {error}") from error
