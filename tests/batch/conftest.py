@@ -1,5 +1,19 @@
-"""Fixtures of the tests that need a Slurm."""
+"""A Slurm and a stack for tests that may do to them what they want."""
 
-from slurm_samples import slurm, stack
+from __future__ import annotations
 
-__all__ = ["slurm", "stack"]
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from slurm_samples import Slurm, Stack, make_stack, two_nodes
+
+
+@pytest.fixture
+def slurm(tmp_path: Path) -> Iterator[Slurm]:
+    yield from two_nodes(tmp_path / "slurm")
+
+
+@pytest.fixture
+def stack(slurm: Slurm, tmp_path: Path) -> Stack:
+    return make_stack(tmp_path, slurm)

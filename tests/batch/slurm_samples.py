@@ -55,14 +55,13 @@ class Slurm:
         return int((self.folder / f"{daemon}.pid").read_text())
 
 
-@pytest.fixture
-def slurm(tmp_path: Path) -> Iterator[Slurm]:
+def two_nodes(folder: Path) -> Iterator[Slurm]:
     missing = [package for name, package in PROGRAMS.items() if shutil.which(name) is None]
     if missing:
         pytest.skip(f"needs: apt-get install {' '.join(missing)}")
     if os.geteuid() != 0:
         pytest.skip("slurmd runs the jobs of others: run the tests as root")
-    two = Slurm(tmp_path / "slurm")
+    two = Slurm(folder)
     two.start()
     yield two
     two.stop()
@@ -107,11 +106,10 @@ class Stack:
         return [*map(json.loads, path.read_text().splitlines())] if path.exists() else []
 
 
-@pytest.fixture
-def stack(slurm: Slurm, tmp_path: Path) -> Stack:
+def make_stack(folder: Path, slurm: Slurm) -> Stack:
     if STACK_PYTHON is None or not LMOD.exists():
         pytest.skip("needs STACKWRIGHT_TEST_PYTHON, and Lmod: apt-get install lmod")
-    site, store = make_site(tmp_path / "site"), Store(tmp_path / "store")
+    site, store = make_site(folder / "site"), Store(folder / "store")
     shutil.copytree(REPOSITORY / "validation/probes", site / "validation/probes")
     shutil.copytree(HERE / "site", site, dirs_exist_ok=True)
     plan = resolve(Site(site), parse(LABEL))
@@ -168,6 +166,9 @@ def make_prefix(prefix: Path) -> None:
     for path in (Path(STACK_PYTHON).parents[1] / "lib").iterdir():
         if not path.name.startswith("python"):  # MPICH's libraries
             (prefix / "lib" / path.name).symlink_to(path)
+    torchrun = prefix / "bin/torchrun"
+    torchrun.write_text('#!/bin/sh\nexec python -m torch.distributed.run "$@"\n')
+    torchrun.chmod(0o755)
 
 
 def write_image(layout: Path) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""Job scripts for LSF: https://www.ibm.com/docs/en/spectrum-lsf/10.1.0?topic=bsub-options."""
+"""Job scripts for LSF with jsrun: https://www.ibm.com/docs/en/spectrum-lsf/10.1.0?topic=bsub-options."""
 
 from __future__ import annotations
 
@@ -28,12 +28,27 @@ def options(job: Resources) -> Iterator[Option]:
     yield ("-r" if job.requeue else "-rn"), None
 
 
+def start(nodes: int, tasks: int, cpus: int, gpus: int) -> tuple[str, ...]:
+    """Start tasks by jsrun: one resource set a node, in which each task has cores of its own.
+
+    https://docs.olcf.ornl.gov/systems/summit_user_guide.html, Job Launcher (jsrun).
+    """
+    return (
+        *("jsrun", f"--nrs={nodes}", "--rs_per_host=1", f"--tasks_per_rs={tasks}"),
+        *(f"--cpu_per_rs={tasks * cpus}", f"--gpu_per_rs={gpus}", f"--bind=packed:{cpus}"),
+    )
+
+
 LSF = Scheduler(
     mark="#BSUB",
     submit="bsub <",
     options=options,
     stands_for={},
+    start=start,
     # The first host of the file may be a launch node, which is named after its work.
-    first_node='grep -v -e batch -e login "$LSB_DJOB_HOSTFILE" | head -n 1',
+    prepare=('export FIRST=$(grep -v -e batch -e login "$LSB_DJOB_HOSTFILE" | head -n 1)',),
+    rank="JSM_NAMESPACE_RANK",
+    local_rank="JSM_NAMESPACE_LOCAL_RANK",
+    address="$FIRST",
     job_id="LSB_JOBID",
 )

@@ -1,4 +1,4 @@
-"""Job scripts for PBS Professional and OpenPBS: qsub(1B), https://openpbs.org, User's Guide."""
+"""Job scripts for PBS Professional and OpenPBS with PALS: qsub(1B), User's Guide."""
 
 from __future__ import annotations
 
@@ -24,11 +24,23 @@ def options(job: Resources) -> Iterator[Option]:
     yield "-r", "y" if job.requeue else "n"
 
 
+def start(nodes: int, tasks: int, cpus: int, _gpus: int) -> tuple[str, ...]:
+    """Start tasks by the mpiexec of PALS, HPE's launcher: https://docs.alcf.anl.gov/polaris/."""
+    return (
+        *("mpiexec", f"-n {nodes * tasks}", f"--ppn {tasks}", f"--depth {cpus}"),
+        "--cpu-bind depth",
+    )
+
+
 PBS = Scheduler(
     mark="#PBS",
     submit="qsub",
     options=options,
     stands_for={},
-    first_node='head -n 1 "$PBS_NODEFILE"',
+    start=start,
+    prepare=('cd "$PBS_O_WORKDIR" || exit 1', 'export FIRST=$(head -n 1 "$PBS_NODEFILE")'),
+    rank="PALS_RANKID",
+    local_rank="PALS_LOCAL_RANKID",
+    address="$FIRST",
     job_id="PBS_JOBID",
 )

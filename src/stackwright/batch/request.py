@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+
+from stackwright.errors import StackwrightError
 
 Option = tuple[str, str | None]
 """An option as the scheduler spells it, dashes included, and its value if it takes one."""
@@ -18,6 +20,7 @@ class Resources:
         nodes: how many, each for this job alone.
         tasks_per_node: processes on each.
         cpus_per_task: cores for each of them.
+        gpus_per_node: of all kinds, which its ranks share; the site's options ask for them.
         minutes: after which it is ended; None leaves that to the scheduler or to `asks`.
         partition: partition or queue; None for the scheduler's own.
         options: the site's own, as they are.
@@ -32,6 +35,7 @@ class Resources:
     nodes: int
     tasks_per_node: int
     cpus_per_task: int
+    gpus_per_node: int = 0
     minutes: int | None = None
     partition: str | None = None
     options: tuple[str, ...] = ()
@@ -58,7 +62,12 @@ class Scheduler:
         submit: the command that takes a script, which reads one named at its end.
         options: what it is told of a job.
         stands_for: other names of these options: who is asked for one of them has answered.
-        first_node: words of a shell that print the name of the job's first compute node.
+        start: words that start a process for each task: of so many nodes, tasks on each, cores
+            for each of them, and GPUs on each node.
+        prepare: lines of a script before that.
+        rank: the variable in which a task finds its number.
+        local_rank: the one for its number on its node.
+        address: the first node's, as a task finds it, in words of a shell.
         job_id: the variable that holds the job's number.
     """
 
@@ -66,7 +75,11 @@ class Scheduler:
     submit: str
     options: Callable[[Resources], Iterator[Option]]
     stands_for: Mapping[str, str]
-    first_node: str
+    start: Callable[[int, int, int, int], tuple[str, ...]]
+    prepare: tuple[str, ...]
+    rank: str
+    local_rank: str
+    address: str
     job_id: str
 
 
@@ -91,7 +104,41 @@ def directives(scheduler: Scheduler, job: Resources) -> Iterator[str]:
     yield from (f"{scheduler.mark} {option}" for option in job.options)
     for name in unfilled(scheduler, job):
         yield f"# Write the value of {name} and take {UNFILLED} out; until then this is refused:"
-        yield f"{scheduler.mark} {UNFILLED} {_spelt(name, '')}"
+        yield f"{scheduler.mark} {UNFILLED} {_spelt(name, '')}".rstrip()
+
+
+def check_filled(scheduler: Scheduler, job: Resources, system: str) -> None:
+    """Check that users are asked for nothing that was not said.
+
+    Raises:
+        StackwrightError: they are; says for what.
+    """
+    if missing := unfilled(scheduler, job):
+        options = " ".join(f"--set {name.lstrip('-')}=..." for name in missing)
+        raise StackwrightError(
+            f"jobs on '{system}' have to say {', '.join(missing)}", hint=f"add {options}"
+        )
+
+
+def answers(asks: Sequence[str], given: Mapping[str, str], system: str) -> dict[str, str]:
+    """What was said to what a system asks its users, by the names of the options.
+
+    Args:
+        given: values by name, with or without dashes.
+
+    Raises:
+        StackwrightError: the system does not ask for it, or the value is none for one word.
+    """
+    names = {name.lstrip("-"): name for name in asks}
+    for name, value in given.items():
+        if name.lstrip("-") not in names:
+            raise StackwrightError(
+                f"'{system}' does not ask for {name}",
+                hint=f"it asks for {', '.join(asks) or 'nothing'} (`batch` of its file)",
+            )
+        if not value or set(value) & set(" \t\n'\"\\#"):
+            raise StackwrightError(f"'{value}' can't be the value of {name}: it is not one word")
+    return {names[name.lstrip("-")]: value for name, value in given.items()}
 
 
 def _spelt(name: str, value: str | None) -> str:

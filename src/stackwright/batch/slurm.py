@@ -25,6 +25,18 @@ def options(job: Resources) -> Iterator[Option]:
     yield ("--requeue" if job.requeue else "--no-requeue"), None
 
 
+def start(nodes: int, tasks: int, cpus: int, _gpus: int) -> tuple[str, ...]:
+    """Start tasks by srun, bound to cores; it takes over none of this from sbatch since 22.05.
+
+    Ranks choose their GPU by LOCAL_RANK, so that they can reach each other's memory.
+    """
+    return (
+        *("srun", f"--nodes={nodes}", f"--ntasks={nodes * tasks}", f"--ntasks-per-node={tasks}"),
+        *(f"--cpus-per-task={cpus}", "--threads-per-core=1", "--cpu-bind=cores"),
+        "--kill-on-bad-exit=1",
+    )
+
+
 SLURM = Scheduler(
     mark="#SBATCH",
     submit="sbatch",
@@ -36,6 +48,10 @@ SLURM = Scheduler(
         "-n": "--ntasks-per-node",
         "--ntasks": "--ntasks-per-node",
     },
-    first_node='scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1',
+    start=start,
+    prepare=(),
+    rank="SLURM_PROCID",
+    local_rank="SLURM_LOCALID",
+    address="$SLURM_LAUNCH_NODE_IPADDR",
     job_id="SLURM_JOB_ID",
 )

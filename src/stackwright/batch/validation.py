@@ -6,9 +6,8 @@ import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from stackwright.batch.request import Resources, Scheduler, directives, unfilled
+from stackwright.batch.request import Resources, answers, directives
 from stackwright.batch.slurm import SLURM
-from stackwright.errors import StackwrightError
 from stackwright.inputs.systems import Batch, System
 
 FILES = SCRIPT, LOG, VERDICT = "job.sh", "output.log", "judgement.json"
@@ -52,37 +51,3 @@ def script(job: Resources, command: Sequence[str], folder: Path) -> str:
     lines = ["#!/bin/sh", *directives(SLURM, job)]
     run = f"exec {shlex.join(command)} >{shlex.quote(str(folder / VERDICT))}"
     return "\n".join([*lines, run]) + "\n"
-
-
-def check_filled(scheduler: Scheduler, job: Resources, system: str) -> None:
-    """Check that users are asked for nothing that was not said.
-
-    Raises:
-        StackwrightError: they are; says for what.
-    """
-    if missing := unfilled(scheduler, job):
-        options = " ".join(f"--set {name.lstrip('-')}=..." for name in missing)
-        raise StackwrightError(
-            f"jobs on '{system}' have to say {', '.join(missing)}", hint=f"add {options}"
-        )
-
-
-def answers(asks: Sequence[str], given: Mapping[str, str], system: str) -> dict[str, str]:
-    """What was said to what a system asks its users, by the names of the options.
-
-    Args:
-        given: values by name, with or without dashes.
-
-    Raises:
-        StackwrightError: the system does not ask for it, or the value is none for one word.
-    """
-    names = {name.lstrip("-"): name for name in asks}
-    for name, value in given.items():
-        if name.lstrip("-") not in names:
-            raise StackwrightError(
-                f"'{system}' does not ask for {name}",
-                hint=f"it asks for {', '.join(asks) or 'nothing'} (`batch` of its file)",
-            )
-        if not value or set(value) & set(" \t\n'\"\\#"):
-            raise StackwrightError(f"'{value}' can't be the value of {name}: it is not one word")
-    return {names[name.lstrip("-")]: value for name, value in given.items()}

@@ -36,6 +36,7 @@ COMMANDS: tuple[str, ...] = (
     "history",
     "report",
     "run",
+    "job",
     "keys",
     "schema",
 )

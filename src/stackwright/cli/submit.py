@@ -103,8 +103,9 @@ def settings(given: Sequence[str]) -> dict[str, str]:
 
 def _written(shop: Workshop, asked: Asked) -> tuple[Path, Path]:
     """The folder of a new job, and the script in it."""
+    from stackwright.batch.request import check_filled
     from stackwright.batch.slurm import SLURM
-    from stackwright.batch.validation import SCRIPT, check_filled, resources, script
+    from stackwright.batch.validation import SCRIPT, resources, script
     from stackwright.errors import StackwrightError
 
     system = shop.site.system(shop.label.system)
