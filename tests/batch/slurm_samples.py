@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +30,7 @@ HERE = Path(__file__).parent
 SCRIPT = REPOSITORY / "setup/slurm_two_nodes.py"
 PROGRAMS = {"slurmctld": "slurm-wlm", "munged": "munge", "cc": "gcc"}
 LMOD = Path("/usr/share/lmod/lmod/init/bash")
+WAITING = "waiting.torchrun-2.module"
 STACK_PYTHON = os.environ.get("STACKWRIGHT_TEST_PYTHON")
 
 
@@ -51,8 +55,11 @@ class Slurm:
     def stop(self) -> None:
         subprocess.run([sys.executable, SCRIPT, "stop", self.folder], check=True)
 
-    def pid(self, daemon: str) -> int:
-        return int((self.folder / f"{daemon}.pid").read_text())
+    def kill(self, node: str) -> None:
+        """What a node that loses its power does: nothing of it says anything any more."""
+        slurmd = int((self.folder / f"{node}.pid").read_text())
+        for pid in (slurmd, *children(slurmd)):
+            os.kill(pid, signal.SIGKILL)
 
 
 def two_nodes(folder: Path) -> Iterator[Slurm]:
@@ -183,3 +190,42 @@ def write_image(layout: Path) -> tuple[str, str]:
     manifest = blob(canonical_json({"config": config, "layers": [blob(b"layer")]}))
     (layout / "index.json").write_bytes(canonical_json({"manifests": [manifest]}))
     return manifest["digest"], config["digest"]
+
+
+@contextmanager
+def waiting(stack: Stack, *words: str, case: str = WAITING) -> Iterator[subprocess.Popen[str]]:
+    """A validation that was submitted, while a case's two ranks wait on their nodes."""
+    client = stack.start(*words)
+    try:
+        until(lambda: client.poll() is not None or both_begun(stack, case))
+        assert client.poll() is None, client.communicate()
+        yield client
+    finally:
+        client.kill()
+        client.wait()
+
+
+def both_begun(stack: Stack, case: str) -> bool:
+    runs = stack.store / "runs"
+    ranks = [path for path in runs.glob("*/out/*/rank-*.jsonl") if path.stat().st_size]
+    return bool([*runs.glob(f"*/logs/{case}")]) and len(ranks) == 2
+
+
+def until(holds: Callable[[], Any], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "it never came to that"
+        time.sleep(0.1)
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a daemon has started, with all that these have started."""
+    table = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        table[int(path.parent.name)] = int(fields[1])
+    found = [child for child, parent in table.items() if parent == pid]
+    return [*found, *(below for child in found for below in children(child))]

@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
-import subprocess
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
 
 import pytest
 from build_samples import LABEL
-from slurm_samples import Stack
+from slurm_samples import WAITING, Stack, until, waiting
 
 pytestmark = pytest.mark.real
 
 SUBMIT = ("validate", LABEL, "--launcher", "slurm", "-N", "2", "--time", "10")
-WAITING = "waiting.torchrun-2.module"
 
 
 def test_the_suite_runs_over_two_nodes(stack: Stack) -> None:
@@ -41,10 +33,8 @@ def test_the_suite_runs_over_two_nodes(stack: Stack) -> None:
 
 
 def test_a_node_that_dies_is_never_a_pass(stack: Stack) -> None:
-    with waiting(stack) as client:
-        slurmd = stack.slurm.pid("nid0002")
-        for pid in (slurmd, *children(slurmd)):
-            os.kill(pid, signal.SIGKILL)
+    with waiting(stack, *SUBMIT, "--suite", "patience") as client:
+        stack.slurm.kill("nid0002")
         out, err = client.communicate(timeout=180)
 
     assert client.returncode == 4, out + err
@@ -59,7 +49,7 @@ def test_a_node_that_dies_is_never_a_pass(stack: Stack) -> None:
 
 
 def test_ctrl_c_cancels_the_job_and_the_next_one_goes_on(stack: Stack) -> None:
-    with waiting(stack) as client:
+    with waiting(stack, *SUBMIT, "--suite", "patience") as client:
         client.send_signal(signal.SIGINT)
         out, err = client.communicate(timeout=90)
 
@@ -78,7 +68,7 @@ def test_ctrl_c_cancels_the_job_and_the_next_one_goes_on(stack: Stack) -> None:
 
 
 def test_a_job_that_was_put_back_into_the_queue_goes_on(stack: Stack) -> None:
-    with waiting(stack, "--fresh") as client:
+    with waiting(stack, *SUBMIT, "--suite", "patience", "--fresh") as client:
         (run,) = stack.runs
         stack.slurm.ask("scontrol", "requeue", "1")
         until(lambda: "JobState=PENDING" in stack.slurm.ask("scontrol", "show", "job", "1"))
@@ -92,43 +82,3 @@ def test_a_job_that_was_put_back_into_the_queue_goes_on(stack: Stack) -> None:
     assert [record["case"] for record in stack.records(run)] == [
         *("first.none-1.module", WAITING, "last.torchrun-2.module")
     ]
-
-
-@contextmanager
-def waiting(stack: Stack, *options: str) -> Iterator[subprocess.Popen[str]]:
-    """A validation that was submitted, while its ranks wait on both nodes."""
-    client = stack.start(*SUBMIT, "--suite", "patience", *options)
-    try:
-        until(lambda: client.poll() is not None or len(begun(stack)) == 2)
-        assert client.poll() is None, client.communicate()
-        yield client
-    finally:
-        client.kill()
-        client.wait()
-
-
-def begun(stack: Stack) -> list[Path]:
-    """The files of the ranks that wait; the case before them has one rank."""
-    return [
-        path for path in (stack.store / "runs").glob("*/out/*/rank-*.jsonl") if path.read_text()
-    ]
-
-
-def until(holds: Callable[[], Any], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "it never came to that"
-        time.sleep(0.1)
-
-
-def children(pid: int) -> list[int]:
-    """The processes that a daemon has started, with all that these have started."""
-    table = {}
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = path.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        table[int(path.parent.name)] = int(fields[1])
-    found = [child for child, parent in table.items() if parent == pid]
-    return [*found, *(below for child in found for below in children(child))]

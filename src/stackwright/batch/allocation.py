@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from stackwright.errors import StackwrightError
 from stackwright.tools.process import Runner
 
-_PRINT = """
-import json, os
+_WRITE = """
+import json, os, sys
 from stackwright.validation.host import fingerprint
-print(json.dumps({"node": os.environ["SLURMD_NODENAME"], **fingerprint()}))
+with open(os.path.join(sys.argv[1], os.environ["SLURMD_NODENAME"]), "w") as file:
+    json.dump(fingerprint(), file)
 """
 
 
@@ -44,21 +47,29 @@ def nodes_here(environ: Mapping[str, str], count: int, runner: Runner) -> tuple[
     return nodes[:count]
 
 
-def fingerprints(nodes: Sequence[str], runner: Runner) -> dict[str, dict[str, Any]]:
+def fingerprints(nodes: Sequence[str], above: Path, runner: Runner) -> dict[str, dict[str, Any]]:
     """The fingerprint of each of the first nodes of this allocation, by its name.
 
-    Each is taken by one process that may use all of its node.
+    Each is taken by one process that may use all of its node, and left in a file: what several
+    tasks print, srun may mix.
+
+    Args:
+        above: a folder that all nodes share, for what is removed again.
 
     Raises:
-        StackwrightError: Stackwright does not run on one of them.
+        StackwrightError: Stackwright does not run on one of them, or what it writes isn't seen.
     """
     step = ["srun", f"--nodes={len(nodes)}", "--ntasks-per-node=1", "--cpu-bind=none", "--mem=0"]
-    printed = runner.run(
-        [*step, "--mpi=none", "--immediate=60", sys.executable, "-c", _PRINT],
-        hint="Stackwright, its site and its store have to be in the same place on every node",
-    )
-    lines = [json.loads(line) for line in printed.splitlines() if line.startswith("{")]
-    found = {line.pop("node"): line for line in lines}
-    if sorted(found) != sorted(nodes):
-        raise StackwrightError(f"asked {' '.join(nodes)}, but {' '.join(found) or 'none'} answered")
-    return found
+    above.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix="nodes-", dir=above) as folder:
+        runner.run(
+            [*step, "--mpi=none", "--immediate=60", sys.executable, "-c", _WRITE, folder],
+            hint=_SHARED,
+        )
+        files = {node: Path(folder, node) for node in nodes}
+        if missing := [node for node, path in files.items() if not path.exists()]:
+            raise StackwrightError(f"nothing is seen of node {missing[0]} in {above}", hint=_SHARED)
+        return {node: json.loads(path.read_bytes()) for node, path in files.items()}
+
+
+_SHARED = "Stackwright, its site and its store have to be in the same place on every node"

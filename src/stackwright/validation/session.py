@@ -264,7 +264,7 @@ class Session:
 
     @cached_property
     def _fingerprints(self) -> dict[str, dict[str, Any]]:
-        return fingerprints(self.nodes, self.runner)
+        return fingerprints(self.nodes, self.store.root / "work", self.runner)
 
     def _checked_host(self, described: System) -> dict[str, Any]:
         """As `_host`, once it is clear that all nodes are the system's, and alike."""

@@ -1,4 +1,4 @@
-"""Is each rank told who it is; with --wait it waits for a file beside the runs, named `go`."""
+"""Is each rank told who it is; with --wait it waits for a file `go` beside the runs."""
 
 import os
 import sys
