@@ -1,11 +1,18 @@
 """A Slurm of two nodes on one machine, for tests: python3 slurm_two_nodes.py start|stop DIR.
 
+    python3 slurm_two_nodes.py start DIR --link 200mbit --delay 1ms   # two networks between them
+
 All of it is in DIR: configuration, munge's key and socket, logs, and a PID file for each daemon, by
 which alone it is ended. `export SLURM_CONF=DIR/slurm.conf` makes sbatch, srun and the others talk
 to it. Needs root, and Debian's slurm-wlm and munge.
 
 Each slurmd is in a UTS namespace of its own, so that what runs on a "node" sees that node's name.
 The nodes share the machine's processors and files, and talk over the loopback.
+
+With --link each is in a network namespace of its own as well, with two interfaces to the other:
+`ctl0`, by which Slurm reaches it, and `hsn0`, on which tc lets through so much a second, after such
+a delay where the kernel has netem; and one that leads nowhere, `eth0`. DIR/network holds the names
+of the namespaces, one a line.
 """
 
 from __future__ import annotations
@@ -30,7 +37,7 @@ READY_S, GRACE_S = 30.0, 10.0
 CONF = """\
 # https://slurm.schedmd.com/slurm.conf.html
 ClusterName=two-nodes
-SlurmctldHost={host}(127.0.0.1)
+SlurmctldHost={host}({controller})
 SlurmctldPort={ports[0]}
 SlurmUser=root
 AuthInfo=socket={folder}/munge.socket
@@ -58,17 +65,23 @@ SchedulerParameters=bf_interval=1,sched_interval=1,sched_min_interval=0,batch_sc
 PartitionName=batch Nodes=ALL Default=YES MaxTime=60 State=UP
 """
 NODE = (
-    "NodeName={name} NodeHostname={name} NodeAddr=127.0.0.1 Port={port} CPUs={cpus} State=UNKNOWN"
+    "NodeName={name} NodeHostname={name} NodeAddr={address} Port={port} CPUs={cpus} State=UNKNOWN"
 )
+# Addresses of nobody: 198.18.0.0/15 is for measuring networks (RFC 2544), 192.0.2.0/24 for examples
+# (RFC 5737).
+CONTROLLER, CONTROL, FABRIC, NOWHERE = "198.19.0.254", "198.19.0.{}", "198.18.0.{}", "192.0.2.{}"
+BURST, QUEUE_MS = "256kb", 400
 
 
-def start(folder: Path) -> None:
+def start(folder: Path, link: str | None = None, delay: str = "0ms") -> None:
     """Start all daemons, and return when both nodes take jobs."""
     folder.mkdir(parents=True, exist_ok=True)
+    spaces = make_networks(folder, link, delay) if link else {}
     (folder / "state").mkdir(exist_ok=True)
     _write_key(folder / "munge.key")
     conf = folder / "slurm.conf"
-    conf.write_text(configuration(folder, socket.gethostname(), _free_ports(1 + len(NODES))))
+    ports = _free_ports(1 + len(NODES))
+    conf.write_text(configuration(folder, socket.gethostname(), ports, apart=bool(link)))
     munge = [f"--{name}={folder}/munge.{name}" for name in ("socket", "seed-file", "log-file")]
     keys = [f"--key-file={folder}/munge.key", f"--pid-file={folder}/munged.own"]
     # --force: the socket is in a folder that others may not enter, and need not.
@@ -77,7 +90,9 @@ def start(folder: Path) -> None:
     _daemon(folder, "slurmctld", ["slurmctld", "-D", "-f", str(conf)])
     for node in NODES:
         named = 'hostname "$1" && exec slurmd -D -N "$1" -f "$2"'
-        _daemon(folder, node, ["unshare", "--uts", "sh", "-c", named, "sh", node, str(conf)])
+        inside = ["nsenter", f"--net=/run/netns/{spaces[node]}"] if link else []
+        argv = [*inside, "unshare", "--uts", "sh", "-c", named, "sh", node, str(conf)]
+        _daemon(folder, node, argv)
     _wait(lambda: _states(conf) == ["idle"] * len(NODES), folder, "the nodes")
 
 
@@ -92,16 +107,74 @@ def stop(folder: Path) -> None:
             time.sleep(0.2)
     for name in reversed(DAEMONS):
         _end(folder, name)
+    remove_networks(folder)
 
 
-def configuration(folder: Path, host: str, ports: list[int]) -> str:
+def make_networks(folder: Path, link: str, delay: str) -> dict[str, str]:
+    """A namespace for each node, and the two networks between them; their names by the node's."""
+    token = secrets.token_hex(3)
+    spaces = {node: f"{token}-{node}" for node in NODES}
+    (folder / "network").write_text("\n".join([token, *spaces.values()]) + "\n")
+    for kind in ("c", "h"):
+        _ip("link", "add", f"{kind}{token}", "type", "bridge")
+        _ip("link", "set", f"{kind}{token}", "up")
+    _ip("address", "add", f"{CONTROLLER}/24", "dev", f"c{token}")
+    for number, space in enumerate(spaces.values(), 1):
+        _ip("netns", "add", space)
+        for kind, name, net in (("c", "ctl0", CONTROL), ("h", "hsn0", FABRIC)):
+            port = f"{kind}{token}{number}"
+            _ip("link", "add", port, "type", "veth", "peer", "name", name, "netns", space)
+            _ip("link", "set", port, "master", f"{kind}{token}", "up")
+            _up(space, name, net.format(number))
+        _ip("-n", space, "link", "add", "eth0", "type", "bridge")
+        _up(space, "eth0", NOWHERE.format(number))
+        _ip("-n", space, "link", "set", "lo", "up")
+        _shape(space, link, delay)
+    return spaces
+
+
+def remove_networks(folder: Path) -> None:
+    """Take away what `make_networks` made; whatever is gone already is no matter."""
+    path = folder / "network"
+    if not path.exists():
+        return
+    token, *spaces = path.read_text().split()
+    for space in spaces:
+        _ip("netns", "delete", space, may_fail=True)
+    for kind in ("c", "h"):
+        _ip("link", "delete", f"{kind}{token}", may_fail=True)
+    path.unlink()
+
+
+def _up(space: str, name: str, address: str) -> None:
+    _ip("-n", space, "address", "add", f"{address}/24", "dev", name)
+    _ip("-n", space, "link", "set", name, "up")
+
+
+def _shape(space: str, link: str, delay: str) -> None:
+    """Bandwidth and delay where the kernel has netem (sch_netem), else bandwidth alone."""
+    qdisc = ["tc", "-n", space, "qdisc", "add", "dev", "hsn0", "root"]
+    netem = [*qdisc, "netem", "rate", link, "delay", delay, "limit", "10000"]
+    if subprocess.run(netem, capture_output=True, check=False).returncode:
+        print("this kernel has no netem: bandwidth is limited, and nothing is delayed")
+        tbf = [*qdisc, "tbf", "rate", link, "burst", BURST, "latency", f"{QUEUE_MS}ms"]
+        subprocess.run(tbf, check=True)
+
+
+def _ip(*words: str, may_fail: bool = False) -> None:
+    subprocess.run(["ip", *words], check=not may_fail, capture_output=may_fail)
+
+
+def configuration(folder: Path, host: str, ports: list[int], *, apart: bool) -> str:
     """slurm.conf; the first port is slurmctld's, then one for each node."""
     cpus = len(os.sched_getaffinity(0))
+    addresses = [CONTROL.format(n) if apart else "127.0.0.1" for n, _ in enumerate(NODES, 1)]
     nodes = "\n".join(
-        NODE.format(name=name, port=port, cpus=cpus)
-        for name, port in zip(NODES, ports[1:], strict=True)
+        NODE.format(name=name, address=address, port=port, cpus=cpus)
+        for name, address, port in zip(NODES, addresses, ports[1:], strict=True)
     )
-    return CONF.format(host=host, folder=folder, ports=ports, nodes=nodes)
+    controller = CONTROLLER if apart else "127.0.0.1"
+    return CONF.format(host=host, controller=controller, folder=folder, ports=ports, nodes=nodes)
 
 
 def _write_key(path: Path) -> None:
@@ -178,6 +251,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="A Slurm of two nodes on one machine.")
     parser.add_argument("action", choices=("start", "stop"))
     parser.add_argument("folder", type=Path, metavar="DIR")
+    parser.add_argument("--link", metavar="RATE", help="two networks; tc(8)'s rate of hsn0")
+    parser.add_argument("--delay", metavar="TIME", default="0ms", help="of what hsn0 sends")
     options = parser.parse_args()
     missing = [name for name in ("munged", "slurmctld", "slurmd", "srun") if not shutil.which(name)]
     if missing:
@@ -186,7 +261,7 @@ def main() -> None:
         sys.exit("error: only root can start it, as slurmd runs the jobs of others")
     folder = options.folder.absolute()
     if options.action == "start":
-        start(folder)
+        start(folder, options.link, options.delay)
         print(f"export SLURM_CONF={folder}/slurm.conf")
     else:
         stop(folder)
