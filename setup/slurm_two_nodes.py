@@ -70,6 +70,12 @@ NODE = (
 # Addresses of nobody: 198.18.0.0/15 is for measuring networks (RFC 2544), 192.0.2.0/24 for examples
 # (RFC 5737).
 CONTROLLER, CONTROL, FABRIC, NOWHERE = "198.19.0.254", "198.19.0.{}", "198.18.0.{}", "192.0.2.{}"
+SLURMD = 'hostname "$1" && exec slurmd -D -N "$1" -f "$2"'
+# Libraries look for interfaces in /sys/class/net, which shows those of who mounted it.
+OWN_SYSFS = """\
+kept=$(dirname "$2")/cgroup.$1 && mkdir -p "$kept" && mount --rbind /sys/fs/cgroup "$kept" &&
+mount -t sysfs sysfs /sys && mount --rbind "$kept" /sys/fs/cgroup &&
+"""
 BURST, QUEUE_MS = "256kb", 400
 
 
@@ -89,9 +95,9 @@ def start(folder: Path, link: str | None = None, delay: str = "0ms") -> None:
     _wait((folder / "munge.socket").exists, folder, "munged")
     _daemon(folder, "slurmctld", ["slurmctld", "-D", "-f", str(conf)])
     for node in NODES:
-        named = 'hostname "$1" && exec slurmd -D -N "$1" -f "$2"'
         inside = ["nsenter", f"--net=/run/netns/{spaces[node]}"] if link else []
-        argv = [*inside, "unshare", "--uts", "sh", "-c", named, "sh", node, str(conf)]
+        script = f"{OWN_SYSFS if link else ''}{SLURMD}"
+        argv = [*inside, "unshare", "--uts", "--mount", "sh", "-c", script, "sh", node, str(conf)]
         _daemon(folder, node, argv)
     _wait(lambda: _states(conf) == ["idle"] * len(NODES), folder, "the nodes")
 

@@ -49,8 +49,8 @@ class Slurm:
             argv, env={**os.environ, **self.environment}, capture_output=True, text=True, check=True
         ).stdout
 
-    def start(self) -> None:
-        subprocess.run([sys.executable, SCRIPT, "start", self.folder], check=True)
+    def start(self, *options: str) -> None:
+        subprocess.run([sys.executable, SCRIPT, "start", self.folder, *options], check=True)
 
     def stop(self) -> None:
         subprocess.run([sys.executable, SCRIPT, "stop", self.folder], check=True)
@@ -62,14 +62,14 @@ class Slurm:
             os.kill(pid, signal.SIGKILL)
 
 
-def two_nodes(folder: Path) -> Iterator[Slurm]:
+def two_nodes(folder: Path, *options: str) -> Iterator[Slurm]:
     missing = [package for name, package in PROGRAMS.items() if shutil.which(name) is None]
     if missing:
         pytest.skip(f"needs: apt-get install {' '.join(missing)}")
     if os.geteuid() != 0:
         pytest.skip("slurmd runs the jobs of others: run the tests as root")
     two = Slurm(folder)
-    two.start()
+    two.start(*options)
     yield two
     two.stop()
 
@@ -113,12 +113,15 @@ class Stack:
         return [*map(json.loads, path.read_text().splitlines())] if path.exists() else []
 
 
-def make_stack(folder: Path, slurm: Slurm) -> Stack:
+def make_stack(folder: Path, slurm: Slurm, more: str = "") -> Stack:
+    """The small stack; `more` is what its system's file says besides."""
     if STACK_PYTHON is None or not LMOD.exists():
         pytest.skip("needs STACKWRIGHT_TEST_PYTHON, and Lmod: apt-get install lmod")
     site, store = make_site(folder / "site"), Store(folder / "store")
     shutil.copytree(REPOSITORY / "validation/probes", site / "validation/probes")
     shutil.copytree(HERE / "site", site, dirs_exist_ok=True)
+    with (site / "systems/bench.yaml").open("a") as file:
+        file.write(more)
     plan = resolve(Site(site), parse(LABEL))
     lock = Site(site).lock_file(plan.label)
     lock.parent.mkdir(parents=True, exist_ok=True)

@@ -23,6 +23,7 @@ from stackwright.validation.launch import (
     Image,
     Launcher,
     Module,
+    Nodes,
     Program,
     here,
     launch,
@@ -81,7 +82,7 @@ def test_the_command_line_is_the_golden_one(channel: str, launcher: Launcher, ra
 @pytest.mark.parametrize("channel", ["charliecloud", "module"])
 @pytest.mark.parametrize(("launcher", "ranks"), [("none", 1), ("torchrun", 4), ("mpirun", 2)])
 def test_over_nodes_srun_starts_the_run_time(channel: str, launcher: Launcher, ranks: int) -> None:
-    text = rendered(launch(program(launcher, ranks), CHANNELS[channel], PAYLOAD, nodes=2))
+    text = rendered(launch(program(launcher, ranks), CHANNELS[channel], PAYLOAD, Nodes(2)))
 
     compare(text, GOLDEN / f"srun-{channel}-{launcher}.txt")
 
@@ -89,7 +90,7 @@ def test_over_nodes_srun_starts_the_run_time(channel: str, launcher: Launcher, r
 @pytest.mark.parametrize("engine", ["podman", "docker"])
 def test_what_srun_could_not_end_on_other_nodes_is_not_started_by_it(engine: str) -> None:
     with pytest.raises(ValueError, match=f"containers of {engine} outlive the process"):
-        launch(program(), CHANNELS[engine], PAYLOAD, nodes=2)
+        launch(program(), CHANNELS[engine], PAYLOAD, Nodes(2))
 
 
 @pytest.mark.parametrize(

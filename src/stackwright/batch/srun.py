@@ -12,9 +12,11 @@ https://slurm.schedmd.com/mpi_guide.html.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal
+
+from stackwright.inputs.systems import Fabric
 
 Meeting = Literal["torch", "mpi", "none"]
 """How ranks find each other: at rank 0's address, through srun's PMI, or not at all."""
@@ -108,6 +110,26 @@ class Step:
     def kill(self) -> tuple[str, ...]:
         """What ends it on all nodes."""
         return ("sh", "-c", END_STEP, "stackwright", self.name)
+
+
+def network(fabric: Fabric | None, settled: Collection[str]) -> dict[str, str]:
+    """Variables by which ranks of several nodes talk over the fabric's interfaces.
+
+    Without them gloo takes the interface that the node's name stands for, and NCCL the first: often
+    the one of the management network. UCX and libfabric take part only where the provider is TCP;
+    those of a fast fabric find it themselves. Sources: torch.distributed's documentation, NCCL's
+    user guide, ucx_info -cf, fi_tcp(7).
+
+    Args:
+        settled: names of variables that stack or system set themselves.
+    """
+    if fabric is None or not fabric.interfaces:
+        return {}
+    first, several = fabric.interfaces[0], ",".join(fabric.interfaces)
+    told = {"GLOO_SOCKET_IFNAME": first, "NCCL_SOCKET_IFNAME": several}
+    if fabric.provider in ("tcp", "sockets"):
+        told |= {"UCX_NET_DEVICES": several, "FI_TCP_IFACE": first}
+    return {name: value for name, value in told.items() if name not in settled}
 
 
 def prelude(meeting: Meeting) -> str:

@@ -13,7 +13,7 @@ srun starts the run time once for each rank, outside.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -51,16 +51,31 @@ class Program:
 
 
 @dataclass(frozen=True)
+class Nodes:
+    """Nodes of an allocation, over which srun starts the ranks.
+
+    Args:
+        count: how many, from the first.
+        network: variables by which ranks find the network between them.
+    """
+
+    count: int
+    network: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Start:
     """What starts the ranks of a program.
 
     Args:
         inside: words before the script, where the stack is.
         step: what starts the run time over the nodes of an allocation; None on one machine.
+        env: what ranks need of each other, besides.
     """
 
     inside: tuple[str, ...]
     step: Step | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
 
     def around(self, line: CommandLine) -> CommandLine:
         """The command line that starts all ranks.
@@ -98,7 +113,7 @@ class Image:
         return self.runtime.command_line(
             Request(
                 command=command(program, start, cases),
-                env=environment(program, cases, out),
+                env={**environment(program, cases, out), **start.env},
                 mounts=(Mount("@OUT@", out, writable=True), Mount(str(payload), cases)),
                 name="@NAME@",
             )
@@ -124,14 +139,17 @@ class Module:
         shell = ("bash", "--noprofile", "--norc", "-c", MODULE_SHELL, "stackwright")
         module = (str(self.lmod_init), str(self.tree), self.name)
         argv = (*shell, *module, *command(program, start, str(payload)))
-        return CommandLine(argv, (), environment(program, str(payload), "@OUT@"))
+        env = {**environment(program, str(payload), "@OUT@"), **start.env}
+        return CommandLine(argv, (), env)
 
 
-def launch(program: Program, channel: Channel, payload: Path, nodes: int = 0) -> CommandLine:
+def launch(
+    program: Program, channel: Channel, payload: Path, nodes: Nodes | None = None
+) -> CommandLine:
     """Build what job.json says of one arm: the program, through the channel that holds its stack.
 
     Args:
-        nodes: of an allocation, over which srun starts the ranks; 0 on this machine alone.
+        nodes: over which srun starts the ranks; None on this machine alone.
 
     Raises:
         ValueError: the program or the payload's path cannot be passed on, or the run time cannot
@@ -143,7 +161,7 @@ def launch(program: Program, channel: Channel, payload: Path, nodes: int = 0) ->
         raise ValueError(f"{program.script}: {program.ranks} ranks need a launcher; use torchrun")
     if not payload.is_absolute() or set(str(payload)) & set(':,"\n'):
         raise ValueError(f"{payload}: mounts need an absolute path without colon, comma or quote")
-    start = over_nodes(program, nodes) if nodes else here(program)
+    start = over(nodes, program) if nodes else here(program)
     return start.around(channel.launch(program, start, payload))
 
 
@@ -170,16 +188,16 @@ MEETING: Mapping[Launcher, Meeting] = {"none": "none", "torchrun": "torch", "mpi
 """What srun's ranks are told, so that a case finds what its own launcher would have told it."""
 
 
-def over_nodes(program: Program, nodes: int) -> Start:
+def over(nodes: Nodes, program: Program) -> Start:
     """Start the ranks by srun, spread over the first nodes of the allocation."""
     step = Step(
-        nodes=spread(program.ranks, nodes),
+        nodes=spread(program.ranks, nodes.count),
         ranks=program.ranks,
         cpus=program.threads,
         meeting=MEETING[program.launcher],
         name="@NAME@",
     )
-    return Start((*([RANK] if step.told else ()), "python"), step)
+    return Start((*([RANK] if step.told else ()), "python"), step, nodes.network)
 
 
 def command(program: Program, start: Start, payload: str) -> tuple[str, ...]:

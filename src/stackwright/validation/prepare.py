@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ class Heading:
     Args:
         runtime: what runs the image, of both arms.
         host: the facts of the machine; in an allocation those of its first node, and all `nodes`.
+        network: variables by which ranks of several nodes find the network between them.
     """
 
     job_id: str
@@ -46,6 +47,13 @@ class Heading:
     files_digest: str
     runtime: str
     host: Mapping[str, Any]
+    network: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def nodes(self) -> launch.Nodes | None:
+        """What srun starts the ranks over, if anything."""
+        names = self.host.get("nodes", ())
+        return launch.Nodes(len(names), self.network) if names else None
 
 
 def make_job(
@@ -71,7 +79,6 @@ def make_job(
             hint="put cases into validation/suites/",
         )
     arms = {"candidate": candidate, **({"baseline": baseline} if baseline else {})}
-    nodes = len(heading.host.get("nodes", ()))
     return {
         "schema": "stackwright/job/1",
         "job_id": heading.job_id,
@@ -82,7 +89,7 @@ def make_job(
         "suite": {"name": heading.suite, "digest": heading.suite_digest},
         "payload": heading.payload_digest,
         "files": heading.files_digest,
-        "launcher": "srun" if nodes else "local",
+        "launcher": "srun" if heading.nodes else "local",
         "runtime": heading.runtime if any(case.channel == "image" for case in cases) else None,
         "seed": heading.seed,
         "arms": {
@@ -90,7 +97,7 @@ def make_job(
             "baseline": digests_of(baseline.artefact) if baseline else None,
         },
         "host": dict(heading.host),
-        "cases": [_case(case, arms, payload, nodes) for case in cases],
+        "cases": [_case(case, arms, payload, heading.nodes) for case in cases],
     }
 
 
@@ -158,7 +165,9 @@ def digests_of(artefact: Artefact) -> dict[str, str]:
     return {"plan_hash": artefact.plan_hash, **asdict(artefact.digests)}
 
 
-def _case(case: ConcreteCase, arms: Mapping[str, Arm], payload: Path, nodes: int) -> dict[str, Any]:
+def _case(
+    case: ConcreteCase, arms: Mapping[str, Arm], payload: Path, nodes: launch.Nodes | None
+) -> dict[str, Any]:
     program = launch.Program(
         script=f"cases/{case.script}.py",
         args=case.args,
@@ -182,7 +191,11 @@ def _case(case: ConcreteCase, arms: Mapping[str, Arm], payload: Path, nodes: int
 
 
 def _launch(
-    program: launch.Program, channel: launch.Channel, payload: Path, nodes: int, case: str
+    program: launch.Program,
+    channel: launch.Channel,
+    payload: Path,
+    nodes: launch.Nodes | None,
+    case: str,
 ) -> CommandLine:
     try:
         return launch.launch(program, channel, payload, nodes)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from stackwright.batch.allocation import fingerprints
+from stackwright.batch.srun import network
 from stackwright.building.recipe import installed_modules
 from stackwright.canonical import hash_folder, hash_value
 from stackwright.certify.artefact import Artefact
@@ -123,6 +124,7 @@ class Session:
                 files_digest=files_digest(draft),
                 runtime=runtime,
                 host=host,
+                network=network(described.fabric, {each.name for each in plan.environment}),
             ),
             cases,
             candidate,
