@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from stackwright.cli.release import podman_reads, untried
+from stackwright.cli.validate import RUNTIMES
+from stackwright.inputs.systems import Runtime
 
 
 @pytest.mark.parametrize(
@@ -33,3 +36,7 @@ def test_lines_for_another_run_time_come_with_a_warning() -> None:
 )
 def test_podman_takes_the_path_of_a_layout_for_a_name(store: str, reads: bool) -> None:
     assert podman_reads(Path(store, "live/images/pytorch/2.13.0-cpu")) is reads
+
+
+def test_every_run_time_that_a_system_may_have_can_be_asked_for() -> None:
+    assert set(RUNTIMES) == set(get_args(Runtime))

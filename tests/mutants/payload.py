@@ -28,7 +28,7 @@ from stackwright.validation.gate import judge
 from stackwright.validation.host import fingerprint
 from stackwright.validation.jobrun import run_job
 from stackwright.validation.judgement import CaseJudgement
-from stackwright.validation.launch import PROBE, Program, command, environment
+from stackwright.validation.launch import PROBE, Program, Start, command, environment
 from stackwright.validation.prepare import Arm, make_job
 from stackwright.validation.suites import ConcreteCase, expand, load_suite
 
@@ -77,7 +77,7 @@ class Channel:
     prefix: Path
     fault: str | None = None
 
-    def launch(self, program: Program, payload: Path) -> CommandLine:
+    def launch(self, program: Program, start: Start, payload: Path) -> CommandLine:
         """Set the environment on the command line, as each arm has its own."""
         given = {
             **environment(program, str(payload), "@OUT@"),
@@ -87,7 +87,7 @@ class Channel:
             **faulty(self.fault, payload / "cases"),
         }
         words = (f"{name}={value}" for name, value in given.items())
-        return CommandLine(("env", *words, *command(program, str(payload))), (), {})
+        return CommandLine(("env", *words, *command(program, start, str(payload))), (), {})
 
 
 def make_payload(folder: Path) -> Path:

@@ -218,6 +218,38 @@ def test_a_run_that_timed_out_is_hung_and_points_to_the_stacks():
     ]
 
 
+# --- over the nodes of an allocation --------------------------------------------------------------
+
+
+def over_nodes(hosts: tuple[str, ...]) -> tuple[Record, list[Record]]:
+    """A job over two nodes, and the runs of ranks that ran on these hosts."""
+    job = a_job(released=False) | {"launcher": "srun", "host": {"nodes": ["nid0001", "nid0002"]}}
+    runs = sound_runs(job)
+    for rank, host in zip(runs[0]["ranks"], hosts, strict=True):
+        rank[0]["host"] = host
+    return job, runs
+
+
+def test_ranks_that_ran_on_as_many_nodes_as_asked_pass():
+    """The timed case has one rank, and so one node."""
+    assert verdict_on(*over_nodes(("nid0001", "nid0002"))).verdict == "PASS"
+
+
+def test_ranks_that_all_ran_on_one_node_are_invalid():
+    judgement = verdict_on(*over_nodes(("nid0001", "nid0001")))
+
+    assert judgement.verdict == "INVALID"
+    assert reasons(judgement) == ["pair 0 candidate: ranks ran on 1 nodes (nid0001), not on 2"]
+
+
+@pytest.mark.parametrize(
+    "change", [{"launcher": "srun"}, {"host": {"nodes": ["nid0001"]}}, {"launcher": "mpirun"}]
+)
+def test_nodes_and_srun_go_together(change: Record):
+    with pytest.raises(StackwrightError):
+        verdict_on(a_job() | change, [])
+
+
 # --- vacuous passes: the job ----------------------------------------------------------------------
 
 

@@ -16,7 +16,7 @@ from stackwright.stages import check_asked
 from stackwright.store import Store
 from stackwright.tools.process import Runner
 from stackwright.validation import host
-from stackwright.validation.host import check_host, compare, fingerprint, gpus, runs
+from stackwright.validation.host import check_alike, check_host, compare, fingerprint, gpus, runs
 from stackwright.workshop import Workshop
 
 ROOT = Path(__file__).parents[2]
@@ -49,6 +49,26 @@ def far() -> System:
 
 def test_a_machine_of_the_system_fits_though_its_kernel_keeps_some_memory() -> None:
     check_host(NODE, far(), "this machine")
+
+
+def test_nodes_of_one_kind_are_alike_though_their_memory_differs_a_little() -> None:
+    other = NODE | {"memory_gib": 503.4, "hostname": "nid0002"}
+    check_alike({"nid0001": NODE | {"hostname": "nid0001"}, "nid0002": other}, far())
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"kernel": "6.4"}, "node nid0002 is not like nid0001 (kernel: 6.4, not 6.1)"),
+        ({"cores": 64}, "node nid0002 is not system 'far' (cores: 64, not 128)"),
+    ],
+)
+def test_nodes_that_differ_are_refused_by_name(change: dict[str, Any], why: str) -> None:
+    first = NODE | {"kernel": "6.1"}
+    with pytest.raises(StackwrightError) as found:
+        check_alike({"nid0001": first, "nid0002": first | change}, far())
+    assert found.value.what == why
+    assert found.value.code == ExitCode.INVALID
 
 
 def test_more_than_is_stated_fits() -> None:

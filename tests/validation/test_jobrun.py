@@ -73,9 +73,9 @@ def paired(name: str, candidate: float = 1.2, baseline: float = 1.0) -> dict[str
     return case(name, looks=[8, 16, 32], argv=argv, metrics=[metric])
 
 
-def write_job(folder: Path, *cases: dict[str, Any]) -> Path:
+def write_job(folder: Path, *cases: dict[str, Any], **changes: Any) -> Path:
     job = {"schema": "stackwright/job/1", "job_id": folder.name, "nonce": NONCE, "seed": 7}
-    (folder / "job.json").write_text(json.dumps({**job, "cases": cases}))
+    (folder / "job.json").write_text(json.dumps({**job, "cases": cases, **changes}))
     return folder
 
 
@@ -174,6 +174,27 @@ def test_the_environment_is_exactly_the_jobs(
     assert seen["STACKWRIGHT_OUT"].endswith(f"/{name}")
     given = {"PATH", "HOME", "STACKWRIGHT_RUN", "STACKWRIGHT_NONCE", "STACKWRIGHT_OUT"}
     assert set(seen) - {"LC_CTYPE"} == given  # Python itself sets LC_CTYPE (PEP 538)
+
+
+@pytest.mark.parametrize(
+    ("launcher", "inherited"), [("local", set()), ("srun", {"SLURM_JOB_ID", "SLURM_CONF"})]
+)
+def test_only_srun_is_told_of_its_job(
+    launcher: str, inherited: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else hydra would start the ranks by srun wherever a scheduler runs."""
+    for name in ("SLURM_JOB_ID", "SLURM_CONF", "SLURM_NTASKS"):
+        monkeypatch.setenv(name, "7")
+    write_job(tmp_path, case("env", EMIT + "emit(0, dict(os.environ))"), launcher=launcher)
+
+    (record,) = run(tmp_path)
+
+    assert {name for name in record["ranks"][0][0] if name.startswith("SLURM")} == inherited
+
+
+def test_a_launcher_that_the_driver_does_not_know_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(JobError, match="'jsrun'"):
+        run_job(write_job(tmp_path, case("env"), launcher="jsrun"), ignore)
 
 
 def test_a_run_is_told_when_it_was_started(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from stackwright.batch.srun import spread
 from stackwright.runtimes.containers import Container
 from stackwright.runtimes.request import CommandLine, Engine
 from stackwright.runtimes.rootless import Charliecloud
@@ -23,8 +24,9 @@ from stackwright.validation.launch import (
     Image,
     Launcher,
     Module,
+    Nodes,
     Program,
-    command,
+    here,
     launch,
 )
 
@@ -80,7 +82,31 @@ def rendered(built: CommandLine) -> str:
 def test_the_command_line_is_the_golden_one(channel: str, launcher: Launcher, ranks: int) -> None:
     text = rendered(launch(program(launcher, ranks), CHANNELS[channel], PAYLOAD))
 
-    golden = GOLDEN / f"{channel}-{launcher}.txt"
+    compare(text, GOLDEN / f"{channel}-{launcher}.txt")
+
+
+@pytest.mark.parametrize("channel", ["charliecloud", "module"])
+@pytest.mark.parametrize(("launcher", "ranks"), [("none", 1), ("torchrun", 4), ("mpirun", 2)])
+def test_over_nodes_srun_starts_the_run_time(channel: str, launcher: Launcher, ranks: int) -> None:
+    text = rendered(launch(program(launcher, ranks), CHANNELS[channel], PAYLOAD, Nodes(2)))
+
+    compare(text, GOLDEN / f"srun-{channel}-{launcher}.txt")
+
+
+@pytest.mark.parametrize("engine", ["podman", "docker"])
+def test_what_srun_could_not_end_on_other_nodes_is_not_started_by_it(engine: str) -> None:
+    with pytest.raises(ValueError, match=f"containers of {engine} outlive the process"):
+        launch(program(), CHANNELS[engine], PAYLOAD, Nodes(2))
+
+
+@pytest.mark.parametrize(
+    ("ranks", "nodes", "used"), [(1, 2, 1), (2, 2, 2), (4, 2, 2), (3, 2, 1), (6, 4, 3), (2, 1, 1)]
+)
+def test_every_node_has_as_many_ranks(ranks: int, nodes: int, used: int) -> None:
+    assert spread(ranks, nodes) == used
+
+
+def compare(text: str, golden: Path) -> None:
     if not golden.exists():
         golden.write_text(text)
         pytest.fail(f"{golden.name} was missing and has been written: review it and run again")
@@ -88,7 +114,9 @@ def test_the_command_line_is_the_golden_one(channel: str, launcher: Launcher, ra
 
 
 def test_every_golden_file_is_compared() -> None:
-    expected = {f"{c}-{x}.txt" for c in CHANNELS for x in ("none", "torchrun", "mpirun")}
+    launchers = ("none", "torchrun", "mpirun")
+    expected = {f"{c}-{x}.txt" for c in CHANNELS for x in launchers}
+    expected |= {f"srun-{c}-{x}.txt" for c in ("charliecloud", "module") for x in launchers}
     assert {path.name for path in GOLDEN.iterdir()} == expected
 
 
@@ -292,5 +320,5 @@ def test_the_host_is_never_measured_in_place_of_a_module(
 
 
 def test_ranks_are_started_by_the_launcher_of_the_stack() -> None:
-    assert command(program("mpirun", 4), "/p")[:4] == ("mpiexec", "-n", "4", "python")
-    assert "--nproc-per-node=4" in command(program("torchrun", 4), "/p")
+    assert here(program("mpirun", 4)).inside == ("mpiexec", "-n", "4", "python")
+    assert "--nproc-per-node=4" in here(program("torchrun", 4)).inside

@@ -154,8 +154,17 @@ def test_only_runs_of_the_label_are_resumed(session: Session, tmp_path: Path) ->
 def test_a_run_is_not_continued_on_another_machine(session: Session) -> None:
     folder = begin(session)
     edit_host(session, folder)
-    with pytest.raises(StackwrightError, match="was begun on another machine"):
+    with pytest.raises(StackwrightError, match="was begun on another machine or nodes"):
         session.resume(folder, parse(BYTES.label))
+
+
+def test_a_run_of_one_machine_is_not_continued_over_nodes(session: Session) -> None:
+    begin(session)
+    over_nodes = replace(session, nodes=("nid0001", "nid0002"))
+    facts = {name: fingerprint() for name in over_nodes.nodes}
+    vars(over_nodes)["_fingerprints"] = facts  # as srun would give them
+
+    assert over_nodes.unfinished(BYTES, "smoke") is None
 
 
 def set_runtime(folder: Path, name: str | None) -> None:

@@ -38,6 +38,7 @@ COMMANDS: tuple[str, ...] = (
     "history",
     "report",
     "run",
+    "job",
     "keys",
     "schema",
 )

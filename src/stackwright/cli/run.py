@@ -31,7 +31,13 @@ if TYPE_CHECKING:
     help="A folder that the command sees; again for each. The current one it sees anyway."
     " Charliecloud lets it write to all of them.",
 )
-@click.option("--env", "variables", metavar="NAME=VALUE", multiple=True, help="Again for each.")
+@click.option(
+    "--env",
+    "variables",
+    metavar="NAME[=VALUE]",
+    multiple=True,
+    help="A variable for the command, without a value as it is here; again for each.",
+)
 @click.option("--gpus", is_flag=True, help="Let it use the GPUs of this machine.")
 @click.option("--dry-run", is_flag=True, help="Print the command line, and run nothing.")
 @pass_context
@@ -69,7 +75,7 @@ def command(
         system = shop.label.system
         described, injections = shop.site.system(system), shop.site.injections(system)
         here = Here(shop.store, shop.runner(progress.line), described, injections)
-        chosen = here.first_that_works([runtime] if runtime else ())
+        chosen = here.first_that_works([runtime] if runtime else None)
         with shop.stage(f"making the image ready for {chosen}"):
             way = here.ready(chosen, artefact)
     try:
@@ -106,12 +112,23 @@ def _request(
     mine = [_checked(Mount(str(here), str(inside), writable=True))] if here != Path("/") else []
     return Request(
         command=words,
-        env=dict(_split(text, "=", "NAME=VALUE") for text in variables),
+        env=dict(map(_variable, variables)),
         mounts=(*mine, *map(_mount, mounts)),
         workdir=str(inside) if mine else None,
         gpus=gpus,
         terminal=sys.stdin.isatty() and sys.stdout.isatty(),
     )
+
+
+def _variable(text: str) -> tuple[str, str]:
+    """A variable with its value, which is the one of this process where none is given."""
+    from stackwright.errors import StackwrightError
+
+    if "=" in text:
+        return _split(text, "=", "NAME=VALUE")
+    if text not in os.environ:
+        raise StackwrightError(f"--env {text}: it is not set here", hint=f"--env {text}=VALUE")
+    return text, os.environ[text]
 
 
 def _mount(text: str) -> Mount:

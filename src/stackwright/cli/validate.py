@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from bisect import bisect_right
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +22,9 @@ if TYPE_CHECKING:
     from stackwright.validation.session import Session
     from stackwright.workshop import Workshop
 
-RUNTIMES = ("podman", "docker", "charliecloud")
+RUNTIMES = (
+    *("podman", "docker", "podman-hpc", "shifter", "charliecloud", "apptainer", "bubblewrap"),
+)
 
 
 @click.command("validate")
@@ -37,6 +41,22 @@ RUNTIMES = ("podman", "docker", "charliecloud")
     type=click.Choice(RUNTIMES),
     help="What runs the image (else the system's first that works here).",
 )
+@click.option(
+    "--launcher",
+    type=click.Choice(("local", "slurm", "srun")),
+    default="local",
+    help="slurm: over the nodes of a job that is submitted; srun: of the job that this is in.",
+)
+@click.option("-N", "--nodes", type=click.IntRange(1), help="How many nodes (else 1).")
+@click.option("--time", "limit", metavar="MINUTES|H:MM:SS", help="The job's time limit.")
+@click.option("--partition", metavar="NAME", help="The job's partition (else the system's).")
+@click.option(
+    "--set",
+    "given",
+    metavar="NAME=VALUE",
+    multiple=True,
+    help="What the system asks its users for, such as account=m1234; again for each.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the judgement as JSON.")
 @pass_context
 def command(
@@ -47,12 +67,19 @@ def command(
     resume: Path | None,
     fresh: bool,
     runtime: str | None,
+    launcher: str,
+    nodes: int | None,
+    limit: str | None,
+    partition: str | None,
+    given: tuple[str, ...],
     as_json: bool,
 ) -> int:
     """Run a validation suite inside a built label, through its image and its module.
 
     With a release to compare with, both are run in pairs, in random order, on this machine. A run
     that was interrupted goes on where it stopped, unless something that it measures has changed.
+    With --launcher slurm a job is submitted, in which all of this happens over its nodes, and
+    followed to its end; Ctrl-C cancels it.
     Exit codes: 0 PASS, 1 FAIL, 3 INCONCLUSIVE, 4 INVALID, HUNG or UNAVAILABLE.
 
     \b
@@ -60,6 +87,7 @@ def command(
       stackwright validate pytorch
       stackwright validate pytorch/2.13.0-cpu@local --suite smoke --runtime charliecloud
       stackwright validate pytorch --fresh
+      stackwright validate pytorch --launcher slurm -N 2 --time 2:00:00 --set account=m1234
       stackwright validate pytorch --resume STORE/runs/20261120T194000Z-1f2e3d4c
     """
     from stackwright.cli.progress import Progress
@@ -69,22 +97,45 @@ def command(
 
     if resume is not None and (suite or fresh or runtime):
         raise click.UsageError("--resume continues a run as it is: leave the other options out")
+    if launcher == "local" and nodes:
+        raise click.UsageError("this machine is one node: --nodes goes with --launcher slurm")
+    if launcher != "slurm" and (limit or partition or given):
+        raise click.UsageError("--time, --partition and --set are for --launcher slurm")
     progress = Progress(color=context.color)
     shop = open_workshop(context, label, progress)
     session = Session(shop.site, shop.store, shop.runner(), shop.measure_arms, runtime)
     chosen, artefact = suite or shop.suite, shop.artefact
-    with session.alone():
-        with progress:
-            if resume is None and not fresh:
-                resume = session.unfinished(artefact, chosen)
-            folder = _folder(session, shop, chosen, resume, progress)
-        judgement = _run(session, folder, str(shop.label))
+    if launcher == "slurm":
+        from stackwright.cli.submit import Asked, validated
+
+        if resume is not None:
+            raise click.UsageError("a job goes on with the newest run that fits: without --resume")
+        asked = Asked(suite, runtime, nodes or 1, limit, partition, given, fresh=fresh)
+        folder, judgement = validated(shop, session, asked)
+    else:
+        if launcher == "srun":
+            session, fresh = _in_allocation(session, nodes or 1, fresh=fresh)
+        with session.alone():
+            with progress:
+                if resume is None and not fresh:
+                    resume = session.unfinished(artefact, chosen)
+                folder = _folder(session, shop, chosen, resume, progress)
+            judgement = _run(session, folder, str(shop.label))
     if as_json:
         echo_json(judgement.model_dump(mode="json", by_alias=True))
     else:
         print_judgement(context, judgement)
         click.echo(_next(judgement, str(shop.label), folder))
     return exit_code(judgement.verdict)
+
+
+def _in_allocation(session: Session, nodes: int, *, fresh: bool) -> tuple[Session, bool]:
+    """The session over the nodes of this job; one that was put back into the queue goes on."""
+    from stackwright.batch.allocation import nodes_here
+
+    restarted = int(os.environ.get("SLURM_RESTART_COUNT") or 0) > 0
+    names = nodes_here(os.environ, nodes, session.runner)
+    return replace(session, nodes=names), fresh and not restarted
 
 
 def _folder(

@@ -31,14 +31,14 @@ class Here:
     system: System
     injections: tuple[Injection, ...] = ()
 
-    def first_that_works(self, names: Sequence[str] = ()) -> str:
-        """The first run time that works on this host: of those named, else of the system's.
+    def first_that_works(self, names: Sequence[str] | None = None) -> str:
+        """The first run time that works on this host: of those named, else of all the system's.
 
         Raises:
             StackwrightError: none does; says why for each.
         """
         return engines.first_that_works(
-            names or self.system.runtimes,
+            self.system.runtimes if names is None else names,
             self._tried,
             "no run time of the system works here",
             "`stackwright doctor` says what each needs",

@@ -112,6 +112,36 @@ def check_host(host: Mapping[str, Any], system: System, where: str) -> None:
         )
 
 
+def check_alike(nodes: Mapping[str, Mapping[str, Any]], system: System) -> None:
+    """Check that the nodes of an allocation are all the system's, and alike.
+
+    Memory may differ by as much as it may from what a system file states.
+
+    Args:
+        nodes: the facts of each (a `fingerprint`), by its name.
+
+    Raises:
+        StackwrightError: one is another machine, or not the system's.
+    """
+    first, *others = nodes
+    for name, facts in nodes.items():
+        check_host(facts, system, f"node {name}")
+    for name in others:
+        mine, theirs = nodes[first], nodes[name]
+        differ = [key for key in sorted(mine) if key not in _OWN and mine[key] != theirs[key]]
+        if differ:
+            found = "; ".join(f"{key}: {theirs[key]}, not {mine[key]}" for key in differ)
+            raise StackwrightError(
+                f"node {name} is not like {first} ({found})",
+                hint="ask for nodes of one kind: `batch.options` of the system file",
+                code=ExitCode.INVALID,
+            )
+
+
+_OWN = ("hostname", "memory_gib")
+"""What may differ between the nodes of a system."""
+
+
 def _driver(found: Sequence[Mapping[str, Any]], least: str) -> Compared:
     """The oldest driver of the GPUs of a kind."""
     oldest = min((str(gpu.get("driver", "none")) for gpu in found), key=_numbers)

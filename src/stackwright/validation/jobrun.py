@@ -45,6 +45,12 @@ PARTS = ("jobrun.py", "evidence.py", "execution.py", "ledger.py", "reaper.py", "
 
 FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 
+INHERITED: Mapping[str, tuple[str, ...]] = {
+    "local": ("PATH", "HOME"),
+    "srun": ("PATH", "HOME", "SLURM_CONF", "SLURM_JOB_ID"),
+}
+"""What a run finds of the driver's own environment, by what starts it: srun has to find its job."""
+
 Event = dict[str, Any]
 OnEvent = Callable[[Event], None]
 
@@ -71,6 +77,7 @@ class Job:
     job_id: str
     nonce: str
     seed: int
+    inherits: tuple[str, ...]
     cases: tuple[Case, ...]
 
     @property
@@ -136,7 +143,8 @@ def read_job(data: bytes, name: str) -> Job:
         if value["schema"] != "stackwright/job/1":
             raise ValueError(f"schema is {value['schema']!r}, not 'stackwright/job/1'")
         cases = tuple(_read_case(case) for case in value["cases"])
-        job = Job(_file_name(value["job_id"]), value["nonce"], value["seed"], cases)
+        inherits = INHERITED[value.get("launcher", "local")]
+        job = Job(_file_name(value["job_id"]), value["nonce"], value["seed"], inherits, cases)
         if not cases:
             raise ValueError("there are no cases, so nothing would be measured")
         if len({case.id for case in cases}) != len(cases):
@@ -260,7 +268,7 @@ def _launch(job: Job, run: Run, rundir: Path) -> execution.Launch:
     def fill(text: str) -> str:
         return re.sub("|".join(values), lambda match: values[match[0]], text)
 
-    inherited = {key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ}
+    inherited = {key: os.environ[key] for key in job.inherits if key in os.environ}
     own = {key: fill(value) for key, value in run.case.env.items()}
     return execution.Launch(
         name=name,

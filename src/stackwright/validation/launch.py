@@ -5,14 +5,19 @@ A channel is how users get the stack: an image under some runtime, or a module. 
 argv elements of their own and never through a shell's quoting; nothing of the caller's environment
 is read. `@OUT@`, `@NAME@`, `@NONCE@` and `@STARTED@` are left for the driver to fill in for each
 run.
+
+On one machine the stack's own launcher starts the ranks, inside. Over the nodes of an allocation
+srun starts the run time once for each rank, outside.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
+from stackwright.batch.srun import RANK, Meeting, Step, spread
 from stackwright.runtimes.request import CommandLine, Mount, Request, Runtime
 
 Launcher = Literal["none", "torchrun", "mpirun"]
@@ -45,10 +50,53 @@ class Program:
     timeout_s: float
 
 
+@dataclass(frozen=True)
+class Nodes:
+    """Nodes of an allocation, over which srun starts the ranks.
+
+    Args:
+        count: how many, from the first.
+        network: variables by which ranks find the network between them.
+    """
+
+    count: int
+    network: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Start:
+    """What starts the ranks of a program.
+
+    Args:
+        inside: words before the script, where the stack is.
+        step: what starts the run time over the nodes of an allocation; None on one machine.
+        env: what ranks need of each other, besides.
+    """
+
+    inside: tuple[str, ...]
+    step: Step | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+
+    def around(self, line: CommandLine) -> CommandLine:
+        """The command line that starts all ranks.
+
+        Raises:
+            ValueError: what it starts would go on on another node after its process has ended.
+        """
+        if self.step is None:
+            return line
+        if line.kill:
+            raise ValueError(
+                f"containers of {line.argv[0]} outlive the process that srun starts, and could not"
+                " be ended on other nodes; choose charliecloud"
+            )
+        return CommandLine((*self.step.argv, *line.argv), self.step.kill, line.env)
+
+
 class Channel(Protocol):
     """A way in which users get the stack."""
 
-    def launch(self, program: Program, payload: Path) -> CommandLine:
+    def launch(self, program: Program, start: Start, payload: Path) -> CommandLine:
         """Build the command line; `payload` is the host's folder of cases and probes."""
 
 
@@ -58,15 +106,15 @@ class Image:
 
     runtime: Runtime
 
-    def launch(self, program: Program, payload: Path) -> CommandLine:
+    def launch(self, program: Program, start: Start, payload: Path) -> CommandLine:
         """Run the payload inside the image."""
         below = self.runtime.mounts_below.rstrip("/")
         # Images have these folders: Shifter makes no mount point below another.
         out, cases = f"{below}/stackwright/out", f"{below}/stackwright/payload"
         return self.runtime.command_line(
             Request(
-                command=command(program, cases),
-                env=environment(program, cases, out),
+                command=command(program, start, cases),
+                env={**environment(program, cases, out), **start.env},
                 mounts=(Mount("@OUT@", out, writable=True), Mount(str(payload), cases)),
                 name="@NAME@",
             )
@@ -87,19 +135,26 @@ class Module:
     tree: Path
     name: str
 
-    def launch(self, program: Program, payload: Path) -> CommandLine:
+    def launch(self, program: Program, start: Start, payload: Path) -> CommandLine:
         """Load the module in a shell that reads no start-up file, then become the command."""
         shell = ("bash", "--noprofile", "--norc", "-c", MODULE_SHELL, "stackwright")
         module = (str(self.lmod_init), str(self.tree), self.name)
-        argv = (*shell, *module, *command(program, str(payload)))
-        return CommandLine(argv, (), environment(program, str(payload), "@OUT@"))
+        argv = (*shell, *module, *command(program, start, str(payload)))
+        env = {**environment(program, str(payload), "@OUT@"), **start.env}
+        return CommandLine(argv, (), env)
 
 
-def launch(program: Program, channel: Channel, payload: Path) -> CommandLine:
+def launch(
+    program: Program, channel: Channel, payload: Path, nodes: Nodes | None = None
+) -> CommandLine:
     """Build what job.json says of one arm: the program, through the channel that holds its stack.
 
+    Args:
+        nodes: over which srun starts the ranks; None on this machine alone.
+
     Raises:
-        ValueError: the program or the payload's path cannot be passed on; the text says why.
+        ValueError: the program or the payload's path cannot be passed on, or the run time cannot
+            be started by srun; the text says why.
     """
     if program.ranks < 1 or program.threads < 1:
         raise ValueError(f"{program.script}: ranks and threads must be at least 1")
@@ -107,26 +162,48 @@ def launch(program: Program, channel: Channel, payload: Path) -> CommandLine:
         raise ValueError(f"{program.script}: {program.ranks} ranks need a launcher; use torchrun")
     if not payload.is_absolute() or set(str(payload)) & set(':,"\n'):
         raise ValueError(f"{payload}: mounts need an absolute path without colon, comma or quote")
-    return channel.launch(program, payload)
+    start = over(nodes, program) if nodes else here(program)
+    return start.around(channel.launch(program, start, payload))
 
 
-def command(program: Program, payload: str) -> tuple[str, ...]:
-    """The command as seen where the stack is; `payload` is the payload's folder there.
+def here(program: Program) -> Start:
+    """Start the ranks on this machine, by the stack's own launcher.
 
     torchrun's rendezvous is bound to the loopback and a free port: `--standalone` resolves the
     host's name, which not every machine can. mpiexec is hydra, of the stack's own prefix.
     """
-    script = (f"{payload}/{program.script}", *program.args)
     ranks = str(program.ranks)
-    return {
-        "none": ("python", *script),
+    inside: Mapping[Launcher, tuple[str, ...]] = {
+        "none": ("python",),
         "torchrun": (
             *("python", "-m", "torch.distributed.run", "--nnodes=1", f"--nproc-per-node={ranks}"),
             *("--rdzv-backend=c10d", "--rdzv-endpoint=127.0.0.1:0"),
-            *("--local-addr=127.0.0.1", *script),  # the host's name may mean nothing in an image
+            "--local-addr=127.0.0.1",  # the host's name may mean nothing in an image
         ),
-        "mpirun": ("mpiexec", "-n", ranks, "python", *script),
-    }[program.launcher]
+        "mpirun": ("mpiexec", "-n", ranks, "python"),
+    }
+    return Start(inside[program.launcher])
+
+
+MEETING: Mapping[Launcher, Meeting] = {"none": "none", "torchrun": "torch", "mpirun": "mpi"}
+"""What srun's ranks are told, so that a case finds what its own launcher would have told it."""
+
+
+def over(nodes: Nodes, program: Program) -> Start:
+    """Start the ranks by srun, spread over the first nodes of the allocation."""
+    step = Step(
+        nodes=spread(program.ranks, nodes.count),
+        ranks=program.ranks,
+        cpus=program.threads,
+        meeting=MEETING[program.launcher],
+        name="@NAME@",
+    )
+    return Start((*([RANK] if step.told else ()), "python"), step, nodes.network)
+
+
+def command(program: Program, start: Start, payload: str) -> tuple[str, ...]:
+    """The command as seen where the stack is; `payload` is the payload's folder there."""
+    return (*start.inside, f"{payload}/{program.script}", *program.args)
 
 
 def environment(program: Program, payload: str, out: str) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,8 @@ class Heading:
 
     Args:
         runtime: what runs the image, of both arms.
+        host: the facts of the machine; in an allocation those of its first node, and all `nodes`.
+        network: variables by which ranks of several nodes find the network between them.
     """
 
     job_id: str
@@ -45,6 +47,13 @@ class Heading:
     files_digest: str
     runtime: str
     host: Mapping[str, Any]
+    network: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def nodes(self) -> launch.Nodes | None:
+        """What srun starts the ranks over, if anything."""
+        names = self.host.get("nodes", ())
+        return launch.Nodes(len(names), self.network) if names else None
 
 
 def make_job(
@@ -80,6 +89,7 @@ def make_job(
         "suite": {"name": heading.suite, "digest": heading.suite_digest},
         "payload": heading.payload_digest,
         "files": heading.files_digest,
+        "launcher": "srun" if heading.nodes else "local",
         "runtime": heading.runtime if any(case.channel == "image" for case in cases) else None,
         "seed": heading.seed,
         "arms": {
@@ -87,7 +97,7 @@ def make_job(
             "baseline": digests_of(baseline.artefact) if baseline else None,
         },
         "host": dict(heading.host),
-        "cases": [_case(case, arms, payload) for case in cases],
+        "cases": [_case(case, arms, payload, heading.nodes) for case in cases],
     }
 
 
@@ -155,7 +165,9 @@ def digests_of(artefact: Artefact) -> dict[str, str]:
     return {"plan_hash": artefact.plan_hash, **asdict(artefact.digests)}
 
 
-def _case(case: ConcreteCase, arms: Mapping[str, Arm], payload: Path) -> dict[str, Any]:
+def _case(
+    case: ConcreteCase, arms: Mapping[str, Arm], payload: Path, nodes: launch.Nodes | None
+) -> dict[str, Any]:
     program = launch.Program(
         script=f"cases/{case.script}.py",
         args=case.args,
@@ -167,7 +179,7 @@ def _case(case: ConcreteCase, arms: Mapping[str, Arm], payload: Path) -> dict[st
     # Only what is measured is compared: a correctness case has one run, of the candidate.
     running = arms if case.looks else {"candidate": arms["candidate"]}
     launches = {
-        name: _launch(program, arm.channels[case.channel], payload, case.id)
+        name: _launch(program, arm.channels[case.channel], payload, nodes, case.id)
         for name, arm in running.items()
     }
     return {
@@ -179,9 +191,13 @@ def _case(case: ConcreteCase, arms: Mapping[str, Arm], payload: Path) -> dict[st
 
 
 def _launch(
-    program: launch.Program, channel: launch.Channel, payload: Path, case: str
+    program: launch.Program,
+    channel: launch.Channel,
+    payload: Path,
+    nodes: launch.Nodes | None,
+    case: str,
 ) -> CommandLine:
     try:
-        return launch.launch(program, channel, payload)
+        return launch.launch(program, channel, payload, nodes)
     except ValueError as error:
         raise StackwrightError(f"case '{case}' can't be launched: {error}") from error

@@ -118,11 +118,24 @@ class Job(Value):
     suite: SuiteRef
     payload: Digest
     files: Digest | None = None
+    launcher: Literal["local", "srun"] = "local"
     runtime: Name | None = None
     seed: int
     arms: Arms
     host: dict[str, JsonValue]
     cases: tuple[Case, ...]
+
+    @property
+    def nodes(self) -> int:
+        """Over how many nodes srun starts the ranks; 0 where they run on one machine."""
+        names = self.host.get("nodes", [])
+        return len(names) if self.launcher == "srun" and isinstance(names, list) else 0
+
+    @model_validator(mode="after")
+    def _srun_has_nodes(self) -> Job:
+        if (self.launcher == "srun") != bool(self.host.get("nodes")):
+            raise ValueError("the host names its nodes if, and only if, srun is the launcher")
+        return self
 
     @model_validator(mode="after")
     def _cases_fit_the_arms(self) -> Job:

@@ -10,9 +10,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from stackwright.batch.allocation import fingerprints
+from stackwright.batch.srun import network
 from stackwright.building.recipe import installed_modules
 from stackwright.canonical import hash_folder, hash_value
 from stackwright.certify.artefact import Artefact
@@ -28,6 +31,7 @@ from stackwright.certify.keys import (
 from stackwright.errors import ExitCode, Location, StackwrightError
 from stackwright.inputs.labels import Label, parse
 from stackwright.inputs.site import Site
+from stackwright.inputs.systems import System
 from stackwright.locking.locks import Lock
 from stackwright.plans.plan import Plan
 from stackwright.release.generations import read_history
@@ -36,10 +40,11 @@ from stackwright.release.rule import compared_with
 from stackwright.runtimes.here import Here
 from stackwright.store import Store, write_atomic
 from stackwright.tools import lmod
+from stackwright.tools.engines import CONTAINER_ENGINES
 from stackwright.tools.process import Runner
 from stackwright.validation import jobrun, launch
 from stackwright.validation.gate import judge
-from stackwright.validation.host import check_host, fingerprint
+from stackwright.validation.host import check_alike, check_host, fingerprint
 from stackwright.validation.judgement import Judgement
 from stackwright.validation.ledger import JobError
 from stackwright.validation.prepare import Arm, Heading, digests_of, make_job
@@ -62,6 +67,8 @@ class Session:
     Args:
         measure: hashes the bytes of an artefact in the store.
         runtime: what runs the image; None for the system's first that works.
+        nodes: of the allocation that this process is in, over which srun starts the ranks, this one
+            first; none where they run on this machine alone.
     """
 
     site: Site
@@ -69,6 +76,7 @@ class Session:
     runner: Runner
     measure: Measure
     runtime: str | None = None
+    nodes: tuple[str, ...] = ()
 
     def start(self, plan: Plan, lock: Lock, artefact: Artefact, suite: str) -> Path:
         """Write the job and everything that it runs; returns its folder.
@@ -81,9 +89,9 @@ class Session:
         suite_path = self.site.suite_file(suite)
         digests = suite_digest(suite_path), payload_digest(self.site.root / "validation")
         loaded = load_suite(suite_path)
-        host, system = fingerprint(), parse(artefact.label).system
+        system = parse(artefact.label).system
         described = self.site.system(system)
-        check_host(host, described, "this machine")
+        host = self._checked_host(described)
         runtime = self._runtime(system)
         check_bytes(artefact, self.measure)
         cases = expand(loaded, {"VERSIONS": lock.versions}, described.can)
@@ -116,6 +124,7 @@ class Session:
                 files_digest=files_digest(draft),
                 runtime=runtime,
                 host=host,
+                network=network(described.fabric, {each.name for each in plan.environment}),
             ),
             cases,
             candidate,
@@ -158,7 +167,7 @@ class Session:
                 "candidate": digests_of(artefact),
                 "baseline": digests_of(released) if released else None,
             },
-            "host": fingerprint(),
+            "host": self._host(),
         }
         system = self.site.system(parse(artefact.label).system)
         cases = expand(load_suite(self.site.suite_file(suite)), {"VERSIONS": ""}, system.can)
@@ -194,11 +203,10 @@ class Session:
                 f"{folder} is a run of {found['label']}, not of {label}",
                 hint=f"stackwright validate '{found['label']}' --resume {folder}",
             )
-        host = fingerprint()
-        check_host(host, self.site.system(label.system), "this machine")
+        host = self._checked_host(self.site.system(label.system))
         if found["host"] != host:
             raise StackwrightError(
-                f"{folder.name} was begun on another machine, or on this one before it changed",
+                f"{folder.name} was begun on another machine or nodes, or here before it changed",
                 hint=f"go on there, or measure anew: stackwright validate '{label}' --fresh",
             )
         self._check_arms(job)
@@ -235,6 +243,38 @@ class Session:
         judgement = judge(job, results)
         write_atomic(folder / JUDGEMENT, judgement.to_json().encode())
         return judgement
+
+    def judged(self, folder: Path, label: Label) -> Judgement:
+        """Judge a run of a label that another process, as on a node, has brought to its end.
+
+        Raises:
+            StackwrightError: its files aren't what was signed, or it is another label's.
+        """
+        job, results, _ = check_untouched(
+            folder, TrustedKeys((), (builder_key(self.store).public,))
+        )
+        judgement = judge(job, results)
+        if judgement.label != str(label):
+            raise StackwrightError(f"{folder} is a run of {judgement.label}, not of {label}")
+        return judgement
+
+    def _host(self) -> dict[str, Any]:
+        """The facts of this machine, and the names of the nodes that go with it."""
+        if not self.nodes:
+            return fingerprint()
+        return {**self._fingerprints[self.nodes[0]], "nodes": [*self.nodes]}
+
+    @cached_property
+    def _fingerprints(self) -> dict[str, dict[str, Any]]:
+        return fingerprints(self.nodes, self.store.root / "work", self.runner)
+
+    def _checked_host(self, described: System) -> dict[str, Any]:
+        """As `_host`, once it is clear that all nodes are the system's, and alike."""
+        host = self._host()
+        check_host(host, described, "this machine")
+        if self.nodes:
+            check_alike(self._fingerprints, described)
+        return host
 
     def _baseline(self, candidate: Artefact) -> Artefact | None:
         keys = trusted_keys(self.site.root / "keys", self.store.root / "keys")
@@ -299,8 +339,16 @@ class Session:
         )
 
     def _runtime(self, system: str) -> str:
-        """What runs images: what was asked for, else the first of the system's that works here."""
-        return self.runtime or self._here(system).first_that_works()
+        """What runs images: what was asked for, else the first of the system's that works here.
+
+        Containers of an engine outlive the process that srun starts, so none is chosen for it.
+        """
+        if self.runtime:
+            return self.runtime
+        names = self.site.system(system).runtimes
+        return self._here(system).first_that_works(
+            [name for name in names if not self.nodes or name not in CONTAINER_ENGINES]
+        )
 
     def _here(self, system: str) -> Here:
         described, injections = self.site.system(system), self.site.injections(system)

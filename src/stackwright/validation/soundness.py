@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from stackwright.batch.srun import spread
 from stackwright.validation.judgement import Verdict
 from stackwright.validation.records import (
     Artefact,
@@ -55,7 +56,12 @@ def _findings(job: Job, case: Case, run: Run, artefact: Artefact) -> Iterator[Fi
         # The ranks could not finish, so what they did not report says nothing more.
         yield Finding("HUNG", f"no end within {case.timeout_s:g} s{_stacks(run)}")
     else:
-        invalid += [*_ending(run), *_ranks(case, run), *_checks_reported(case, run)]
+        invalid += [
+            *_ending(run),
+            *_ranks(case, run),
+            *_nodes(job, case, run),
+            *_checks_reported(case, run),
+        ]
         invalid += [*_values(case, run)]
     for reason in invalid:
         yield Finding("INVALID", reason)
@@ -122,6 +128,16 @@ def _ranks(case: Case, run: Run) -> Iterator[str]:
             yield f"rank {rank} reported {times} times"
         if rank >= case.ranks:
             yield f"rank {rank} is beyond the last one asked for, {case.ranks - 1}"
+
+
+def _nodes(job: Job, case: Case, run: Run) -> Iterator[str]:
+    """Did the ranks run on as many nodes as they were spread over?"""
+    if not job.nodes:
+        return
+    wanted = spread(case.ranks, job.nodes)
+    found = sorted({line.host for line in _lines(run) if isinstance(line, Begin)})
+    if len(found) != wanted:
+        yield f"ranks ran on {len(found)} nodes ({', '.join(found) or 'none'}), not on {wanted}"
 
 
 def _checks_reported(case: Case, run: Run) -> Iterator[str]:

@@ -1,0 +1,63 @@
+"""Follows a job to its end: what becomes of it, and what it prints."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from stackwright.batch.slurmjobs import State
+
+PAUSE_S = 2.0
+
+
+class Jobs(Protocol):
+    """A scheduler that can be asked for a job."""
+
+    def state(self, job: str, /) -> State | None:
+        """What has become of a job; None where the scheduler does not answer now."""
+
+
+class Growing:
+    """A text that others append to, read line by line as it grows."""
+
+    def __init__(self, path: Path) -> None:
+        """Read from its beginning; it may not be there yet."""
+        self._path = path
+        self._at = 0
+        self._rest = b""
+
+    def lines(self) -> list[str]:
+        """The whole lines that have come since the last call."""
+        if not self._path.exists():
+            return []
+        with self._path.open("rb") as file:
+            file.seek(self._at)
+            data = file.read()
+        self._at += len(data)
+        *whole, self._rest = (self._rest + data).split(b"\n")
+        return [line.decode(errors="replace") for line in whole]
+
+
+def follow(
+    jobs: Jobs, job: str, log: Path, show: Callable[[str], None], pause: float = PAUSE_S
+) -> State:
+    """Show a job's states as they change and the lines that it prints, until it has ended.
+
+    Args:
+        log: the file that the job prints to.
+        show: called with each line.
+    """
+    printed, before = Growing(log), ""
+    while True:
+        state = jobs.state(job)
+        for line in printed.lines():
+            show(line)
+        now = f"job {job}: {state or 'the scheduler does not answer'}"
+        if now != before:
+            show(now)
+            before = now
+        if state is not None and state.ended:
+            return state
+        time.sleep(pause)

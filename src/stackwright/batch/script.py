@@ -1,0 +1,95 @@
+"""Job scripts that run a command of a scientist in a stack, on many nodes.
+
+Either the scheduler starts one process a rank, bound to cores of its own, and tells it what
+torchrun would have told it; or, where the command is torchrun itself, one process a node, whose
+ranks share the node's cores. The first is the better default: only the scheduler's own launcher
+binds ranks, and it ends them all when one fails.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Sequence
+
+from stackwright.batch.request import Resources, Scheduler, directives
+from stackwright.batch.ways import Way
+
+_RANK = "export RANK=${0.rank} LOCAL_RANK=${0.local_rank} MASTER_ADDR={0.address}"
+_NODE = "export PET_NODE_RANK=${0.rank} PET_MASTER_ADDR={0.address} PET_MASTER_PORT=$MASTER_PORT"
+"""torchrun takes its options from such variables, too (torch.distributed.argparse_util).
+
+Its static rendezvous: ranks are numbered node by node, and no name of a node has to be resolved.
+"""
+
+
+def script(
+    scheduler: Scheduler, job: Resources, way: Way, command: Sequence[str], title: str
+) -> str:
+    """The whole script, line by line.
+
+    Args:
+        job: with the ranks as its tasks.
+        title: what the script is, in a line.
+    """
+    lines = [
+        "#!/bin/bash",
+        f"# {title}",
+        *directives(scheduler, job),
+        *(f"{scheduler.mark} {option}" for option in way.options),
+        "",
+        *way.setup,
+        *([""] if way.setup else ()),
+        *(_torchrun(scheduler, job, way, command) if by_torchrun(command) else ()),
+        *(() if by_torchrun(command) else _ranks(scheduler, job, way, command)),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def by_torchrun(command: Sequence[str]) -> bool:
+    """Whether the command starts ranks itself."""
+    return command[0] == "torchrun"
+
+
+def _ranks(scheduler: Scheduler, job: Resources, way: Way, command: Sequence[str]) -> Iterator[str]:
+    """One process a rank, told what torchrun would tell it."""
+    ranks = job.nodes * job.tasks_per_node
+    yield "# Rank 0 is on the first node; a job's ranks meet there, at a port of its own."
+    yield from scheduler.prepare
+    yield f"export WORLD_SIZE={ranks} LOCAL_WORLD_SIZE={job.tasks_per_node} {_port(scheduler)}"
+    yield _threads(job)
+    yield ""
+    start = scheduler.start(job.nodes, job.tasks_per_node, job.cpus_per_task, job.gpus_per_node)
+    yield from _started(start, _RANK.format(scheduler), way, map(shlex.quote, command))
+
+
+def _torchrun(
+    scheduler: Scheduler, job: Resources, way: Way, command: Sequence[str]
+) -> Iterator[str]:
+    """One torchrun a node, of which the first is the master."""
+    yield "# The first node's torchrun is the master; a job has a port of its own."
+    yield from scheduler.prepare
+    yield f"export {_port(scheduler)}"
+    yield _threads(job)
+    yield ""
+    cores = job.tasks_per_node * job.cpus_per_task
+    start = scheduler.start(job.nodes, 1, cores, job.gpus_per_node)
+    ranks = (f"--nnodes={job.nodes}", f"--nproc-per-node={job.tasks_per_node}")
+    words = ("torchrun", *ranks, *map(shlex.quote, command[1:]))
+    yield from _started(start, _NODE.format(scheduler), way, words)
+
+
+def _started(
+    start: Sequence[str], told: str, way: Way, command: Iterator[str] | Sequence[str]
+) -> Iterator[str]:
+    yield f"{' '.join(start)} \\"
+    yield f"  bash -c '{told}; exec \"$@\"' rank \\"
+    yield f"  {' '.join((*way.words, *command))}"
+
+
+def _port(scheduler: Scheduler) -> str:
+    number = f"${{{scheduler.job_id}%%[!0-9]*}}"  # PBS adds the server's name
+    return f"MASTER_PORT=$((20000 + {number} % 10000))"
+
+
+def _threads(job: Resources) -> str:
+    return f"export OMP_NUM_THREADS={job.cpus_per_task} MKL_NUM_THREADS={job.cpus_per_task}"

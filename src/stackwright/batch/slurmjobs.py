@@ -1,0 +1,108 @@
+"""A job of Slurm: submitted, looked at, cancelled."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from stackwright.errors import StackwrightError
+from stackwright.tools.process import Runner, ToolError
+
+GOING = frozenset(
+    (
+        *("PENDING", "CONFIGURING", "RUNNING", "SUSPENDED", "STOPPED", "RESIZING", "SIGNALING"),
+        *("COMPLETING", "STAGE_OUT", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "RESV_DEL_HOLD"),
+        "SPECIAL_EXIT",
+    )
+)
+"""States of a job that has not come to its end: squeue(1), JOB STATE CODES."""
+
+GONE = "UNKNOWN"
+"""The state of a job that Slurm has forgotten."""
+
+
+@dataclass(frozen=True)
+class State:
+    """What becomes of a job.
+
+    Args:
+        name: as squeue(1) lists them.
+        reason: why it waits, or has ended so; empty if there is none.
+        code: the exit code of its script; 0 while there is none.
+    """
+
+    name: str
+    reason: str = ""
+    code: int = 0
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will come of it."""
+        return self.name not in GOING
+
+    def __str__(self) -> str:
+        """The state, with the reason where there is one."""
+        return f"{self.name} ({self.reason})" if self.reason else self.name
+
+
+@dataclass(frozen=True)
+class SlurmJobs:
+    """Talks to Slurm.
+
+    Args:
+        runner: runs and logs what changes something.
+        asking: runs what only looks.
+    """
+
+    runner: Runner
+    asking: Runner
+
+    def submit(self, script: Path) -> str:
+        """Submit a script; the number of its job.
+
+        Raises:
+            StackwrightError: Slurm refuses it.
+        """
+        printed = self.runner.run(
+            ["sbatch", "--parsable", str(script)], hint=f"see the options that are in {script}"
+        )
+        return printed.split()[-1].partition(";")[0]  # a cluster's name may follow
+
+    def state(self, job: str) -> State | None:
+        """What has become of a job; None where Slurm does not answer now."""
+        try:
+            return shown(self.asking.run(["scontrol", "--oneliner", "show", "job", job]))
+        except ToolError as error:
+            return None if "Invalid job id" not in str(error) else self._accounted(job)
+
+    def cancel(self, job: str) -> None:
+        """End a job, or take it out of the queue; nothing happens where it has ended."""
+        self.runner.run(["scancel", job])
+
+    def _accounted(self, job: str) -> State:
+        """What the accounting knows of a job that the controller has forgotten, as it soon does."""
+        fields = ["--format=State,ExitCode", "--parsable2", "--noheader", "--allocations"]
+        try:
+            printed = self.asking.run(["sacct", f"--jobs={job}", *fields])
+        except StackwrightError:
+            return State(GONE)
+        state, _, code = printed.strip().partition("|")
+        return State(state.split()[0], code=_code(code)) if state else State(GONE)
+
+
+def shown(text: str) -> State:
+    """A job's state in the words of `scontrol --oneliner show job`."""
+    fields = dict(re.findall(r"(\w+)=(\S*)", text))
+    reason = fields.get("Reason", "")
+    return State(
+        fields.get("JobState", GONE),
+        "" if reason in ("None", "NonZeroExitCode") else reason,
+        _code(fields.get("ExitCode", "")),
+    )
+
+
+def _code(text: str) -> int:
+    """The exit code of `code:signal`."""
+    code = text.partition(":")[0]
+    return int(code) if code.isdigit() else 0

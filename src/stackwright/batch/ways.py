@@ -1,0 +1,85 @@
+"""How a command of a job script gets into a stack: its module, Shifter, podman-hpc, or `run`."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from stackwright.runtimes.containers import GPUS, SHARED
+
+TORCH = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+TORCHRUN = ("PET_NODE_RANK", "PET_MASTER_ADDR", "PET_MASTER_PORT")
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+@dataclass(frozen=True)
+class Way:
+    """What a job script needs for a way into a stack, as lines and words of a shell.
+
+    Args:
+        options: for the scheduler, as they are.
+        setup: lines before the ranks are started.
+        words: what comes before the command of each rank.
+    """
+
+    options: tuple[str, ...] = ()
+    setup: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
+
+
+def module(tree: str, name: str, init: str | None) -> Way:
+    """The stack's module, loaded once: schedulers hand the environment on to the ranks.
+
+    Args:
+        init: the file that makes the command `module`, for shells that don't have it.
+    """
+    have = (f"type module >/dev/null 2>&1 || source {shlex.quote(init)}",) if init else ()
+    use = f"module use {shlex.quote(tree)}"
+    return Way(setup=(*have, f"{use} && module load {shlex.quote(name)} || exit 1"))
+
+
+def shifter(image: str, *, gpus: bool, plugin: bool) -> Way:
+    """Shifter, which hands the environment on.
+
+    Its plugin for Slurm makes the job's image ready on all nodes before the job starts, and so
+    wants it among the job's options; elsewhere each rank names it:
+    https://docs.nersc.gov/development/containers/shifter/how-to-use/.
+    """
+    named = f"--image={image}"
+    return Way(
+        options=(named,) if plugin else (),
+        words=("shifter", *(() if plugin else (named,)), *(["--module=gpu"] if gpus else ())),
+    )
+
+
+def podman_hpc(image: str, names: Sequence[str], *, gpus: bool) -> Way:
+    """One container on each node, in which every rank runs: `podman-hpc shared-run`.
+
+    Of the environment it hands on what is named: https://github.com/NERSC/podman-hpc.
+    """
+    return Way(
+        words=(
+            *("podman-hpc", "shared-run", *SHARED["podman-hpc"]),
+            *([GPUS["podman-hpc"]] if gpus else ()),
+            *('--volume="$PWD:$PWD"', '--workdir="$PWD"'),
+            *(f"--env={name}" for name in names),
+            shlex.quote(image),
+        )
+    )
+
+
+def run(command: Sequence[str], label: str, names: Sequence[str], *, gpus: bool) -> Way:
+    """`stackwright run`, under the first run time of the system that works on the node.
+
+    Args:
+        command: Stackwright, with its site and its store.
+    """
+    return Way(
+        words=(
+            *map(shlex.quote, (*command, "run", label)),
+            *(["--gpus"] if gpus else ()),
+            *(f"--env={name}" for name in names),
+            "--",
+        )
+    )

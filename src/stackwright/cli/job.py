@@ -1,0 +1,203 @@
+"""``stackwright job``: a job script that runs a command in a released stack."""
+
+from __future__ import annotations
+
+import shlex
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from stackwright.cli.context import Context, pass_context
+
+if TYPE_CHECKING:
+    from stackwright.batch.request import Resources, Scheduler
+    from stackwright.batch.ways import Way
+    from stackwright.inputs.systems import System
+    from stackwright.workshop import Workshop
+
+WAYS = ("module", "shifter", "podman-hpc", "run")
+
+
+@click.command("job", context_settings={"ignore_unknown_options": True})
+@click.argument("label")
+@click.argument("words", metavar="-- COMMAND...", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.option("-N", "--nodes", type=click.IntRange(1), default=1, help="How many nodes (else 1).")
+@click.option(
+    "--ranks-per-node",
+    type=click.IntRange(1),
+    help="Processes on each node (else one for each GPU, else 1); they share its cores evenly.",
+)
+@click.option("--way", type=click.Choice(WAYS), default="module", help="Into the stack (module).")
+@click.option("--image", metavar="NAME", help="As shifter or podman-hpc knows the image.")
+@click.option("--scheduler", type=click.Choice(("slurm", "lsf", "pbs")), help="Else the system's.")
+@click.option("--time", "limit", metavar="MINUTES|H:MM:SS", help="The job's time limit.")
+@click.option("--partition", metavar="NAME", help="Partition or queue (else the system's).")
+@click.option(
+    "--set",
+    "given",
+    metavar="NAME=VALUE",
+    multiple=True,
+    help="What the system asks its users for, such as account=m1234; again for each.",
+)
+@click.option(
+    "--output", metavar="FILE", help="For what the job prints (else the scheduler's own)."
+)
+@click.option("--submit", is_flag=True, help="Submit it (Slurm) in place of printing it.")
+@pass_context
+def command(
+    context: Context,
+    label: str,
+    words: tuple[str, ...],
+    nodes: int,
+    ranks_per_node: int | None,
+    way: str,
+    image: str | None,
+    scheduler: str | None,
+    limit: str | None,
+    partition: str | None,
+    given: tuple[str, ...],
+    output: str | None,
+    submit: bool,
+) -> None:
+    """Print a job script that runs a command in a released stack, one process a rank.
+
+    Each rank is bound to cores of its own, has as many threads, and is told what torchrun would
+    tell it (RANK, WORLD_SIZE, MASTER_ADDR...). A command that begins with torchrun is started once
+    on each node instead, and starts the ranks there itself.
+
+    \b
+    Examples:
+      stackwright job pytorch -N 2 -- python train.py > job.sh
+      stackwright job pytorch -N 4 --way shifter --time 120 --set account=m1 -- python train.py
+      stackwright job pytorch -N 2 --ranks-per-node 4 -- torchrun train.py
+    """
+    from stackwright.batch.script import script
+    from stackwright.batch.slurm import SLURM
+    from stackwright.cli.run import _released
+    from stackwright.cli.workshop import open_workshop
+
+    shop = open_workshop(context, label)
+    _released(shop)
+    system = shop.site.system(shop.label.system)
+    dialect = _scheduler(scheduler or system.scheduler, system)
+    job = _resources(shop, system, nodes, ranks_per_node, limit, partition, given, output)
+    plugin = dialect.mark == SLURM.mark
+    entry = _way(way, shop, image, words, gpus=bool(system.gpus), plugin=plugin)
+    text = script(dialect, job, entry, words, _title(shop, job, words))
+    if not submit:
+        click.echo(text, nl=False)
+        return
+    _submitted(shop, dialect, job, text)
+
+
+def _scheduler(name: str, system: System) -> Scheduler:
+    from stackwright.batch.lsf import LSF
+    from stackwright.batch.pbs import PBS
+    from stackwright.batch.slurm import SLURM
+    from stackwright.errors import StackwrightError
+
+    known = {"slurm": SLURM, "lsf": LSF, "pbs": PBS}
+    if name not in known:
+        raise StackwrightError(
+            f"the scheduler of '{system.name}' is {name}, for which no job scripts are written",
+            hint="name another: --scheduler slurm",
+        )
+    return known[name]
+
+
+def _resources(
+    shop: Workshop,
+    system: System,
+    nodes: int,
+    ranks_per_node: int | None,
+    limit: str | None,
+    partition: str | None,
+    given: tuple[str, ...],
+    output: str | None,
+) -> Resources:
+    """What the job asks for: whole nodes, whose cores the ranks share evenly."""
+    from stackwright.batch.request import Resources, answers
+    from stackwright.cli.submit import minutes, settings
+    from stackwright.errors import StackwrightError
+    from stackwright.inputs.systems import Batch
+
+    gpus = sum(gpu.count for gpu in system.gpus)
+    tasks = ranks_per_node or gpus or 1
+    if tasks > system.cpu.cores:
+        raise StackwrightError(
+            f"{tasks} ranks can't share the {system.cpu.cores} cores of a node of '{system.name}'",
+            hint=f"--ranks-per-node {system.cpu.cores} at most",
+        )
+    batch = system.batch or Batch()
+    return Resources(
+        name=shop.label.stack,
+        nodes=nodes,
+        tasks_per_node=tasks,
+        cpus_per_task=system.cpu.cores // tasks,
+        gpus_per_node=gpus,
+        minutes=minutes(limit) if limit else None,
+        partition=partition or batch.partition,
+        options=batch.options,
+        asks=batch.asks,
+        filled=answers(batch.asks, settings(given), system.name),
+        output=output,
+    )
+
+
+def _way(
+    name: str,
+    shop: Workshop,
+    image: str | None,
+    words: tuple[str, ...],
+    *,
+    gpus: bool,
+    plugin: bool,
+) -> Way:
+    from stackwright.batch import ways
+    from stackwright.batch.script import by_torchrun
+    from stackwright.errors import StackwrightError
+    from stackwright.tools.lmod import find_init
+
+    if image and name not in ("shifter", "podman-hpc"):
+        raise StackwrightError("--image goes with --way shifter or podman-hpc")
+    told = (*(ways.TORCHRUN if by_torchrun(words) else ways.TORCH), *ways.THREADS)
+    short = shop.label.module.replace("/", ":")
+    if name == "shifter":
+        return ways.shifter(image or f"docker:{short}", gpus=gpus, plugin=plugin)
+    if name == "podman-hpc":
+        return ways.podman_hpc(image or f"localhost/{short}", told, gpus=gpus)
+    if name == "run":
+        where = ("--site", str(shop.site.root.absolute()), "--store", str(shop.store.root))
+        return ways.run(("stackwright", *where), str(shop.label), told, gpus=gpus)
+    try:
+        init = str(find_init())
+    except StackwrightError:  # nodes may have another than this machine, or users their own
+        init = None
+    return ways.module(str(shop.store.root / "live/modules"), shop.label.module, init)
+
+
+def _title(shop: Workshop, job: Resources, words: tuple[str, ...]) -> str:
+    ranks = f"{job.nodes * job.tasks_per_node} ranks of {job.cpus_per_task} cores"
+    return f"{shop.label}: {shlex.join(words)}   ({ranks} on {job.nodes} nodes)"
+
+
+def _submitted(shop: Workshop, scheduler: Scheduler, job: Resources, text: str) -> None:
+    """Submit a script from the current folder, and say which job it became."""
+    from stackwright.batch.request import check_filled
+    from stackwright.batch.slurm import SLURM
+    from stackwright.batch.slurmjobs import SlurmJobs
+    from stackwright.errors import StackwrightError
+    from stackwright.tools.process import Runner
+
+    if scheduler is not SLURM:
+        raise StackwrightError(
+            "only Slurm's jobs are submitted", hint=f"print it, then: {scheduler.submit} job.sh"
+        )
+    check_filled(scheduler, job, shop.label.system)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "job.sh"
+        path.write_text(text)
+        number = SlurmJobs(shop.runner(), Runner()).submit(path)
+    click.echo(f"submitted job {number}; see: squeue --job={number}")

@@ -1,0 +1,22 @@
+#!/bin/bash
+# pytorch
+#PBS -N pytorch
+#PBS -l select=2:ncpus=64:mpiprocs=4:ompthreads=16
+#PBS -l place=scatter:excl
+#PBS -l walltime=01:30:00
+#PBS -q gpu
+#PBS -j oe
+#PBS -r n
+#PBS -l filesystems=home
+# Write the value of -A and take --FILL-IN out; until then this is refused:
+#PBS --FILL-IN -A
+
+# Rank 0 is on the first node; a job's ranks meet there, at a port of its own.
+cd "$PBS_O_WORKDIR" || exit 1
+export FIRST=$(head -n 1 "$PBS_NODEFILE")
+export WORLD_SIZE=8 LOCAL_WORLD_SIZE=4 MASTER_PORT=$((20000 + ${PBS_JOBID%%[!0-9]*} % 10000))
+export OMP_NUM_THREADS=16 MKL_NUM_THREADS=16
+
+mpiexec -n 8 --ppn 4 --depth 16 --cpu-bind depth \
+  bash -c 'export RANK=$PALS_RANKID LOCAL_RANK=$PALS_LOCAL_RANKID MASTER_ADDR=$FIRST; exec "$@"' rank \
+  stackwright --site '/a site' run pytorch@far --env=RANK --env=LOCAL_RANK --env=WORLD_SIZE --env=LOCAL_WORLD_SIZE --env=MASTER_ADDR --env=MASTER_PORT --env=OMP_NUM_THREADS --env=MKL_NUM_THREADS -- python train.py --name 'it'"'"'s a test'

@@ -1,0 +1,138 @@
+"""What Slurm says of a job, and how it is followed to its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from stackwright.batch.follow import follow
+from stackwright.batch.slurmjobs import SlurmJobs, State, shown
+from stackwright.cli.submit import minutes, settings
+from stackwright.errors import StackwrightError
+from stackwright.tools.process import Runner
+
+
+@pytest.mark.parametrize(
+    ("text", "state", "ended"),
+    [
+        (
+            "JobId=7 JobName=validate-mini UserId=root(0) JobState=PENDING Reason=Resources"
+            " Requeue=1 ExitCode=0:0",
+            State("PENDING", "Resources"),
+            False,
+        ),
+        ("JobState=RUNNING Reason=None ExitCode=0:0", State("RUNNING"), False),
+        ("JobState=COMPLETED Reason=None ExitCode=0:0", State("COMPLETED"), True),
+        ("JobState=FAILED Reason=NonZeroExitCode ExitCode=4:0", State("FAILED", "", 4), True),
+        ("JobState=TIMEOUT Reason=TimeLimit ExitCode=0:15", State("TIMEOUT", "TimeLimit"), True),
+        ("JobState=NODE_FAIL Reason=None ExitCode=0:1", State("NODE_FAIL"), True),
+        ("slurm_load_jobs error", State("UNKNOWN"), True),
+    ],
+)
+def test_a_state_is_read_as_slurm_says_it(text: str, state: State, ended: bool) -> None:
+    assert shown(text) == state
+    assert state.ended == ended
+
+
+class Told:
+    """A scheduler that says what it was told to say; before each answer something happens."""
+
+    def __init__(self, *answers: State | None, happens: Callable[[int], None]) -> None:
+        self._answers = answers
+        self._happens = happens
+        self._asked = 0
+
+    def state(self, _job: str) -> State | None:
+        self._happens(self._asked)
+        self._asked += 1
+        return self._answers[self._asked - 1]
+
+
+def test_what_a_job_prints_is_shown_as_it_comes(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    pieces = [b"", b"first\nsec", b"", b"ond\nlast\n"]
+
+    def grow(turn: int) -> None:
+        with log.open("ab") as file:
+            file.write(pieces[turn])
+
+    lines: list[str] = []
+    states = (State("PENDING", "Priority"), State("RUNNING"), None, State("FAILED", code=1))
+
+    end = follow(Told(*states, happens=grow), "7", log, lines.append, pause=0)
+
+    assert end == State("FAILED", code=1)
+    assert lines == [
+        "job 7: PENDING (Priority)",
+        "first",
+        "job 7: RUNNING",
+        "job 7: the scheduler does not answer",
+        "second",
+        "last",
+        "job 7: FAILED",
+    ]
+
+
+@pytest.fixture
+def slurm_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., SlurmJobs]:
+    """Slurm's commands, replaced by scripts."""
+
+    def made(**scripts: str) -> SlurmJobs:
+        for name, text in scripts.items():
+            path = tmp_path / name
+            path.write_text(f"#!/bin/sh\n{text}\n")
+            path.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+        return SlurmJobs(Runner(), Runner())
+
+    return made
+
+
+FORGOTTEN = "echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1"
+
+
+def test_what_the_controller_forgot_the_accounting_knows(
+    slurm_of: Callable[..., SlurmJobs],
+) -> None:
+    jobs = slurm_of(scontrol=FORGOTTEN, sacct="echo 'CANCELLED by 0|0:15'")
+    assert jobs.state("7") == State("CANCELLED")
+
+
+def test_without_accounting_such_a_job_has_ended_somehow(
+    slurm_of: Callable[..., SlurmJobs],
+) -> None:
+    state = slurm_of(scontrol=FORGOTTEN, sacct="exit 1").state("7")
+    assert state is not None
+    assert (state.name, state.ended) == ("UNKNOWN", True)
+
+
+def test_a_controller_that_is_away_is_no_end(slurm_of: Callable[..., SlurmJobs]) -> None:
+    assert slurm_of(scontrol="echo 'Unable to contact slurm controller'; exit 1").state("7") is None
+
+
+def test_the_job_has_the_number_that_sbatch_prints(
+    slurm_of: Callable[..., SlurmJobs], tmp_path: Path
+) -> None:
+    assert slurm_of(sbatch="echo '4711;far'").submit(tmp_path / "job.sh") == "4711"
+
+
+@pytest.mark.parametrize(
+    ("text", "limit"),
+    [("90", 90), ("2:00:00", 120), ("0:30:00", 30), ("0:00:01", 1), ("100:00:00", 6000)],
+)
+def test_a_time_limit_is_in_minutes(text: str, limit: int) -> None:
+    assert minutes(text) == limit
+
+
+@pytest.mark.parametrize("text", ["", "0", "1h", "-5", "1:30", "1:2:3", "0:00:00"])
+def test_what_is_no_time_limit_is_refused(text: str) -> None:
+    with pytest.raises(StackwrightError, match="is no time limit"):
+        minutes(text)
+
+
+def test_settings_are_pairs() -> None:
+    assert settings(["account=m1", "P=a=b"]) == {"account": "m1", "P": "a=b"}
+    with pytest.raises(StackwrightError, match="'account' is not NAME=VALUE"):
+        settings(["account"])

@@ -1,0 +1,84 @@
+"""The suite over two nodes of a real Slurm, and what happens to it there."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+
+import pytest
+from build_samples import LABEL
+from slurm_samples import WAITING, Stack, until, waiting
+
+pytestmark = pytest.mark.real
+
+SUBMIT = ("validate", LABEL, "--launcher", "slurm", "-N", "2", "--time", "10")
+
+
+def test_the_suite_runs_over_two_nodes(stack: Stack) -> None:
+    done = stack.run(*SUBMIT)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"PASS {LABEL}" in done.stdout
+    (run,) = stack.runs
+    job = json.loads((run / "job.json").read_bytes())
+    assert (job["launcher"], job["host"]["nodes"]) == ("srun", ["nid0001", "nid0002"])
+    records = stack.records(run)
+    hosts = {record["case"]: [rank[0]["host"] for rank in record["ranks"]] for record in records}
+    assert hosts == {
+        "alone.none-1.module": ["nid0001"],
+        "torch.torchrun-2.module": ["nid0001", "nid0002"],
+        "mpi.mpirun-2.module": ["nid0001", "nid0002"],
+    }
+
+
+def test_a_node_that_dies_is_never_a_pass(stack: Stack) -> None:
+    with waiting(stack, *SUBMIT, "--suite", "patience") as client:
+        stack.slurm.kill("nid0002")
+        out, err = client.communicate(timeout=180)
+
+    assert client.returncode == 4, out + err
+    assert f"INVALID {LABEL}" in out
+    verdicts = dict(re.findall(r"^(\S+module) +(\S+)", out, re.MULTILINE))
+    assert verdicts == {
+        "first.none-1.module": "PASS",  # it was over before
+        WAITING: "INVALID",
+        "last.torchrun-2.module": "INVALID",  # srun gave up: there is one node left
+    }
+    assert stack.slurm.ask("squeue", "--noheader") == ""
+
+
+def test_ctrl_c_cancels_the_job_and_the_next_one_goes_on(stack: Stack) -> None:
+    with waiting(stack, *SUBMIT, "--suite", "patience") as client:
+        client.send_signal(signal.SIGINT)
+        out, err = client.communicate(timeout=90)
+
+    assert client.returncode == 130, out + err
+    assert "job 1 is cancelled; to go on: stackwright validate" in err
+    assert stack.slurm.ask("squeue", "--noheader") == ""
+    (run,) = stack.runs
+    assert [record["case"] for record in stack.records(run)] == ["first.none-1.module"]
+
+    (stack.store / "runs/go").touch()
+    done = stack.run(*SUBMIT, "--suite", "patience")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"going on in {run}" in done.stderr
+    assert stack.runs == [run]
+
+
+def test_a_job_that_was_put_back_into_the_queue_goes_on(stack: Stack) -> None:
+    with waiting(stack, *SUBMIT, "--suite", "patience", "--fresh") as client:
+        (run,) = stack.runs
+        stack.slurm.ask("scontrol", "requeue", "1")
+        until(lambda: "JobState=PENDING" in stack.slurm.ask("scontrol", "show", "job", "1"))
+        (stack.store / "runs/go").touch()
+        stack.slurm.ask("scontrol", "update", "JobId=1", "StartTime=now")
+        out, err = client.communicate(timeout=180)
+
+    assert client.returncode == 0, out + err
+    assert f"going on in {run}" in err
+    assert stack.runs == [run]
+    assert [record["case"] for record in stack.records(run)] == [
+        *("first.none-1.module", WAITING, "last.torchrun-2.module")
+    ]

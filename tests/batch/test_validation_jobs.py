@@ -1,0 +1,134 @@
+"""The job that validates a label: what it asks for, and where it may be started."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from stackwright.batch.allocation import fingerprints, nodes_here
+from stackwright.cli.submit import Asked, _again, _written
+from stackwright.errors import StackwrightError
+from stackwright.inputs.labels import parse
+from stackwright.inputs.site import Site
+from stackwright.store import Store
+from stackwright.tools.process import Runner
+from stackwright.workshop import Workshop
+
+ROOT = Path(__file__).parents[2]
+ASKED = Asked("smoke", None, 2, "1:30:00", None, ("account=m1234",), fresh=False)
+
+
+def shop(system: str, store: Path) -> Workshop:
+    return Workshop(Site(ROOT), parse(f"pytorch/2.13.0-cpu@{system}"), Store(store))
+
+
+def test_the_script_asks_for_whole_nodes_and_runs_validate_in_them(tmp_path: Path) -> None:
+    folder, path = _written(shop("perlmutter-cpu", tmp_path), ASKED)
+
+    *options, run = path.read_text().splitlines()
+    assert options == [
+        "#!/bin/sh",
+        "#SBATCH --job-name=validate-pytorch",
+        "#SBATCH --nodes=2",
+        "#SBATCH --ntasks-per-node=1",
+        "#SBATCH --cpus-per-task=128",
+        "#SBATCH --threads-per-core=1",
+        "#SBATCH --exclusive",
+        "#SBATCH --mem=0",
+        "#SBATCH --time=01:30:00",
+        f"#SBATCH --output={folder}/output.log",
+        "#SBATCH --requeue",
+        "#SBATCH --no-kill",
+        "#SBATCH --signal=B:TERM@60",
+        "#SBATCH --open-mode=append",
+        "#SBATCH --account=m1234",
+        "#SBATCH --constraint=cpu",
+        "#SBATCH --qos=regular",
+    ]
+    assert shlex.split(run) == [
+        *("exec", sys.executable, "-m", "stackwright"),
+        *("--site", str(ROOT), "--store", str(tmp_path)),
+        *("validate", "pytorch/2.13.0-cpu@perlmutter-cpu", "--launcher", "srun", "--nodes=2"),
+        *("--suite=smoke", "--json", f">{folder}/judgement.json"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("system", "asked", "why"),
+    [
+        ("local", ASKED, "the scheduler of 'local' is none, not Slurm"),
+        ("summit", ASKED, "the scheduler of 'summit' is lsf, not Slurm"),
+        ("perlmutter-cpu", replace(ASKED, given=()), "have to say --account"),
+        ("perlmutter-cpu", replace(ASKED, limit=None), "have to say --time"),
+        ("perlmutter-cpu", replace(ASKED, limit="1:30"), "'1:30' is no time limit"),
+    ],
+)
+def test_what_can_not_be_submitted_is_refused_before(
+    system: str, asked: Asked, why: str, tmp_path: Path
+) -> None:
+    with pytest.raises(StackwrightError, match=why):
+        _written(shop(system, tmp_path), asked)
+    assert not (tmp_path / "batch").exists()
+
+
+def test_the_command_that_goes_on_asks_for_the_same_but_not_anew(tmp_path: Path) -> None:
+    assert _again(shop("perlmutter-cpu", tmp_path), replace(ASKED, fresh=True)) == (
+        "stackwright validate pytorch/2.13.0-cpu@perlmutter-cpu --launcher slurm -N 2"
+        " --suite smoke --time 1:30:00 --set account=m1234"
+    )
+
+
+@pytest.fixture
+def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Runner:
+    """With a scontrol that knows two nodes, and a srun that reaches only the first."""
+    (tmp_path / "scontrol").write_text("#!/bin/sh\nprintf 'nid0001\\nnid0002\\n'\n")
+    reached = 'while [ "$1" != -c ]; do before=$1; shift; done; exec "$before" "$@"'
+    (tmp_path / "srun").write_text(f"#!/bin/sh\nexport SLURMD_NODENAME=nid0001\n{reached}\n")
+    for name in ("scontrol", "srun"):
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    return Runner()
+
+
+JOB = {
+    "SLURM_JOB_ID": "7",
+    "SLURM_JOB_NODELIST": "nid[0001-0002]",
+    "SLURMD_NODENAME": "nid0001",
+}
+
+
+def test_the_first_nodes_of_the_job_are_taken(runner: Runner) -> None:
+    assert nodes_here(JOB, 2, runner) == ("nid0001", "nid0002")
+    assert nodes_here(JOB, 1, runner) == ("nid0001",)
+
+
+@pytest.mark.parametrize(
+    ("change", "count", "why"),
+    [
+        ({"SLURM_JOB_ID": ""}, 2, "srun starts ranks in a Slurm job, and this is none"),
+        ({}, 3, "this job has 2 nodes, nid0001 nid0002, and 3 are wanted"),
+        ({"SLURMD_NODENAME": "nid0002"}, 2, "look for rank 0 here, and it will be on nid0001"),
+        ({"SLURMD_NODENAME": ""}, 2, "look for rank 0 here"),  # a login node, after salloc
+    ],
+)
+def test_ranks_are_started_only_where_they_find_each_other(
+    change: dict[str, str], count: int, why: str, runner: Runner
+) -> None:
+    with pytest.raises(StackwrightError, match=why):
+        nodes_here(JOB | change, count, runner)
+
+
+def test_every_node_tells_of_itself(runner: Runner, tmp_path: Path) -> None:
+    found = fingerprints(["nid0001"], tmp_path / "work", runner)
+
+    assert found["nid0001"]["cores"] >= 1
+    assert [*(tmp_path / "work").iterdir()] == []
+
+
+def test_a_node_that_tells_nothing_is_named(runner: Runner, tmp_path: Path) -> None:
+    with pytest.raises(StackwrightError, match="nothing is seen of node nid0002"):
+        fingerprints(["nid0001", "nid0002"], tmp_path / "work", runner)
