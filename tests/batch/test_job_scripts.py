@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from build_samples import LABEL, REPOSITORY, make_site
 
 from stackwright.batch import ways
 from stackwright.batch.lsf import LSF
@@ -26,16 +27,23 @@ from stackwright.batch.request import (
 )
 from stackwright.batch.script import script
 from stackwright.batch.slurm import SLURM
+from stackwright.batch.srun import network
+from stackwright.cli.job import _way
 from stackwright.errors import StackwrightError
+from stackwright.inputs.labels import parse
+from stackwright.inputs.site import Site
+from stackwright.inputs.systems import Fabric
+from stackwright.store import Store
+from stackwright.workshop import Workshop
 
 GOLDEN = Path(__file__).parent / "golden_jobs"
 TOLD = (*ways.TORCH, *ways.THREADS)
 SCHEDULERS = {"slurm": SLURM, "lsf": LSF, "pbs": PBS}
 WAYS = {
     "module": ways.module("/s/live/modules", "pytorch/2.13.0-cpu", "/lmod/init/bash"),
-    "shifter": ways.shifter("docker:pytorch:2.13.0-cpu", gpus=True, plugin=True),
-    "shifter-alone": ways.shifter("docker:pytorch:2.13.0-cpu", gpus=True, plugin=False),
-    "podman-hpc": ways.podman_hpc("localhost/pytorch:2.13.0-cpu", TOLD, gpus=True),
+    "shifter": ways.shifter("docker:pytorch:2.13.0-cpu", ["mpich", "gpu"], plugin=True),
+    "shifter-alone": ways.shifter("docker:pytorch:2.13.0-cpu", ["gpu"], plugin=False),
+    "podman-hpc": ways.podman_hpc("localhost/pytorch:2.13.0-cpu", TOLD, ["mpi", "gpu"]),
     "run": ways.run(("stackwright", "--site", "/a site"), "pytorch@far", TOLD, gpus=False),
 }
 COMMAND = ("python", "train.py", "--name", "it's a test")
@@ -87,6 +95,43 @@ def test_the_script_is_the_golden_one(case: str) -> None:
 
 def test_every_golden_file_is_compared() -> None:
     assert {path.stem for path in GOLDEN.iterdir()} == set(CASES)
+
+
+def way_of(site: Path, label: str, name: str, nodes: int = 2) -> ways.Way:
+    shop = Workshop(Site(site), parse(label), Store(site / "no-store"))
+    return _way(name, shop, None, COMMAND, nodes, plugin=True)
+
+
+def test_images_get_what_the_site_injects() -> None:
+    label = "pytorch/2.13.0-cpu@perlmutter-cpu"
+    shifter, podman = (way_of(REPOSITORY, label, name) for name in ("shifter", "podman-hpc"))
+
+    assert "--module=mpich" in shifter.options
+    assert "export MPI4PY_LIBMPI=libmpi.so.12" in shifter.setup
+    assert {"--mpi", "--env=MPI4PY_LIBMPI"} <= {*podman.words}
+    assert not [x for x in way_of(REPOSITORY, label, "module").setup if "MPI4PY_LIBMPI" in x]
+
+
+def test_ranks_of_several_nodes_are_told_the_fabrics_interface(tmp_path: Path) -> None:
+    site = make_site(tmp_path / "site")
+    with (site / "systems/bench.yaml").open("a") as file:
+        file.write("fabric: {name: slingshot-11, provider: cxi, interfaces: [hsn0, hsn1]}\n")
+    told = {"export GLOO_SOCKET_IFNAME=hsn0", "export NCCL_SOCKET_IFNAME=hsn0,hsn1"}
+
+    assert told <= {*way_of(site, LABEL, "module").setup}
+    assert "--env=GLOO_SOCKET_IFNAME" in way_of(site, LABEL, "podman-hpc").words
+    assert not told & {*way_of(site, LABEL, "module", nodes=1).setup}
+
+
+def test_only_tcp_is_told_to_ucx_and_nothing_that_is_settled() -> None:
+    fabric = Fabric(name="ethernet", provider="tcp", interfaces=("hsn0",))
+
+    assert network(fabric, {"NCCL_SOCKET_IFNAME"}) == {
+        "GLOO_SOCKET_IFNAME": "hsn0",
+        "UCX_NET_DEVICES": "hsn0",
+        "FI_TCP_IFACE": "hsn0",
+    }
+    assert network(None, ()) == network(Fabric(name="roce", provider="verbs"), ()) == {}
 
 
 @pytest.mark.parametrize("case", CASES)

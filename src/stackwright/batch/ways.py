@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from stackwright.runtimes.containers import GPUS, SHARED
+from stackwright.runtimes.containers import SHARED
 
 TORCH = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 TORCHRUN = ("PET_NODE_RANK", "PET_MASTER_ADDR", "PET_MASTER_PORT")
@@ -39,29 +39,32 @@ def module(tree: str, name: str, init: str | None) -> Way:
     return Way(setup=(*have, f"{use} && module load {shlex.quote(name)} || exit 1"))
 
 
-def shifter(image: str, *, gpus: bool, plugin: bool) -> Way:
+def shifter(image: str, modules: Sequence[str], *, plugin: bool) -> Way:
     """Shifter, which hands the environment on.
 
     Its plugin for Slurm makes the job's image ready on all nodes before the job starts, and so
     wants it among the job's options; elsewhere each rank names it:
     https://docs.nersc.gov/development/containers/shifter/how-to-use/.
+
+    Args:
+        modules: Shifter's own, such as ``gpu``.
     """
-    named = f"--image={image}"
-    return Way(
-        options=(named,) if plugin else (),
-        words=("shifter", *(() if plugin else (named,)), *(["--module=gpu"] if gpus else ())),
-    )
+    asked = (f"--image={image}", *([f"--module={','.join(modules)}"] if modules else ()))
+    return Way(asked if plugin else (), words=("shifter", *(() if plugin else asked)))
 
 
-def podman_hpc(image: str, names: Sequence[str], *, gpus: bool) -> Way:
+def podman_hpc(image: str, names: Sequence[str], modules: Sequence[str]) -> Way:
     """One container on each node, in which every rank runs: `podman-hpc shared-run`.
 
     Of the environment it hands on what is named: https://github.com/NERSC/podman-hpc.
+
+    Args:
+        modules: its own, by their options, such as ``gpu``.
     """
     return Way(
         words=(
             *("podman-hpc", "shared-run", *SHARED["podman-hpc"]),
-            *([GPUS["podman-hpc"]] if gpus else ()),
+            *(f"--{module}" for module in modules),
             *('--volume="$PWD:$PWD"', '--workdir="$PWD"'),
             *(f"--env={name}" for name in names),
             shlex.quote(image),

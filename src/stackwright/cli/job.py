@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -84,7 +85,7 @@ def command(
     dialect = _scheduler(scheduler or system.scheduler, system)
     job = _resources(shop, system, nodes, ranks_per_node, limit, partition, given, output)
     plugin = dialect.mark == SLURM.mark
-    entry = _way(way, shop, image, words, gpus=bool(system.gpus), plugin=plugin)
+    entry = _way(way, shop, image, words, nodes, plugin=plugin)
     text = script(dialect, job, entry, words, _title(shop, job, words))
     if not submit:
         click.echo(text, nl=False)
@@ -151,31 +152,55 @@ def _way(
     shop: Workshop,
     image: str | None,
     words: tuple[str, ...],
+    nodes: int,
     *,
-    gpus: bool,
     plugin: bool,
 ) -> Way:
+    """The way into the stack, with what the site injects and the network between nodes."""
     from stackwright.batch import ways
     from stackwright.batch.script import by_torchrun
+    from stackwright.batch.srun import network
+    from stackwright.errors import StackwrightError
+    from stackwright.runtimes.injections import CARRIERS, carried_by
+
+    if image and name not in CARRIERS:
+        raise StackwrightError("--image goes with --way shifter or podman-hpc")
+    system, injections = (
+        shop.site.system(shop.label.system),
+        shop.site.injections(shop.label.system),
+    )
+    settled = {each.name for each in shop.plan.environment}
+    variables = network(system.fabric, settled) if nodes > 1 else {}
+    if name in CARRIERS:
+        variables |= {k: v for one in injections for k, v in one.env.items()}
+    told = (*(ways.TORCHRUN if by_torchrun(words) else ways.TORCH), *ways.THREADS, *variables)
+    short = shop.label.module.replace("/", ":")
+    gpu = ["gpu"] if system.gpus else []
+    if name == "shifter":
+        modules = dict.fromkeys((*carried_by("shifter", injections), *gpu))
+        way = ways.shifter(image or f"docker:{short}", [*modules], plugin=plugin)
+    elif name == "podman-hpc":
+        modules = dict.fromkeys((*carried_by("podman-hpc", injections), *gpu))
+        way = ways.podman_hpc(image or f"localhost/{short}", told, [*modules])
+    elif name == "run":
+        where = ("--site", str(shop.site.root.absolute()), "--store", str(shop.store.root))
+        command = ("stackwright", *where)
+        way = ways.run(command, str(shop.label), told, gpus=bool(system.gpus))
+    else:
+        way = ways.module(str(shop.store.root / "live/modules"), shop.label.module, _lmod())
+    exports = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
+    return replace(way, setup=(*way.setup, *exports))
+
+
+def _lmod() -> str | None:
+    """Lmod's init file; nodes may have it elsewhere than this machine, or users their own."""
     from stackwright.errors import StackwrightError
     from stackwright.tools.lmod import find_init
 
-    if image and name not in ("shifter", "podman-hpc"):
-        raise StackwrightError("--image goes with --way shifter or podman-hpc")
-    told = (*(ways.TORCHRUN if by_torchrun(words) else ways.TORCH), *ways.THREADS)
-    short = shop.label.module.replace("/", ":")
-    if name == "shifter":
-        return ways.shifter(image or f"docker:{short}", gpus=gpus, plugin=plugin)
-    if name == "podman-hpc":
-        return ways.podman_hpc(image or f"localhost/{short}", told, gpus=gpus)
-    if name == "run":
-        where = ("--site", str(shop.site.root.absolute()), "--store", str(shop.store.root))
-        return ways.run(("stackwright", *where), str(shop.label), told, gpus=gpus)
     try:
-        init = str(find_init())
-    except StackwrightError:  # nodes may have another than this machine, or users their own
-        init = None
-    return ways.module(str(shop.store.root / "live/modules"), shop.label.module, init)
+        return str(find_init())
+    except StackwrightError:
+        return None
 
 
 def _title(shop: Workshop, job: Resources, words: tuple[str, ...]) -> str:

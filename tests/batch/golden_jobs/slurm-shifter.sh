@@ -14,6 +14,7 @@
 # Write the value of --account and take --FILL-IN out; until then this is refused:
 #SBATCH --FILL-IN --account=
 #SBATCH --image=docker:pytorch:2.13.0-cpu
+#SBATCH --module=mpich,gpu
 
 # Rank 0 is on the first node; a job's ranks meet there, at a port of its own.
 export WORLD_SIZE=8 LOCAL_WORLD_SIZE=4 MASTER_PORT=$((20000 + ${SLURM_JOB_ID%%[!0-9]*} % 10000))
@@ -21,4 +22,4 @@ export OMP_NUM_THREADS=16 MKL_NUM_THREADS=16
 
 srun --nodes=2 --ntasks=8 --ntasks-per-node=4 --cpus-per-task=16 --threads-per-core=1 --cpu-bind=cores --kill-on-bad-exit=1 \
   bash -c 'export RANK=$SLURM_PROCID LOCAL_RANK=$SLURM_LOCALID MASTER_ADDR=$SLURM_LAUNCH_NODE_IPADDR; exec "$@"' rank \
-  shifter --module=gpu python train.py --name 'it'"'"'s a test'
+  shifter python train.py --name 'it'"'"'s a test'
