@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,8 +58,9 @@ class Slurm:
     def kill(self, node: str) -> None:
         """What a node that loses its power does: nothing of it says anything any more."""
         slurmd = int((self.folder / f"{node}.pid").read_text())
-        for pid in (slurmd, *children(slurmd)):
-            os.kill(pid, signal.SIGKILL)
+        for pid in in_namespace_of(slurmd):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
 
 def two_nodes(folder: Path, *options: str) -> Iterator[Slurm]:
@@ -221,14 +222,12 @@ def until(holds: Callable[[], Any], seconds: float = 60) -> None:
         time.sleep(0.1)
 
 
-def children(pid: int) -> list[int]:
-    """The processes that a daemon has started, with all that these have started."""
-    table = {}
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = path.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        table[int(path.parent.name)] = int(fields[1])
-    found = [child for child, parent in table.items() if parent == pid]
-    return [*found, *(below for child in found for below in children(child))]
+def in_namespace_of(pid: int) -> list[int]:
+    """The processes of a node: each has a UTS namespace of its own (setup/slurm_two_nodes.py)."""
+    own = Path(f"/proc/{pid}/ns/uts").readlink()
+    found = []
+    for path in Path("/proc").glob("[0-9]*/ns/uts"):
+        with suppress(OSError):  # it has just ended
+            if path.readlink() == own:
+                found.append(int(path.parts[2]))
+    return found

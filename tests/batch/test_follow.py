@@ -108,6 +108,18 @@ def test_without_accounting_such_a_job_has_ended_somehow(
     assert (state.name, state.ended) == ("UNKNOWN", True)
 
 
+@pytest.mark.parametrize(("node", "state"), [("down*", "NODE_FAIL"), ("allocated", "RUNNING")])
+def test_a_job_that_lost_its_first_node_has_ended_though_slurm_says_otherwise(
+    node: str, state: str, slurm_of: Callable[..., SlurmJobs]
+) -> None:
+    jobs = slurm_of(scontrol="echo JobState=RUNNING BatchHost=nid0001", sinfo=f"echo '{node}'")
+
+    found = jobs.state("7")
+
+    assert found is not None
+    assert (found.name, found.ended) == (state, state == "NODE_FAIL")
+
+
 def test_a_controller_that_is_away_is_no_end(slurm_of: Callable[..., SlurmJobs]) -> None:
     assert slurm_of(scontrol="echo 'Unable to contact slurm controller'; exit 1").state("7") is None
 

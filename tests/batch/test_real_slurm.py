@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import signal
+import time
 
 import pytest
 from build_samples import LABEL
@@ -48,6 +49,17 @@ def test_a_node_that_dies_is_never_a_pass(stack: Stack) -> None:
     assert stack.slurm.ask("squeue", "--noheader") == ""
 
 
+def test_a_first_node_that_dies_takes_the_verdict_with_it(stack: Stack) -> None:
+    """It holds what runs the suite; Slurm alone would let the job wait until its time is over."""
+    with waiting(stack, *SUBMIT, "--suite", "patience") as client:
+        stack.slurm.kill("nid0001")
+        out, err = client.communicate(timeout=180)
+
+    assert client.returncode == 4, out + err
+    assert "ended as NODE_FAIL (nid0001, the first node, is down) without a verdict" in err
+    assert "RUNNING" not in stack.slurm.ask("scontrol", "show", "job", "1")
+
+
 def test_ctrl_c_cancels_the_job_and_the_next_one_goes_on(stack: Stack) -> None:
     with waiting(stack, *SUBMIT, "--suite", "patience") as client:
         client.send_signal(signal.SIGINT)
@@ -73,6 +85,7 @@ def test_a_job_that_was_put_back_into_the_queue_goes_on(stack: Stack) -> None:
         stack.slurm.ask("scontrol", "requeue", "1")
         until(lambda: "JobState=PENDING" in stack.slurm.ask("scontrol", "show", "job", "1"))
         (stack.store / "runs/go").touch()
+        time.sleep(2)  # Slurm would wait two minutes; within the same second nodes refuse the job
         stack.slurm.ask("scontrol", "update", "JobId=1", "StartTime=now")
         out, err = client.communicate(timeout=180)
 

@@ -22,6 +22,10 @@ GONE = "UNKNOWN"
 """The state of a job that Slurm has forgotten."""
 
 
+LOST = "NODE_FAIL"
+"""The state of a job that lost a node that it can't do without."""
+
+
 @dataclass(frozen=True)
 class State:
     """What becomes of a job.
@@ -70,11 +74,24 @@ class SlurmJobs:
         return printed.split()[-1].partition(";")[0]  # a cluster's name may follow
 
     def state(self, job: str) -> State | None:
-        """What has become of a job; None where Slurm does not answer now."""
+        """What has become of a job; None where Slurm does not answer now.
+
+        A job with `--no-kill` that loses the node of its script goes on for Slurm, and for nobody
+        else: it is told as NODE_FAIL.
+        """
         try:
-            return shown(self.asking.run(["scontrol", "--oneliner", "show", "job", job]))
+            text = self.asking.run(["scontrol", "--oneliner", "show", "job", job])
+            state, host = shown(text), re.search(r"\bBatchHost=(\S+)", text)
+            if state.name == "RUNNING" and host and self._is_down(host[1]):
+                return State(LOST, f"{host[1]}, the first node, is down")
         except ToolError as error:
             return None if "Invalid job id" not in str(error) else self._accounted(job)
+        return state
+
+    def _is_down(self, node: str) -> bool:
+        """Whether Slurm has given a node up (sinfo(1), NODE STATE CODES)."""
+        ask = ["sinfo", "--noheader", f"--nodes={node}", "--format=%T"]
+        return any(state.startswith("down") for state in self.asking.run(ask).split())
 
     def cancel(self, job: str) -> None:
         """End a job, or take it out of the queue; nothing happens where it has ended."""

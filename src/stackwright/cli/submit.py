@@ -53,7 +53,7 @@ def validated(shop: Workshop, session: Session, asked: Asked) -> tuple[Path, Jud
         click.Abort: Ctrl-C; the job is cancelled.
     """
     from stackwright.batch.follow import follow
-    from stackwright.batch.slurmjobs import SlurmJobs
+    from stackwright.batch.slurmjobs import LOST, SlurmJobs
     from stackwright.batch.validation import LOG
     from stackwright.tools.process import Runner
 
@@ -67,6 +67,8 @@ def validated(shop: Workshop, session: Session, asked: Asked) -> tuple[Path, Jud
         _cancel(jobs, job)
         click.echo(f"\njob {job} is cancelled; to go on: {_again(shop, asked)}", err=True)
         raise click.Abort from error
+    if state.name == LOST:
+        jobs.cancel(job)  # else it would hold its other nodes until its time is over
     return _judged(shop, session, asked, folder, job, state)
 
 
