@@ -28,6 +28,9 @@ T = TypeVar("T")
 
 PROBE_EXIT_CODE = 42
 
+_VERSION = {"podman-hpc": "infohpc"}
+"""What an engine is asked for its version, where that isn't `--version`: its first line."""
+
 _COMPLAINT = re.compile(r"^(docker: )?(error|cannot)\b.*", re.IGNORECASE | re.MULTILINE)
 _START = {"docker": "start its daemon (systemctl start docker), or use another engine; "}
 
@@ -175,7 +178,7 @@ def probe(name: str, store: Store, runner: Runner, *, again: bool = False) -> Bu
         raise StackwrightError(
             f"{name} is not installed", hint="`stackwright doctor` says what to install"
         )
-    version = runner.run([name, "--version"]).strip()
+    version = runner.run([name, _VERSION.get(name, "--version")]).splitlines()[0].strip()
     memory = _memory(name, store)
     engines = [
         BuildEngine(name, version, _environment(attempt, store), attempt.what)
