@@ -344,11 +344,15 @@ class Session:
         if self.runtime:
             return self.runtime
         names = self.site.system(system).runtimes
-        return first_that_works(
-            [name for name in names if not self.nodes or name not in CONTAINER_ENGINES],
-            self.store,
-            self.runner,
-        )
+        if self.nodes:
+            names = tuple(name for name in names if name not in CONTAINER_ENGINES)
+        if not names:
+            raise StackwrightError(
+                f"srun can start none of the run times of '{system}': what podman and docker run"
+                " could not be ended on other nodes",
+                hint=f"--runtime charliecloud, or add it to systems/{system}.yaml",
+            )
+        return first_that_works(names, self.store, self.runner)
 
 
 def check_untouched(folder: Path, keys: TrustedKeys) -> tuple[bytes, bytes, Begun]:
