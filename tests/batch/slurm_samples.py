@@ -57,10 +57,13 @@ class Slurm:
 
     def kill(self, node: str) -> None:
         """What a node that loses its power does: nothing of it says anything any more."""
-        slurmd = int((self.folder / f"{node}.pid").read_text())
-        for pid in in_namespace_of(slurmd):
+        for pid in self.processes(node):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+
+    def processes(self, node: str) -> list[int]:
+        """All that runs on a node, its slurmd included."""
+        return in_namespace_of(int((self.folder / f"{node}.pid").read_text()))
 
 
 def two_nodes(folder: Path, *options: str) -> Iterator[Slurm]:

@@ -33,6 +33,18 @@ def test_the_suite_runs_over_two_nodes(stack: Stack) -> None:
     }
 
 
+def test_ranks_that_hang_are_ended_on_every_node(stack: Stack) -> None:
+    done = stack.run(*SUBMIT, "--suite", "hang")
+
+    assert done.returncode == 4, done.stdout + done.stderr
+    assert f"HUNG {LABEL}" in done.stdout
+    (run,) = stack.runs
+    (record,) = stack.records(run)
+    assert {name.rpartition("/")[2] for name in record["logs"]} >= {"rank-0.stack", "rank-1.stack"}
+    for node in ("nid0001", "nid0002"):
+        until(lambda node=node: len(stack.slurm.processes(node)) == 1)  # slurmd itself
+
+
 def test_a_node_that_dies_is_never_a_pass(stack: Stack) -> None:
     with waiting(stack, *SUBMIT, "--suite", "patience") as client:
         stack.slurm.kill("nid0002")

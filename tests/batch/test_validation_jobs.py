@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from stackwright.batch.allocation import fingerprints, nodes_here
+from stackwright.cli import main
 from stackwright.cli.submit import Asked, _again, _written
 from stackwright.errors import StackwrightError
 from stackwright.inputs.labels import parse
@@ -132,3 +133,18 @@ def test_every_node_tells_of_itself(runner: Runner, tmp_path: Path) -> None:
 def test_a_node_that_tells_nothing_is_named(runner: Runner, tmp_path: Path) -> None:
     with pytest.raises(StackwrightError, match="nothing is seen of node nid0002"):
         fingerprints(["nid0001", "nid0002"], tmp_path / "work", runner)
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (("--nodes", "2"), "--nodes goes with --launcher slurm"),
+        (("--time", "10"), "--time, --partition and --set are for --launcher slurm"),
+        (("--launcher", "srun", "--set", "a=b"), "are for --launcher slurm"),
+    ],
+)
+def test_options_of_jobs_are_refused_without_one(
+    options: tuple[str, ...], why: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--site", str(ROOT), "validate", "pytorch", *options]) == 2
+    assert why in capsys.readouterr().err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -165,6 +166,16 @@ def test_a_run_of_one_machine_is_not_continued_over_nodes(session: Session) -> N
     vars(over_nodes)["_fingerprints"] = facts  # as srun would give them
 
     assert over_nodes.unfinished(BYTES, "smoke") is None
+
+
+def test_over_nodes_no_container_engine_is_chosen(session: Session) -> None:
+    path = session.site.root / "systems/local.yaml"
+    text = path.read_text()
+    over_nodes = replace(session, nodes=("nid0001", "nid0002"))
+
+    path.write_text(re.sub(r"runtimes: .*", "runtimes: [podman, docker]", text))
+    with pytest.raises(StackwrightError, match="srun can start none of the run times of 'local'"):
+        over_nodes._runtime("local")
 
 
 def set_runtime(folder: Path, name: str | None) -> None:

@@ -346,9 +346,15 @@ class Session:
         if self.runtime:
             return self.runtime
         names = self.site.system(system).runtimes
-        return self._here(system).first_that_works(
-            [name for name in names if not self.nodes or name not in CONTAINER_ENGINES]
-        )
+        if self.nodes:
+            names = tuple(name for name in names if name not in CONTAINER_ENGINES)
+        if not names:
+            raise StackwrightError(
+                f"srun can start none of the run times of '{system}': what podman and docker run"
+                " could not be ended on other nodes",
+                hint=f"--runtime charliecloud, or add it to systems/{system}.yaml",
+            )
+        return self._here(system).first_that_works(names)
 
     def _here(self, system: str) -> Here:
         described, injections = self.site.system(system), self.site.injections(system)
