@@ -2,19 +2,23 @@
 
 The host's module is bare metal: the same files, without a container. All take turns in each round;
 a run is the science case `cosmoflow` with one seed, whose samples/s leave warm-up out, and the case
-`start`, which tells when a program's first line ran.
+`start`, which tells when a program's first line ran. Where SLURM_CONF is set, srun starts the ranks
+as well, one on each of two nodes of an allocation.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -29,6 +33,7 @@ from stackwright.inputs.site import Site
 from stackwright.runtimes.here import Here
 from stackwright.store import Store
 from stackwright.tools import lmod
+from stackwright.tools.engines import CONTAINER_ENGINES
 from stackwright.validation import launch
 from stackwright.workshop import Workshop
 
@@ -36,9 +41,19 @@ RUNTIMES = (
     *("podman", "docker", "charliecloud", "bubblewrap", "shifter", "podman-hpc", "apptainer"),
 )
 BARE = "module"
+NODES = 2
 GOAL = 0.02
 TRAIN = launch.Program("cases/cosmoflow.py", ("--seeds", "1"), "mpirun", 2, 1, 300)
 START = launch.Program("cases/start.py", (), "none", 1, 1, 60)
+
+
+@dataclass(frozen=True)
+class Way:
+    """A channel, and what starts its ranks."""
+
+    channel: launch.Channel
+    nodes: launch.Nodes | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
 
 
 def main() -> None:
@@ -54,9 +69,37 @@ def main() -> None:
     shop = Workshop(site, parse(measure.LABEL), store)
     with tempfile.TemporaryDirectory(prefix="stackwright-bench-", dir=store.root) as folder:
         channels, absent = ready(shop, Path(folder))
-        rates = take_turns(channels, TRAIN, Path(folder), rounds, samples_per_second)
-        starts = take_turns(channels, START, Path(folder), rounds, seconds_to_start)
+        with allocation(NODES) if "SLURM_CONF" in os.environ else nullcontext({}) as job:
+            ways = {**alone(channels), **(by_srun(channels, job) if job else {})}
+            rates = take_turns(ways, TRAIN, Path(folder), rounds, samples_per_second)
+            starts = take_turns(ways, START, Path(folder), rounds, seconds_to_start)
     print(report(rates, starts, absent))
+
+
+def alone(channels: Mapping[str, launch.Channel]) -> dict[str, Way]:
+    """Each on this machine, its ranks started by the stack's own launcher."""
+    return {name: Way(channel) for name, channel in channels.items()}
+
+
+def by_srun(channels: Mapping[str, launch.Channel], job: Mapping[str, str]) -> dict[str, Way]:
+    """Those whose containers end with the process that srun starts, over the nodes of a job."""
+    fit = [name for name in channels if name not in CONTAINER_ENGINES]
+    nodes = launch.Nodes(NODES)
+    return {f"{name}, by srun on {NODES} nodes": Way(channels[name], nodes, job) for name in fit}
+
+
+@contextmanager
+def allocation(nodes: int) -> Iterator[Mapping[str, str]]:
+    """A job of whole nodes in which nothing runs yet: what srun needs to start steps in it."""
+    argv = ["salloc", "--no-shell", f"--nodes={nodes}", "--exclusive"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    granted = re.search(r"Granted job allocation (\d+)", done.stderr)
+    if granted is None:
+        sys.exit(f"salloc ended with {done.returncode}:\n{done.stderr}")
+    try:
+        yield {"SLURM_CONF": os.environ["SLURM_CONF"], "SLURM_JOB_ID": granted[1]}
+    finally:
+        subprocess.run(["scancel", granted[1]], check=False)
 
 
 def ready(shop: Workshop, folder: Path) -> tuple[dict[str, launch.Channel], dict[str, str]]:
@@ -88,7 +131,7 @@ def module(shop: Workshop, artefact: Artefact, folder: Path) -> launch.Module:
 
 
 def take_turns(
-    channels: Mapping[str, launch.Channel],
+    ways: Mapping[str, Way],
     program: launch.Program,
     folder: Path,
     rounds: int,
@@ -97,14 +140,19 @@ def take_turns(
     """What a program's records say, of each way to run it; the i-th of each are of one round."""
     payload = measure.REPOSITORY / "validation"
     sides = {
-        name: partial(one_run, launch.launch(program, channel, payload), folder, read)
-        for name, channel in channels.items()
+        name: partial(
+            one_run, launch.launch(program, way.channel, payload, way.nodes), way.env, folder, read
+        )
+        for name, way in ways.items()
     }
     return measure.take_turns(sides, rounds)
 
 
 def one_run(
-    made: launch.CommandLine, folder: Path, read: Callable[[list[dict[str, Any]]], float]
+    made: launch.CommandLine,
+    more: Mapping[str, str],
+    folder: Path,
+    read: Callable[[list[dict[str, Any]]], float],
 ) -> float:
     """Run a command line as the driver would, and read what rank 0 recorded."""
     with tempfile.TemporaryDirectory(dir=folder) as out:
@@ -121,7 +169,7 @@ def one_run(
             return text
 
         env = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-        env |= {name: fill(value) for name, value in made.env.items()}
+        env |= {**{name: fill(value) for name, value in made.env.items()}, **more}
         argv = [fill(word) for word in made.argv]
         done = subprocess.run(argv, env=env, capture_output=True, text=True, check=False)
         if done.returncode != 0:

@@ -1,13 +1,15 @@
 """A Slurm of two nodes on one machine, for tests: python3 slurm_two_nodes.py start|stop DIR.
 
     python3 slurm_two_nodes.py start DIR --link 200mbit --delay 1ms   # two networks between them
+    python3 slurm_two_nodes.py start DIR --split                      # half of the cores for each
 
 All of it is in DIR: configuration, munge's key and socket, logs, and a PID file for each daemon, by
 which alone it is ended. `export SLURM_CONF=DIR/slurm.conf` makes sbatch, srun and the others talk
 to it. Needs root, and Debian's slurm-wlm and munge.
 
 Each slurmd is in a UTS namespace of its own, so that what runs on a "node" sees that node's name.
-The nodes share the machine's processors and files, and talk over the loopback.
+The nodes share the machine's processors, unless these are split between them, and its files; they
+talk over the loopback.
 
 With --link each is in a network namespace of its own as well, with two interfaces to the other:
 `ctl0`, by which Slurm reaches it, and `hsn0`, on which tc lets through so much a second, after such
@@ -49,7 +51,8 @@ SlurmctldLogFile={folder}/slurmctld.log
 SlurmdLogFile={folder}/%n.log
 MailProg=/bin/true
 ProctrackType=proctrack/linuxproc
-TaskPlugin=task/affinity
+TaskPlugin={task}
+SlurmdParameters=config_overrides
 JobAcctGatherType=jobacct_gather/none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core
@@ -79,7 +82,9 @@ mount -t sysfs sysfs /sys && mount --rbind "$kept" /sys/fs/cgroup &&
 BURST, QUEUE_MS = "256kb", 400
 
 
-def start(folder: Path, link: str | None = None, delay: str = "0ms") -> None:
+def start(
+    folder: Path, link: str | None = None, delay: str = "0ms", *, split: bool = False
+) -> None:
     """Start all daemons, and return when both nodes take jobs."""
     folder.mkdir(parents=True, exist_ok=True)
     spaces = make_networks(folder, link, delay) if link else {}
@@ -87,7 +92,8 @@ def start(folder: Path, link: str | None = None, delay: str = "0ms") -> None:
     _write_key(folder / "munge.key")
     conf = folder / "slurm.conf"
     ports = _free_ports(1 + len(NODES))
-    conf.write_text(configuration(folder, socket.gethostname(), ports, apart=bool(link)))
+    cores = shares(split=split)
+    conf.write_text(configuration(folder, ports, cores, apart=bool(link)))
     munge = [f"--{name}={folder}/munge.{name}" for name in ("socket", "seed-file", "log-file")]
     keys = [f"--key-file={folder}/munge.key", f"--pid-file={folder}/munged.own"]
     # --force: the socket is in a folder that others may not enter, and need not.
@@ -97,8 +103,9 @@ def start(folder: Path, link: str | None = None, delay: str = "0ms") -> None:
     for node in NODES:
         inside = ["nsenter", f"--net=/run/netns/{spaces[node]}"] if link else []
         script = f"{OWN_SYSFS if link else ''}{SLURMD}"
-        argv = [*inside, "unshare", "--uts", "--mount", "sh", "-c", script, "sh", node, str(conf)]
-        _daemon(folder, node, argv)
+        bound = ["taskset", "--cpu-list", ",".join(map(str, cores[node]))]
+        words = ["unshare", "--uts", "--mount", "sh", "-c", script, "sh", node, str(conf)]
+        _daemon(folder, node, [*inside, *bound, *words])
     _wait(lambda: _states(conf) == ["idle"] * len(NODES), folder, "the nodes")
 
 
@@ -171,16 +178,38 @@ def _ip(*words: str, may_fail: bool = False) -> None:
     subprocess.run(["ip", *words], check=not may_fail, capture_output=may_fail)
 
 
-def configuration(folder: Path, host: str, ports: list[int], *, apart: bool) -> str:
-    """slurm.conf; the first port is slurmctld's, then one for each node."""
-    cpus = len(os.sched_getaffinity(0))
+def shares(*, split: bool) -> dict[str, list[int]]:
+    """The processors of each node: all for each, or as many of them."""
+    all_of_them = sorted(os.sched_getaffinity(0))
+    each = len(all_of_them) // len(NODES)
+    if not split:
+        return dict.fromkeys(NODES, all_of_them)
+    if not each:
+        sys.exit(f"error: {len(NODES)} nodes can't split {len(all_of_them)} processor")
+    return {node: all_of_them[i * each : (i + 1) * each] for i, node in enumerate(NODES)}
+
+
+def configuration(
+    folder: Path, ports: list[int], cores: dict[str, list[int]], *, apart: bool
+) -> str:
+    """slurm.conf; the first port is slurmctld's, then one for each node.
+
+    Where processors are split, slurmd is bound to its own, and must not bind tasks to others.
+    """
     addresses = [CONTROL.format(n) if apart else "127.0.0.1" for n, _ in enumerate(NODES, 1)]
     nodes = "\n".join(
-        NODE.format(name=name, address=address, port=port, cpus=cpus)
+        NODE.format(name=name, address=address, port=port, cpus=len(cores[name]))
         for name, address, port in zip(NODES, addresses, ports[1:], strict=True)
     )
-    controller = CONTROLLER if apart else "127.0.0.1"
-    return CONF.format(host=host, controller=controller, folder=folder, ports=ports, nodes=nodes)
+    shared = len(set(map(tuple, cores.values()))) == 1
+    return CONF.format(
+        host=socket.gethostname(),
+        controller=CONTROLLER if apart else "127.0.0.1",
+        task="task/affinity" if shared else "task/none",
+        folder=folder,
+        ports=ports,
+        nodes=nodes,
+    )
 
 
 def _write_key(path: Path) -> None:
@@ -259,6 +288,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path, metavar="DIR")
     parser.add_argument("--link", metavar="RATE", help="two networks; tc(8)'s rate of hsn0")
     parser.add_argument("--delay", metavar="TIME", default="0ms", help="of what hsn0 sends")
+    parser.add_argument("--split", action="store_true", help="processors of its own for each")
     options = parser.parse_args()
     missing = [name for name in ("munged", "slurmctld", "slurmd", "srun") if not shutil.which(name)]
     if missing:
@@ -267,7 +297,7 @@ def main() -> None:
         sys.exit("error: only root can start it, as slurmd runs the jobs of others")
     folder = options.folder.absolute()
     if options.action == "start":
-        start(folder, options.link, options.delay)
+        start(folder, options.link, options.delay, split=options.split)
         print(f"export SLURM_CONF={folder}/slurm.conf")
     else:
         stop(folder)
