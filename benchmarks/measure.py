@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from math import comb
 from pathlib import Path
 from statistics import median
 
@@ -84,6 +85,20 @@ def take_turns(sides: Mapping[str, Side], rounds: int, seed: int = 1) -> dict[st
 def ratios(of: Sequence[float], to: Sequence[float]) -> list[float]:
     """The ratio of each round."""
     return [a / b for a, b in zip(of, to, strict=True)]
+
+
+def median_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
+    """Where the median lies, whatever the distribution; the whole range for five values or fewer.
+
+    Between order statistics: David and Nagaraja, Order Statistics (2003), 7.1.
+    """
+    ordered, n = sorted(values), len(values)
+    outside, cut = 0.0, 0
+    while 2 * (outside + comb(n, cut) / 2**n) <= 1 - confidence:
+        outside += comb(n, cut) / 2**n
+        cut += 1
+    first = max(cut - 1, 0)
+    return ordered[first], ordered[n - 1 - first]
 
 
 def comparison(samples: Samples, against: str) -> str:

@@ -198,12 +198,28 @@ def test_false_alarms_counts_every_run_and_bounds_the_rate() -> None:
 
 def test_run_times_are_told_beside_the_module_round_by_round() -> None:
     run_times = benchmark("run_times")
-    rates = {"module": [100.0, 50.0, 80.0], "podman": [99.0, 49.5, 79.2], "slow": [90.0, 40.0, 8.0]}
-    starts = {name: [0.1, 0.2, 0.3] for name in rates}
+    bare = [100.0 + i for i in range(9)]
+    noisy = [0.9, 1.1, 0.95, 1.05, 1.0, 0.9, 1.1, 0.95, 1.05]
+    rates = {
+        "module": bare,
+        "podman": [0.99 * rate for rate in bare],
+        "slow": [0.9 * rate for rate in bare],
+        "noisy": [a * b for a, b in zip(bare, noisy, strict=True)],
+    }
 
-    text = run_times.report(rates, starts, {"docker": "no daemon"})
+    text = run_times.report(rates, {name: [0.1] * 9 for name in rates}, {"docker": "no daemon"})
 
-    assert rows(text)[2:] == ["module (bare metal)", "podman", "slow"]
+    assert rows(text)[2:] == ["module (bare metal)", "podman", "slow", "noisy"]
     assert "| 0.990 (0.990 to 0.990) |" in text
-    assert "Goal MISSED: slowdown of slow, the slowest, 20.0 %" in text
+    assert "2% slower than module: met for podman." in text
+    assert "2% slower than module: MISSED for slow." in text
+    assert "2% slower than module: not decided for noisy." in text
     assert "Not measured: docker (no daemon)." in text
+
+
+def test_the_interval_of_a_median_takes_more_values_to_get_narrower() -> None:
+    interval = benchmark("measure").median_interval
+
+    assert interval([3.0, 1.0, 2.0]) == (1.0, 3.0)
+    assert interval([float(i) for i in range(9)]) == (1.0, 7.0)  # tables: 2nd to 8th of 9
+    assert interval([float(i) for i in range(20)]) == (5.0, 14.0)  # 6th to 15th of 20

@@ -230,6 +230,10 @@ def in_image(mini: Mini, *command: str) -> str:
     return run(*argv, env=env)
 
 
+def test_the_image_breaks_no_rule_of_shifter(mini: Mini) -> None:
+    run_cli("--site", str(mini.site.root), "lint", LABEL, environment=mini.environment)
+
+
 def test_the_image_runs_two_ranks(mini: Mini) -> None:
     assert in_image(mini, "mpiexec", "-n", "2", "python3", "-c", TWO_RANKS) == "sum 3.0\n"
 
