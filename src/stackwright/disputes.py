@@ -132,12 +132,16 @@ def _asks(asked: Mapping[str, Any], case: Mapping[str, Any], job: Mapping[str, A
     return any(_decided(ours) == _decided(case) for ours in asked["cases"])
 
 
+_HOW = ("argv", "env", "kill")
+"""How a case was run: paths of its run, the engine, the launcher. No two runs have the same."""
+
+
 def _decided(case: Mapping[str, Any]) -> dict[str, Any]:
-    """What a suite decides of a case of a job: all but the paths and the engine of this machine."""
+    """What a suite decides of a case of a job: what is asked, and not how it was run."""
     line = case["argv"]["candidate"]
     named = (at for at, word in enumerate(line) if word.endswith(f"/cases/{case['case']}.py"))
     script = max(named, default=-1)
-    return {**case, "argv": line[script + 1 :]}
+    return {**{k: v for k, v in case.items() if k not in _HOW}, "args": line[script + 1 :]}
 
 
 def _outcome(run: Run, asked: Mapping[str, Any]) -> str:

@@ -90,6 +90,11 @@ def certify(shop: Workshop, suite: str, key: Path, *, issued: datetime, expires:
     if stale := [name for name, value in now.items() if asked[name] != value]:
         raise _refused(f"the {' and the '.join(stale)} changed since {folder.name}", shop)
     check_asked(shop, suite, asked)
+    if asked.get("runtime") is None:
+        raise StackwrightError(
+            f"no case of {folder.name} ran in the image, which a certificate would name as well",
+            hint=f"ask for one: channels: [image] in validation/suites/{suite}.yaml",
+        )
     accepted_cases(Judged.read(recorded), waivers, issued.date())
     signer = _release_key(key, trusted)  # all this before half a minute of hashing
     check_bytes(shop.artefact, shop.measure)

@@ -91,9 +91,17 @@ def job(built: Artefact) -> bytes:
     )
 
 
-def asked_case(name: str, *args: str) -> dict[str, Any]:
-    line = ["podman", "run", "/stackwright/payload/cases/some.py", *args]
-    return {"id": name, "case": "some", "ranks": 2, "argv": {"candidate": line}}
+def asked_case(name: str, *args: str, run: str = "/store/runs/1") -> dict[str, Any]:
+    """A case as a job asks it: how it is run differs from run to run."""
+    line = ["podman", "run", f"--mount={run}", "/stackwright/payload/cases/some.py", *args]
+    return {
+        "id": name,
+        "case": "some",
+        "ranks": 2,
+        "argv": {"candidate": line},
+        "env": {"STACKWRIGHT_ROOFLINE": f"{run}/payload/bin/roofline"},
+        "kill": {"candidate": ["podman", "rm", run]},
+    }
 
 
 def results(verdicts: dict[str, str] | None = None) -> bytes:

@@ -70,7 +70,8 @@ def test_a_later_validation_of_the_same_bytes_disputes_a_certificate(
 ) -> None:
     evidence = run(store, 8, "PASS")
     run(store, 9, "PASS")
-    later = run(store, 10, verdict)
+    elsewhere = [asked_case(name, run="/store/runs/2") for name in CASES]
+    later = run(store, 10, verdict, cases=elsewhere)
     said = f"{later.name}, a later .* is {verdict}: {CASES[0]}"
     with pytest.raises(StackwrightError, match=said) as caught:
         check(store, evidence)

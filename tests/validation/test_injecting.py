@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from stackwright.building.recipe import IMAGE_PREFIX
 from stackwright.elf import Elf
 from stackwright.errors import StackwrightError
-from stackwright.inputs.injections import Injection
+from stackwright.inputs.injections import _OF_THE_STACK, Injection
 from stackwright.runtimes.injecting import Injecting, injected
 from stackwright.runtimes.injections import carried_by, check_loadable, given, staged
 from stackwright.runtimes.loadable import Brought, Inside, problems
@@ -82,6 +83,29 @@ def test_shifters_own_modules_bring_the_files_and_the_request_their_variables() 
     assert given("podman", [MPICH]) == (MPICH,)
     with pytest.raises(StackwrightError, match="driver doesn't say which module of shifter"):
         given("shifter", [MPICH, DRIVER])
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ({"bind": [{"source": "/a", "target": "/opt/stackwright/lib"}]}, "would lie over"),
+        ({"bind": [{"source": "/a", "target": "/opt"}]}, "would lie over /opt"),
+        ({"bind": [{"source": "/usr/lib"}]}, "would lie over /usr/lib"),
+        ({"copy": [{"source": "/a", "target": "/stackwright/payload/cases"}]}, "would lie over"),
+        ({"env": {"LD_PRELOAD": "/a.so"}}, "decides what programs load"),
+        ({"prepend": {"LD_PRELOAD": "/a.so"}}, "decides what programs load"),
+        ({"env": {"OMP_NUM_THREADS": "1"}}, "a validation sets OMP_NUM_THREADS itself"),
+    ],
+)
+def test_what_would_replace_what_was_certified_is_no_injection(
+    said: dict[str, object], why: str
+) -> None:
+    with pytest.raises(ValueError, match=why):
+        injection(**said)
+
+
+def test_the_folders_of_the_stack_are_those_of_its_images() -> None:
+    assert {IMAGE_PREFIX, "/stackwright"} <= {*_OF_THE_STACK}
 
 
 def elf(soname: str | None = None, needed: tuple[str, ...] = (), **other: object) -> Elf:

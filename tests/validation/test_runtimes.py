@@ -10,7 +10,7 @@ import pytest
 from stackwright.runtimes.containers import Container
 from stackwright.runtimes.request import Engine, Mount, Request, Runtime
 from stackwright.runtimes.rootless import Apptainer, Charliecloud
-from stackwright.runtimes.shifter import Bubblewrap, Entry, Shifter, entries_of
+from stackwright.runtimes.shifter import Bubblewrap, Entry, Shifter, entries_of, hidden_by
 
 IMAGE_ENV = {"PATH": "/opt/stack/bin"}
 ENTRIES = {
@@ -146,6 +146,29 @@ def test_what_shifter_shows_in_its_place_is_no_volume() -> None:
     asked = Request(("true",), mounts=(Mount("/scratch/me", "/scratch/me", writable=True),))
 
     assert not [w for w in RUNTIMES["shifter"].command_line(asked).argv if "--volume" in w]
+
+
+@pytest.mark.parametrize(
+    ("mount", "hides"),
+    [
+        ("/usr", "/usr"),
+        ("/usr/share/site", "/usr"),
+        ("/opt/stack/lib", "/opt/stack"),
+        ("/opt", "/opt"),
+        ("/home", None),
+        ("/global/cfs", None),
+        ("/opt/cray", None),
+        ("/var/run/munge", None),
+        ("/tmp/x", None),
+    ],
+)
+def test_a_mount_of_the_site_hides_what_the_image_has_there(
+    mount: str, hides: str | None, tmp_path: Path
+) -> None:
+    for folder in ("usr/share", "opt/stack/lib", "home", "tmp", "var/run"):
+        (tmp_path / folder).mkdir(parents=True)
+
+    assert hidden_by(mount, tmp_path) == hides
 
 
 def test_entries_are_those_of_the_four_folders(tmp_path: Path) -> None:

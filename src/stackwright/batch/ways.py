@@ -6,8 +6,6 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from stackwright.runtimes.containers import SHARED
-
 TORCH = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 TORCHRUN = ("PET_NODE_RANK", "PET_MASTER_ADDR", "PET_MASTER_PORT")
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
@@ -56,14 +54,15 @@ def shifter(image: str, modules: Sequence[str], *, plugin: bool) -> Way:
 def podman_hpc(image: str, names: Sequence[str], modules: Sequence[str]) -> Way:
     """One container on each node, in which every rank runs: `podman-hpc shared-run`.
 
-    Of the environment it hands on what is named: https://github.com/NERSC/podman-hpc.
+    Of the environment it hands on what is named: https://github.com/NERSC/podman-hpc. It takes
+    `--shm-size` for an option without value (1.2.2 with podman 4.3.1), so that is left out.
 
     Args:
         modules: its own, by their options, such as ``gpu``.
     """
     return Way(
         words=(
-            *("podman-hpc", "shared-run", *SHARED["podman-hpc"]),
+            *("podman-hpc", "shared-run", "--network=host"),
             *(f"--{module}" for module in modules),
             *('--volume="$PWD:$PWD"', '--workdir="$PWD"'),
             *(f"--env={name}" for name in names),

@@ -74,6 +74,11 @@ def command(
         artefact = shop.artefact if built else _released(shop)
         system = shop.label.system
         described, injections = shop.site.system(system), shop.site.injections(system)
+        if injections and not built and artefact.plan_hash != shop.plan_hash:
+            raise StackwrightError(
+                f"what '{system}' injects, or else the plan, has changed since the release",
+                hint=f"its administrators release it anew: stackwright build '{shop.label}'",
+            )
         here = Here(shop.store, shop.runner(progress.line), described, injections)
         chosen = here.first_that_works([runtime] if runtime else None)
         with shop.stage(f"making the image ready for {chosen}"):

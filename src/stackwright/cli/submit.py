@@ -55,8 +55,16 @@ def validated(shop: Workshop, session: Session, asked: Asked) -> tuple[Path, Jud
     from stackwright.batch.follow import follow
     from stackwright.batch.slurmjobs import LOST, SlurmJobs
     from stackwright.batch.validation import LOG
+    from stackwright.errors import ExitCode, StackwrightError
+    from stackwright.tools.engines import CONTAINER_ENGINES
     from stackwright.tools.process import Runner
 
+    if asked.runtime in CONTAINER_ENGINES:
+        raise StackwrightError(
+            f"srun can't start {asked.runtime}: what it runs could not be ended on other nodes",
+            hint="--runtime charliecloud, or bubblewrap",
+            code=ExitCode.USAGE,
+        )
     folder, script = _written(shop, asked)
     jobs = SlurmJobs(shop.runner(), Runner())
     job = jobs.submit(script)

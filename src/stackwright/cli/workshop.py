@@ -41,4 +41,10 @@ def released(shop: Workshop, hint: str) -> tuple[Artefact, Certificate]:
     module = shop.label.module
     if not history or module not in history[-1].pointers:
         raise StackwrightError(f"{shop.label} is not released", hint=hint)
-    return certified_artefact(shop.store, history[-1], module, shop.trusted())
+    artefact, certificate = certified_artefact(shop.store, history[-1], module, shop.trusted())
+    if artefact.label != str(shop.label):  # a store may have been given for another system
+        raise StackwrightError(
+            f"{shop.label} is not released here: {module} of this store is {artefact.label}",
+            hint=f"name what you mean, such as {artefact.label}, or another --store",
+        )
+    return artefact, certificate

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
 from itertools import combinations
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from stackwright.errors import ManyErrors, StackwrightError
-from stackwright.inputs.environment import SettableName
+from stackwright.inputs.environment import TABLE_ONLY, SettableName
 from stackwright.inputs.fields import (
     AbsolutePath,
     Library,
@@ -25,6 +26,23 @@ from stackwright.inputs.yamlfile import Document, load_document
 
 Glibc = Annotated[str, Text(r"2\.[0-9]+", "a glibc version such as '2.36'")]
 Place = tuple[str | int, ...]
+
+
+_OF_THE_STACK = ("/opt/stackwright", "/stackwright", "/tmp/stackwright")  # noqa: S108
+_OF_THE_BASE = (
+    *("/bin", "/sbin", "/lib", "/lib64", "/usr/bin", "/usr/sbin", "/usr/lib", "/usr/lib64"),
+    *("/usr/share", "/usr/local", "/etc", "/dev", "/proc", "/sys", "/var", "/tmp"),  # noqa: S108
+)
+"""Folders that no injection may hide, and those below which it may not bring anything, either."""
+_FOLDERS = frozenset({"LD_LIBRARY_PATH", "FI_PROVIDER_PATH"})
+_OF_THE_SUITE = frozenset({"OMP_NUM_THREADS", "MKL_NUM_THREADS"})
+
+
+def _hides(target: PurePosixPath) -> bool:
+    """Whether the stack's own, the cases or whole folders of the base would be hidden."""
+    own = any(target.is_relative_to(place) for place in _OF_THE_STACK)
+    above = (PurePosixPath(place) for place in (*_OF_THE_STACK, *_OF_THE_BASE))
+    return own or any(place.is_relative_to(target) for place in above)
 
 
 class Carried(Model):
@@ -69,6 +87,30 @@ class Injection(Model):
     conflicts: tuple[Name, ...] = ()
     libraries: tuple[InjectedLibrary, ...] = ()
     modules: Mapping[Literal["shifter", "podman-hpc"], Name] = {}
+
+    @field_validator("bind", "copied")
+    @classmethod
+    def _hides_nothing(cls, carried: tuple[Carried, ...]) -> tuple[Carried, ...]:
+        for each in carried:
+            if _hides(each.inside):
+                raise ValueError(
+                    f"it would lie over {each.inside}: what ran would not be what was certified;"
+                    " choose a folder of its own, such as /opt/injected"
+                )
+        return carried
+
+    @field_validator("env", "prepend")
+    @classmethod
+    def _loads_nothing_unseen(cls, variables: Mapping[str, str]) -> Mapping[str, str]:
+        for name in variables:
+            if name in _OF_THE_SUITE:
+                raise ValueError(f"a validation sets {name} itself, for each case")
+            if name not in _FOLDERS and any(fnmatchcase(name, like) for like in TABLE_ONLY):
+                raise ValueError(
+                    f"'{name}' decides what programs load; an injection brings files, and puts"
+                    f" their folder first in {' or '.join(sorted(_FOLDERS))}"
+                )
+        return variables
 
     @model_validator(mode="after")
     def _brings_something(self) -> Injection:

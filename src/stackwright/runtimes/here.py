@@ -16,7 +16,7 @@ from stackwright.runtimes.injecting import Injecting
 from stackwright.runtimes.injections import carried_by, check_loadable, given, places, staged
 from stackwright.runtimes.request import Engine, Runtime
 from stackwright.runtimes.rootless import Apptainer, Charliecloud
-from stackwright.runtimes.shifter import Bubblewrap, Shifter, entries_of
+from stackwright.runtimes.shifter import Bubblewrap, Shifter, entries_of, hidden_by
 from stackwright.store import Store
 from stackwright.tools import engines
 from stackwright.tools.process import Runner, ToolError, find
@@ -125,6 +125,7 @@ def _apptainer(here: Here, artefact: Artefact) -> Apptainer:
 
 def _bubblewrap(here: Here, artefact: Artefact) -> Bubblewrap:
     root = here.root(artefact)
+    _check_not_hidden(here, root)
     environment = image_environment(artefact, here.store)
     engine = Engine((_program("bwrap", "bubblewrap"),))
     return Bubblewrap(engine, root, environment, entries_of(root), here.site_mounts)
@@ -142,7 +143,19 @@ def _bubblewrap_tried(here: Here) -> None:
         ) from error
 
 
+def _check_not_hidden(here: Here, root: Path) -> None:
+    """Check that no file system of the site takes the place of files that were certified."""
+    for mount in here.site_mounts:
+        if (place := hidden_by(mount, root)) is not None:
+            raise StackwrightError(
+                f"the site's {mount} would hide {place} of the image",
+                hint=f"take it out of `mounts` in systems/{here.system.name}.yaml, or keep the"
+                " image's files elsewhere (stackwright lint, SH05)",
+            )
+
+
 def _shifter(here: Here, artefact: Artefact) -> Shifter:
+    _check_not_hidden(here, here.root(artefact))
     image = f"id:{artefact.image.digest.removeprefix('sha256:')}"
     modules = carried_by("shifter", here.injections)
     return Shifter(Engine((_program("shifter", "Shifter"),)), image, modules, here.site_mounts)

@@ -7,6 +7,7 @@ are bound one by one; some of them are the host's instead; file systems of the s
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -155,6 +156,22 @@ def _entries(folder: Path) -> Iterator[Entry]:
     if folder.is_dir() and not folder.is_symlink():
         for path in sorted(folder.iterdir()):
             yield Entry(path.name, str(path.readlink()) if path.is_symlink() else None)
+
+
+def hidden_by(mount: str, root: Path) -> str | None:
+    """What a file system of the site hides of an unpacked image: None if nothing is in that place.
+
+    Where the site mounts something, all of the image's entry below `/`, `/opt` and such is gone.
+    """
+    parts = Path(mount).parts[1:]
+    top = f"/{parts[0]}" if parts else "/"
+    if parts and parts[0] in LOST["/"] and not (top in LOST and len(parts) == 1):
+        if top not in LOST or parts[1] in LOST[top]:
+            return None
+        top = f"{top}/{parts[1]}"
+    place = root / top.lstrip("/")
+    full = any(place.iterdir()) if place.is_dir() else os.path.lexists(place)
+    return top if full else None
 
 
 _REFUSED = ("/etc", "/var", "/opt/udiImage")

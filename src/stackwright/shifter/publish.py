@@ -114,7 +114,7 @@ def _is_there(path: Path, digest: str) -> bool:
     """
     if not os.path.lexists(path):
         return False
-    if path.is_file() and hash_file(path) == digest:
+    if path.is_file() and not path.is_symlink() and hash_file(path) == digest:
         return True
     raise StackwrightError(
         "another file has the name of this image",
@@ -145,7 +145,8 @@ def _copy(source: Path, target: Path, digest: str, on_bytes: Callable[[int], Non
 
 
 def _write(path: Path, pieces: Iterator[bytes]) -> None:
-    with _partial(path).open("wb") as file:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+    with open(os.open(_partial(path), flags, 0o600), "wb") as file:  # noqa: PTH123 - by descriptor
         for piece in pieces:
             file.write(piece)
         file.flush()

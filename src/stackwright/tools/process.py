@@ -99,9 +99,10 @@ class Runner:
             return
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started))
         line = f"{stamp} rc={code} {time.time() - started:.1f}s {redact(shlex.join(argv))}\n"
-        self.log.parent.mkdir(parents=True, exist_ok=True)
-        with self.log.open("a", encoding="utf-8") as file:
-            file.write(line)
+        with suppress(OSError):  # another's store can be used, and not written to
+            self.log.parent.mkdir(parents=True, exist_ok=True)
+            with self.log.open("a", encoding="utf-8") as file:
+                file.write(line)
 
 
 @contextmanager

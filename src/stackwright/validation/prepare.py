@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from stackwright.batch.srun import spread
 from stackwright.certify.artefact import Artefact
 from stackwright.errors import StackwrightError
 from stackwright.runtimes.request import CommandLine
@@ -78,6 +79,7 @@ def make_job(
             f"suite '{heading.suite}' selects no case: nothing would be validated",
             hint="put cases into validation/suites/",
         )
+    _check_all_used(heading, cases)
     arms = {"candidate": candidate, **({"baseline": baseline} if baseline else {})}
     return {
         "schema": "stackwright/job/1",
@@ -163,6 +165,18 @@ def _asked(case: ConcreteCase) -> dict[str, Any]:
 def digests_of(artefact: Artefact) -> dict[str, str]:
     """How a job names the bytes of an arm."""
     return {"plan_hash": artefact.plan_hash, **asdict(artefact.digests)}
+
+
+def _check_all_used(heading: Heading, cases: tuple[ConcreteCase, ...]) -> None:
+    """Check that a job names no node on which nothing would run."""
+    if heading.nodes is None:
+        return
+    used = max(spread(case.launch.ranks, heading.nodes.count) for case in cases)
+    if used != heading.nodes.count:
+        raise StackwrightError(
+            f"no case of suite '{heading.suite}' runs over {heading.nodes.count} nodes",
+            hint=f"ask for as many as are used: -N {used}",
+        )
 
 
 def _case(

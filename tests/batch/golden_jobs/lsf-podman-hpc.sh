@@ -16,4 +16,4 @@ export OMP_NUM_THREADS=16 MKL_NUM_THREADS=16
 
 jsrun --nrs=2 --rs_per_host=1 --tasks_per_rs=4 --cpu_per_rs=64 --gpu_per_rs=4 --bind=packed:16 \
   bash -c 'export RANK=$JSM_NAMESPACE_RANK LOCAL_RANK=$JSM_NAMESPACE_LOCAL_RANK MASTER_ADDR=$FIRST; exec "$@"' rank \
-  podman-hpc shared-run --network=host --shm-size=1g --mpi --gpu --volume="$PWD:$PWD" --workdir="$PWD" --env=RANK --env=LOCAL_RANK --env=WORLD_SIZE --env=LOCAL_WORLD_SIZE --env=MASTER_ADDR --env=MASTER_PORT --env=OMP_NUM_THREADS --env=MKL_NUM_THREADS localhost/pytorch:2.13.0-cpu python train.py --name 'it'"'"'s a test'
+  podman-hpc shared-run --network=host --mpi --gpu --volume="$PWD:$PWD" --workdir="$PWD" --env=RANK --env=LOCAL_RANK --env=WORLD_SIZE --env=LOCAL_WORLD_SIZE --env=MASTER_ADDR --env=MASTER_PORT --env=OMP_NUM_THREADS --env=MKL_NUM_THREADS localhost/pytorch:2.13.0-cpu python train.py --name 'it'"'"'s a test'

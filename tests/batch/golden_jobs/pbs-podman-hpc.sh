@@ -19,4 +19,4 @@ export OMP_NUM_THREADS=16 MKL_NUM_THREADS=16
 
 mpiexec -n 8 --ppn 4 --depth 16 --cpu-bind depth \
   bash -c 'export RANK=$PALS_RANKID LOCAL_RANK=$PALS_LOCAL_RANKID MASTER_ADDR=$FIRST; exec "$@"' rank \
-  podman-hpc shared-run --network=host --shm-size=1g --mpi --gpu --volume="$PWD:$PWD" --workdir="$PWD" --env=RANK --env=LOCAL_RANK --env=WORLD_SIZE --env=LOCAL_WORLD_SIZE --env=MASTER_ADDR --env=MASTER_PORT --env=OMP_NUM_THREADS --env=MKL_NUM_THREADS localhost/pytorch:2.13.0-cpu python train.py --name 'it'"'"'s a test'
+  podman-hpc shared-run --network=host --mpi --gpu --volume="$PWD:$PWD" --workdir="$PWD" --env=RANK --env=LOCAL_RANK --env=WORLD_SIZE --env=LOCAL_WORLD_SIZE --env=MASTER_ADDR --env=MASTER_PORT --env=OMP_NUM_THREADS --env=MKL_NUM_THREADS localhost/pytorch:2.13.0-cpu python train.py --name 'it'"'"'s a test'
