@@ -160,6 +160,11 @@ def test_ctrl_c_ends_the_whole_tree(tmp_path: Path) -> None:
 # What is written down
 
 
+def test_a_log_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
+    (tmp_path / "store").write_text("no folder")
+    assert Runner(tmp_path / "store" / "commands.log").run(["echo", "done"]) == "done\n"
+
+
 def test_every_command_is_logged_without_its_secrets(tmp_path: Path) -> None:
     runner = Runner(tmp_path / "store" / "commands.log")
     runner.run(["true", "--token", "hunter2"])

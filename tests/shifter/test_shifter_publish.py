@@ -202,6 +202,39 @@ def test_there_has_to_be_a_folder(
 
 
 @pytest.mark.parametrize("suffix", ["meta", "squashfs"])
+def test_a_link_to_somebodys_file_with_the_right_bytes_is_no_publication(
+    store: Store, images: Path, suffix: str, tmp_path: Path
+) -> None:
+    artefact = built(store)
+    released(store, artefact)
+    assert to_folder(store, images) == 0
+    published = images / f"{artefact.image.digest[7:]}.{suffix}"
+    published.rename(tmp_path / "elsewhere")
+    published.symlink_to(tmp_path / "elsewhere")
+
+    assert to_folder(store, images) == ExitCode.INVALID
+
+
+@pytest.mark.parametrize("command", ["publish", "run", "job", "lint"])
+def test_what_is_released_for_another_system_is_not_given_out(
+    store: Store, images: Path, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    released(store, built(store))
+    other = "pytorch/2.13.0-cpu@perlmutter-cpu"
+    words = {
+        "publish": ("--to", "shifter", "--dir", str(images)),
+        "run": ("--", "true"),
+        "job": ("--", "true"),
+        "lint": ("--released",),
+    }
+
+    assert main(["--store", str(store.root), command, other, *words[command]]) != 0
+
+    assert f"{other} is not released here: " in capsys.readouterr().err
+    assert names(images) == []
+
+
+@pytest.mark.parametrize("suffix", ["meta", "squashfs"])
 def test_another_file_by_the_same_name_is_left_alone(
     store: Store, images: Path, suffix: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

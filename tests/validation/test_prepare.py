@@ -106,6 +106,12 @@ def test_without_a_release_there_is_no_baseline() -> None:
     assert list(job["cases"][0]["argv"]) == ["candidate"]
 
 
+def test_no_node_is_named_on_which_nothing_would_run() -> None:
+    heading = replace(HEADING, host={"cores": 2, "nodes": ["nid0001", "nid0002"]})
+    with pytest.raises(StackwrightError, match="no case of suite 'smoke' runs over 2 nodes"):
+        make_job(heading, (CHECKED,), arm("a"), None, Path("/payload"))
+
+
 def test_a_suite_without_cases_validates_nothing() -> None:
     with pytest.raises(StackwrightError, match="selects no case"):
         make_job(HEADING, (), arm("a"), None, Path("/payload"))

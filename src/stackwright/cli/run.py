@@ -54,8 +54,9 @@ def command(
 ) -> None:
     """Run a command in the image of a released stack.
 
-    It sees the current folder, can write to it, and starts there. Ends with the command's own exit
-    code.
+    It sees the current folder, can write to it, and starts there (under Charliecloud the folder is
+    below /tmp; Shifter and bubblewrap show what the system file names as mounts, and /tmp). Ends
+    with the command's own exit code.
 
     \b
     Examples:
