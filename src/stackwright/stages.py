@@ -90,11 +90,7 @@ def certify(shop: Workshop, suite: str, key: Path, *, issued: datetime, expires:
     if stale := [name for name, value in now.items() if asked[name] != value]:
         raise _refused(f"the {' and the '.join(stale)} changed since {folder.name}", shop)
     check_asked(shop, suite, asked)
-    if asked.get("runtime") is None:
-        raise StackwrightError(
-            f"no case of {folder.name} ran in the image, which a certificate would name as well",
-            hint=f"ask for one: channels: [image] in validation/suites/{suite}.yaml",
-        )
+    check_image_ran(asked, folder)
     accepted_cases(Judged.read(recorded), waivers, issued.date())
     signer = _release_key(key, trusted)  # all this before half a minute of hashing
     check_bytes(shop.artefact, shop.measure)
@@ -121,6 +117,19 @@ def certify(shop: Workshop, suite: str, key: Path, *, issued: datetime, expires:
         shop.artefact, recorded, waivers, facts, issued=issued, expires=expires
     )
     return save_certificate(shop.store, dsse.sign(statement.to_json(), signer))
+
+
+def check_image_ran(asked: Mapping[str, Any], folder: Path) -> None:
+    """Check that a case ran in the image, as a certificate names image and squashfs as well.
+
+    Raises:
+        StackwrightError: all went through the module.
+    """
+    if asked.get("runtime") is None:
+        raise StackwrightError(
+            f"no case of {folder.name} ran in the image, which a certificate would name as well",
+            hint=f"give a case of suite {asked['suite']['name']} the channel image",
+        )
 
 
 def _release_key(path: Path, trusted: TrustedKeys) -> PrivateKey:

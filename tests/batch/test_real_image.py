@@ -14,6 +14,7 @@ from slurm_samples import HERE, Slurm, Stack, waiting
 
 pytestmark = [
     pytest.mark.real,
+    pytest.mark.long,
     pytest.mark.skipif(not shutil.which("ch-run"), reason="needs: apt-get install charliecloud"),
 ]
 

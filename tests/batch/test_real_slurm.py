@@ -33,6 +33,7 @@ def test_the_suite_runs_over_two_nodes(stack: Stack) -> None:
     }
 
 
+@pytest.mark.long
 def test_ranks_that_hang_are_ended_on_every_node(stack: Stack) -> None:
     done = stack.run(*SUBMIT, "--suite", "hang")
 
@@ -61,6 +62,7 @@ def test_a_node_that_dies_is_never_a_pass(stack: Stack) -> None:
     assert stack.slurm.ask("squeue", "--noheader") == ""
 
 
+@pytest.mark.long
 def test_a_first_node_that_dies_takes_the_verdict_with_it(stack: Stack) -> None:
     """It holds what runs the suite; Slurm alone would let the job wait until its time is over."""
     with waiting(stack, *SUBMIT, "--suite", "patience") as client:

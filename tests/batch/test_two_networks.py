@@ -14,7 +14,7 @@ import pytest
 from slurm_samples import Slurm, Stack, both_begun, make_stack, two_nodes, until
 from test_real_slurm import SUBMIT
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.long]
 
 BITS_A_SECOND = 200_000_000
 FABRIC = """\
@@ -74,8 +74,8 @@ def test_ranks_cross_the_fabric_and_a_cut_ends_in_hung_with_their_stacks(stack: 
     }
     # Each rank sends half of its array and half of the sum: as many bytes as the array has.
     assert info(records[TIMED], "bytes a second") < 1.2 * BITS_A_SECOND / 8
-    # Nine such sums, and MPI's messages after them.
-    assert by_fabric > 9 * (1 << 22) + (1 << 20)
+    # Nine such sums; MPI's messages after them have no other way.
+    assert by_fabric > 9 * (1 << 22)
     assert by_control < 1 << 22
 
     assert client.returncode == 4, out + err

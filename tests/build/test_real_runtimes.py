@@ -22,7 +22,12 @@ PROGRAMS = {"bubblewrap": "bwrap", "charliecloud": "ch-run", "podman-hpc": "podm
 pytestmark = pytest.mark.real
 
 
-@pytest.fixture(params=PROGRAMS)
+@pytest.fixture(
+    params=[
+        "bubblewrap",
+        *(pytest.param(name, marks=pytest.mark.long) for name in ("charliecloud", "podman-hpc")),
+    ]
+)
 def runtime(request: pytest.FixtureRequest) -> str:
     name = str(request.param)
     if shutil.which(PROGRAMS[name]) is None:

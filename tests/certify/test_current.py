@@ -20,6 +20,7 @@ from stackwright.inputs.labels import parse
 from stackwright.inputs.site import Site
 from stackwright.stages import (
     check_age,
+    check_image_ran,
     check_still_waived,
     latest_run,
     newest_certificate,
@@ -98,6 +99,13 @@ def test_the_same_case_of_another_suite_disputes_a_certificate(store: Store) -> 
     run(store, 9, "FAIL", suite=OTHER_SUITE, cases=[asked_case(CASES[0])])
     with pytest.raises(StackwrightError, match=f"is FAIL: {CASES[0]}"):
         check(store, evidence)
+
+
+def test_a_certificate_needs_a_case_that_ran_in_the_image(tmp_path: Path) -> None:
+    asked = {"suite": {"name": "smoke"}, "runtime": None}
+    with pytest.raises(StackwrightError, match="no case of .* ran in the image"):
+        check_image_ran(asked, tmp_path)
+    check_image_ran({**asked, "runtime": "podman"}, tmp_path)
 
 
 def test_a_case_that_was_waived_disputes_nothing_by_failing_again(store: Store) -> None:

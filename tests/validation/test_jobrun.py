@@ -22,7 +22,7 @@ from stackwright.runtimes.request import Engine
 from stackwright.validation import evidence, jobrun
 from stackwright.validation.execution import Interrupted
 from stackwright.validation.jobrun import run_job
-from stackwright.validation.launch import Image, Program
+from stackwright.validation.launch import Image, Program, launch
 from stackwright.validation.ledger import JobError, Ledger, sha256
 from stackwright.validation.reaper import Family, Process, kin, process_table
 
@@ -718,11 +718,11 @@ def container_case(
 ) -> dict[str, Any]:
     """The launch that certification uses, but for the command: the image holds no Python."""
     program = Program("unused", (), "none", 1, 1, timeout_s)
-    launch = Image(Container("podman", engine, image)).launch(program, Path("/etc"))
-    end = launch.argv.index(image)
-    argv = [*launch.argv[: end - 1], "--entrypoint=sh", image, "-c", script]
-    changes = {"argv": {"candidate": argv}, "kill": {"candidate": list(launch.kill)}}
-    return case(name, env=dict(launch.env), timeout_s=timeout_s, **changes)
+    made = launch(program, Image(Container("podman", engine, image)), Path("/etc"))
+    end = made.argv.index(image)
+    argv = [*made.argv[: end - 1], "--entrypoint=sh", image, "-c", script]
+    changes = {"argv": {"candidate": argv}, "kill": {"candidate": list(made.kill)}}
+    return case(name, env=dict(made.env), timeout_s=timeout_s, **changes)
 
 
 @pytest.mark.real
