@@ -103,7 +103,7 @@ def test_the_same_case_of_another_suite_disputes_a_certificate(store: Store) -> 
 
 def test_a_certificate_needs_a_case_that_ran_in_the_image(tmp_path: Path) -> None:
     asked = {"suite": {"name": "smoke"}, "runtime": None}
-    with pytest.raises(StackwrightError, match="no case of .* ran in the image"):
+    with pytest.raises(StackwrightError, match=r"no case of .* ran in the image"):
         check_image_ran(asked, tmp_path)
     check_image_ran({**asked, "runtime": "podman"}, tmp_path)
 
