@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from stackwright.cli.context import Context, pass_context
+from stackwright.cli.submit import job_options
 
 if TYPE_CHECKING:
     from stackwright.batch.request import Resources, Scheduler
@@ -33,15 +34,7 @@ WAYS = ("module", "shifter", "podman-hpc", "run")
 @click.option("--way", type=click.Choice(WAYS), default="module", help="Into the stack (module).")
 @click.option("--image", metavar="NAME", help="As shifter or podman-hpc knows the image.")
 @click.option("--scheduler", type=click.Choice(("slurm", "lsf", "pbs")), help="Else the system's.")
-@click.option("--time", "limit", metavar="MINUTES|H:MM:SS", help="The job's time limit.")
-@click.option("--partition", metavar="NAME", help="Partition or queue (else the system's).")
-@click.option(
-    "--set",
-    "given",
-    metavar="NAME=VALUE",
-    multiple=True,
-    help="What the system asks its users for, such as account=m1234; again for each.",
-)
+@job_options
 @click.option(
     "--output", metavar="FILE", help="For what the job prints (else the scheduler's own)."
 )
@@ -76,11 +69,10 @@ def command(
     """
     from stackwright.batch.script import script
     from stackwright.batch.slurm import SLURM
-    from stackwright.cli.run import _released
-    from stackwright.cli.workshop import open_workshop
+    from stackwright.cli.workshop import open_workshop, released
 
     shop = open_workshop(context, label)
-    _released(shop)
+    released(shop, f"its administrators do that: stackwright release '{shop.label}'")
     system = shop.site.system(shop.label.system)
     dialect = _scheduler(scheduler or system.scheduler, system)
     job = _resources(shop, system, nodes, ranks_per_node, limit, partition, given, output)

@@ -8,12 +8,12 @@ import secrets
 import shlex
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -22,6 +22,27 @@ if TYPE_CHECKING:
     from stackwright.validation.judgement import Judgement
     from stackwright.validation.session import Session
     from stackwright.workshop import Workshop
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def job_options(command: Command) -> Command:
+    """What is said of a job that is submitted: --time, --partition and --set."""
+    options = (
+        click.option("--time", "limit", metavar="MINUTES|H:MM:SS", help="The job's time limit."),
+        click.option("--partition", metavar="NAME", help="Partition or queue (else the system's)."),
+        click.option(
+            "--set",
+            "given",
+            metavar="NAME=VALUE",
+            multiple=True,
+            help="What the system asks its users for, such as account=m1234; again for each.",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
 
 _CANCEL_S = 60.0
 _SEEN_S = 10.0

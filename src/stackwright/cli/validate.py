@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from stackwright.cli.context import Context, echo_json, pass_context
+from stackwright.cli.submit import job_options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,15 +49,7 @@ RUNTIMES = (
     help="slurm: over the nodes of a job that is submitted; srun: of the job that this is in.",
 )
 @click.option("-N", "--nodes", type=click.IntRange(1), help="How many nodes (else 1).")
-@click.option("--time", "limit", metavar="MINUTES|H:MM:SS", help="The job's time limit.")
-@click.option("--partition", metavar="NAME", help="The job's partition (else the system's).")
-@click.option(
-    "--set",
-    "given",
-    metavar="NAME=VALUE",
-    multiple=True,
-    help="What the system asks its users for, such as account=m1234; again for each.",
-)
+@job_options
 @click.option("--json", "as_json", is_flag=True, help="Print the judgement as JSON.")
 @pass_context
 def command(
