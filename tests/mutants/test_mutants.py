@@ -36,6 +36,7 @@ def each(faults: tuple[Fault, ...]) -> pytest.MarkDecorator:
 
 
 def case_of(fault: Fault, bench: Bench) -> ConcreteCase:
+    """With the fault's own time limit, which its control does not need."""
     case = bench.cases[fault.case]
     return replace(case, timeout_s=fault.timeout_s or case.timeout_s)
 
@@ -51,11 +52,11 @@ def test_fault_at_start_up(
     fault: Fault, bench: Bench, control: Control, record: Record, tmp_path: Path
 ) -> None:
     case = case_of(fault, bench)
-    healthy = control(case, once(fault, case))
+    healthy = control(bench.cases[fault.case], once(fault, case))
 
     judged = bench.judge(case, tmp_path / "run", fault.injector, once=once(fault, case))
 
-    record(make_row(fault, "start_up", healthy, Outcome.of(judged), judged.seconds))
+    record(make_row(fault, "start-up", healthy, Outcome.of(judged), judged.seconds))
 
 
 @needs_stack
@@ -64,7 +65,7 @@ def test_fault_of_the_prefix(
     fault: Fault, bench: Bench, control: Control, record: Record, tmp_path: Path
 ) -> None:
     case = case_of(fault, bench)
-    healthy = control(case, once(fault, case))
+    healthy = control(bench.cases[fault.case], once(fault, case))
 
     with bench.prefix.copy() as prefix:
         getattr(prefixes, fault.injector)(prefix.root)
