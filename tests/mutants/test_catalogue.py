@@ -62,6 +62,8 @@ ASKED = {
     "a module that sets nothing": "module_that_sets_nothing",
     "a tampered result file": "edited_values",
     "a replayed certificate": "replayed_certificate",
+    "a lost rank": "rank_dies_at_third_step",
+    "a dead rendezvous": "dead_rendezvous",
 }
 
 
