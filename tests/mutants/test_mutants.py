@@ -36,7 +36,6 @@ def each(faults: tuple[Fault, ...]) -> pytest.MarkDecorator:
 
 
 def case_of(fault: Fault, bench: Bench) -> ConcreteCase:
-    """With the fault's own time limit, which its control does not need."""
     case = bench.cases[fault.case]
     return replace(case, timeout_s=fault.timeout_s or case.timeout_s)
 
@@ -52,7 +51,7 @@ def test_fault_at_start_up(
     fault: Fault, bench: Bench, control: Control, record: Record, tmp_path: Path
 ) -> None:
     case = case_of(fault, bench)
-    healthy = control(bench.cases[fault.case], once(fault, case))
+    healthy = control(case, once(fault, case))
 
     judged = bench.judge(case, tmp_path / "run", fault.injector, once=once(fault, case))
 
@@ -65,7 +64,7 @@ def test_fault_of_the_prefix(
     fault: Fault, bench: Bench, control: Control, record: Record, tmp_path: Path
 ) -> None:
     case = case_of(fault, bench)
-    healthy = control(bench.cases[fault.case], once(fault, case))
+    healthy = control(case, once(fault, case))
 
     with bench.prefix.copy() as prefix:
         getattr(prefixes, fault.injector)(prefix.root)
