@@ -92,8 +92,9 @@ def parsed(records: Sequence[bytes], cells: int) -> tuple[np.ndarray, np.ndarray
     """Give the cubes and labels of some records, as they were written."""
     examples = [tfexample.decode(record) for record in records]
     flat = np.stack([np.frombuffer(example["x"], np.float32) for example in examples])
-    cubes = np.moveaxis(flat.reshape(len(flat), cells, cells, cells, -1), -1, 1)
-    return np.ascontiguousarray(cubes), np.stack([example["y"] for example in examples])
+    # A copy, even of one channel: strides of whatever size would make torch think it comes last.
+    cubes = np.moveaxis(flat.reshape(len(flat), cells, cells, cells, -1), -1, 1).copy()
+    return cubes, np.stack([example["y"] for example in examples])
 
 
 def power_spectrum(cube: np.ndarray) -> np.ndarray:
