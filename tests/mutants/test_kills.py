@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from fault import Outcome, load_catalogue, make_row
-from kills import PAGE, Kill, Kills, code_of, codes, last_of_each, replaced, section
+from kills import PAGE, REPOSITORY, Kill, Kills, code_of, codes, last_of_each, replaced, section
 
 FIRST, SECOND, *_ = load_catalogue().start_up
 CODE = {FIRST.name: "today's", SECOND.name: "today's"}
@@ -42,6 +44,34 @@ def test_what_has_a_row_of_todays_code_is_not_injected_again_even_if_it_survived
 
     assert kills.go_on(CODE) == {FIRST.name}
     assert kills.counting == [survived()]
+
+
+@pytest.mark.parametrize(
+    ("found", "code", "told"),
+    [
+        ("caught", 0, "{all} of {all} faults caught"),
+        ("survived", 1, f"SURVIVED {FIRST.name}: the verdict is PASS, not FAIL"),
+    ],
+)
+def test_a_table_that_is_whole_is_told_and_nothing_is_injected(
+    found: str, code: int, told: str, tmp_path: Path
+) -> None:
+    kills = Kills(tmp_path / "kills.json")
+    for way, faults in load_catalogue().ways().items():
+        for fault in faults:
+            verdict = fault.verdicts[0] if fault.case else "REFUSED"
+            if found == "survived" and fault == FIRST:
+                verdict = "PASS"
+            outcome = Outcome(verdict, frozenset(fault.checks), fault.reason)
+            kills.add(Kill.of(make_row(fault, way, "PASS", outcome, 1.0), codes()[fault.name]))
+
+    options = ("-q", "-p", "no:cacheprovider", "--kill-table", f"--kill-json={kills.file}")
+    argv = [sys.executable, "-m", "pytest", "tests/mutants", *options]
+    done = subprocess.run(argv, cwd=REPOSITORY, check=False, stdout=subprocess.PIPE, text=True)
+
+    assert done.returncode == code, done.stdout
+    assert told.format(all=len(kills.rows)) in done.stdout
+    assert "passed" not in done.stdout
 
 
 def test_a_row_depends_on_its_entry_and_on_its_injector() -> None:
