@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 LABEL ?= pytorch/2.13.0-cpu@local
 export STACKWRIGHT_STORE ?= $(CURDIR)/.stackwright
 
-.PHONY: help demo test test-long test-quick mutants walkthrough check setup format bench clean
+.PHONY: help demo test test-long test-quick mutants mutants-table walkthrough check setup format bench clean
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -23,10 +23,13 @@ test-long: setup .venv-payload/.done ## More faults as in `make test`, and the m
 test-quick: setup ## The tests without real builds and without the cases: two minutes
 	$(BIN)/pytest -m "not real and not slow"
 
-mutants: setup .venv-payload/.done ## Inject every fault that the suite must catch: FAULT=name for one, JSON=file for the table
+mutants: setup .venv-payload/.done ## Inject every fault that the suite must catch: FAULT=name for one; JSON=file to go on later
 	@sh setup/install-packages.sh debian-packages-test.txt
 	STACKWRIGHT_TEST_PYTHON=$(CURDIR)/.venv-payload/bin/python $(BIN)/pytest tests/mutants --quiet --tb=line \
 		--kill-table $(if $(FAULT),--fault=$(FAULT)) $(if $(JSON),--kill-json=$(JSON))
+
+mutants-table: $(VENV)/.done ## Write the table into docs/mutants.md: JSON='file ...' of make mutants
+	$(BIN)/python tests/mutants/kills.py $(JSON)
 
 walkthrough: setup ## Break it on purpose: attacks on a release, each refused; needs `make demo` first
 	PATH="$(CURDIR)/$(BIN):$$PATH" examples/break-it/run.sh $(LABEL)

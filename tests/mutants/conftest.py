@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -15,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "validation"))
 
 from attacks import Ground
 from fault import Fault, Row, load_catalogue, table
+from kills import Kill, Kills, codes, last_of_each
 from payload import Bench, make_payload, shipped_cases, stack_of
 from payload_runs import STACK_PYTHON, versions_of
 from walk import Walk
@@ -22,18 +22,19 @@ from walk import Walk
 from stackwright.inputs.suggest import did_you_mean
 from stackwright.validation.suites import ConcreteCase
 
-ROWS = pytest.StashKey[list[Row]]()
-CHOSEN = pytest.StashKey[set[str]]()
+KILLS = pytest.StashKey[Kills]()
+CHOSEN = pytest.StashKey[list[str]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--fault", help="inject this fault of the catalogue alone")
     parser.addoption("--kill-table", action="store_true", help="inject all faults; print a table")
-    parser.addoption("--kill-json", type=Path, help="write the table to a file as well")
+    parser.addoption("--kill-json", type=Path, help="keep the rows in a file, and go on from it")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[ROWS], config.stash[CHOSEN] = [], set()
+    config.stash[CHOSEN] = []
+    config.stash[KILLS] = Kills.load(config.getoption("--kill-json", None))
     names = [fault.name for fault in load_catalogue()]
     if (wanted := config.getoption("--fault", None)) and wanted not in names:
         raise pytest.UsageError(f"unknown fault '{wanted}'{did_you_mean(wanted, names)}")
@@ -48,7 +49,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     elif not config.getoption("--kill-table", False):
         skip_those_of_make_mutants(items)
     if config.getoption("--kill-table", False):
-        items[:] = [item for item in items if item in faults]
+        known = set() if wanted else config.stash[KILLS].go_on(codes())
+        config.stash[CHOSEN] = sorted(known)
+        items[:] = [item for item in items if faults.get(item, "") not in {"", *known}]
 
 
 def skip_those_of_make_mutants(items: list[pytest.Item]) -> None:
@@ -65,19 +68,31 @@ def _fault_of(item: pytest.Item) -> str | None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """What is left after pytest's own options, such as -k."""
-    session.config.stash[CHOSEN] = {name for item in session.items if (name := _fault_of(item))}
+    """Of what is left after pytest's own options, such as -k, each fault needs a row."""
+    config = session.config
+    chosen = {*config.stash[CHOSEN], *filter(None, map(_fault_of, session.items))}
+    config.stash[CHOSEN] = [fault.name for fault in load_catalogue() if fault.name in chosen]
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """A fault that was skipped was not caught."""
-    if session.config.getoption("--kill-table", False) and _survivors(session.config):
+    """A fault that was skipped was not caught; nothing to inject is well if all have their rows."""
+    if not session.config.getoption("--kill-table", False):
+        return
+    if _survivors(session.config):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    elif session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and session.config.stash[CHOSEN]:
+        session.exitstatus = pytest.ExitCode.OK
+
+
+def _rows(config: pytest.Config) -> dict[str, Row]:
+    """The last row of each fault that was chosen: of this run, or of the file if it goes on."""
+    last = last_of_each(config.stash[KILLS].counting, config.stash[CHOSEN])
+    return {kill.row.fault: kill.row for kill in last}
 
 
 def _survivors(config: pytest.Config) -> list[str]:
-    killed = {row.fault for row in config.stash[ROWS] if row.killed}
-    return sorted(config.stash[CHOSEN] - killed)
+    rows = _rows(config)
+    return [name for name in config.stash[CHOSEN] if name not in rows or not rows[name].killed]
 
 
 def pytest_terminal_summary(
@@ -85,20 +100,16 @@ def pytest_terminal_summary(
 ) -> None:
     if not config.getoption("--kill-table", False):
         return
-    rows, survivors = config.stash[ROWS], _survivors(config)
+    rows, survivors = _rows(config), _survivors(config)
     terminalreporter.section("faults")
-    for line in table(rows):
+    for line in table(list(rows.values())):
         terminalreporter.write_line(line)
     count = len(config.stash[CHOSEN])
     terminalreporter.write_line(f"{count - len(survivors)} of {count} faults caught")
     for name in survivors:
-        why = next(
-            ("; ".join(r.missed) for r in rows if r.fault == name),
-            "no outcome: it was skipped, or stopped by the error above",
-        )
+        no_row = "no outcome: it was skipped, or stopped by the error above"
+        why = "; ".join(rows[name].missed) if name in rows else no_row
         terminalreporter.write_line(f"SURVIVED {name}: {why}")
-    if path := config.getoption("--kill-json"):
-        path.write_text(json.dumps([row.to_json() for row in rows], indent=1) + "\n")
 
 
 @pytest.fixture(scope="session")
@@ -135,7 +146,7 @@ def record(request: pytest.FixtureRequest) -> Callable[[Row], None]:
     """Puts a row into the kill table, and fails the test if the fault survived."""
 
     def add(row: Row) -> None:
-        request.config.stash[ROWS].append(row)
+        request.config.stash[KILLS].add(Kill.of(row, codes()[row.fault]))
         assert not row.missed, f"{row.fault} survived: {'; '.join(row.missed)}: {row.caught_by}"
 
     return add

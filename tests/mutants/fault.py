@@ -65,6 +65,10 @@ class Catalogue(Model):
             raise ValueError(f"faults named twice: {', '.join(twice)}")
         return self
 
+    def ways(self) -> Mapping[str, tuple[Fault, ...]]:
+        """The faults by how they are injected, as the table says it."""
+        return {"start-up": self.start_up, "prefix": self.prefix, "attack": self.attack}
+
     def __iter__(self) -> Iterator[Fault]:  # type: ignore[override]
         """All faults, in the order of the file."""
         return iter((*self.start_up, *self.prefix, *self.attack))
@@ -179,7 +183,7 @@ def make_row(fault: Fault, way: str, control: str, found: Outcome, seconds: floa
     return Row(
         fault=fault.name,
         what=fault.what,
-        way=way.replace("_", "-"),
+        way=way,
         meant=fault.case or fault.command,
         required=" or ".join(fault.verdicts) if fault.case else "REFUSED",
         control=control,

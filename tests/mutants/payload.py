@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -147,8 +147,12 @@ class Bench:
         job = make_job(heading, (case,), candidate, baseline, self.payload)
         folder.mkdir()
         (folder / "job.json").write_text(json.dumps(job))
-        with suppress(Interrupted):
-            run_job(folder, _stop if once else _ignore)
+        watch = FirstRunOnly() if once else Watch()
+        try:
+            run_job(folder, watch)
+        except Interrupted as error:
+            if not watch.enough:  # somebody wants all of it to end: half a run shows nothing
+                raise KeyboardInterrupt from error
         files = ((folder / name).read_bytes() for name in ("job.json", "results.jsonl"))
         judgement = judge(*files)
         assert not judgement.reasons, judgement.reasons
@@ -161,11 +165,20 @@ class Bench:
         return Arm(whole.model_copy(update={"prefix": prefix}), {"image": channel})
 
 
-def _ignore(_event: dict[str, Any]) -> None:
-    """Nobody watches."""
+class Watch:
+    """Looks on as a job runs."""
+
+    enough = False
+
+    def __call__(self, event: dict[str, Any]) -> None:
+        """See what happens."""
 
 
-def _stop(event: dict[str, Any]) -> None:
-    """End the job after its first run, as Ctrl-C would."""
-    if event["event"] == "run":
-        raise Interrupted
+class FirstRunOnly(Watch):
+    """Ends the job after its first run, as Ctrl-C would."""
+
+    def __call__(self, event: dict[str, Any]) -> None:
+        """See Watch."""
+        if event["event"] == "run":
+            self.enough = True
+            raise Interrupted

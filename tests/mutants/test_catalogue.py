@@ -62,6 +62,8 @@ ASKED = {
     "a module that sets nothing": "module_that_sets_nothing",
     "a tampered result file": "edited_values",
     "a replayed certificate": "replayed_certificate",
+    "a lost rank": "rank_dies_at_third_step",
+    "a dead rendezvous": "dead_rendezvous",
 }
 
 
@@ -137,7 +139,7 @@ def test_what_was_caught_as_it_should_be_counts() -> None:
 )
 def test_what_was_caught_by_something_else_has_survived(found: Outcome, why: str) -> None:
     assert why in shortfalls(FAULT, "PASS", found)
-    assert not make_row(FAULT, "start_up", "PASS", found, 1.0).killed
+    assert not make_row(FAULT, "start-up", "PASS", found, 1.0).killed
 
 
 @pytest.mark.parametrize(
@@ -157,7 +159,7 @@ def test_a_control_that_does_not_pass_shows_nothing(
     slow = FAULT.model_copy(update={"verdicts": ("FAIL", "INCONCLUSIVE")})
     found = replace(CAUGHT, verdict=verdict)
 
-    assert make_row(slow, "start_up", control, found, 1.0).killed is killed
+    assert make_row(slow, "start-up", control, found, 1.0).killed is killed
 
 
 @pytest.mark.parametrize(
@@ -176,8 +178,8 @@ def test_an_entry_that_asks_nothing_is_refused(asked: dict[str, object], why: st
 
 def test_the_table_says_who_was_to_catch_what_and_what_happened() -> None:
     rows = [
-        make_row(FAULT, "start_up", "PASS", CAUGHT, 3.4),
-        make_row(FAULT, "start_up", "PASS", Outcome("PASS", frozenset(), ""), 3.4),
+        make_row(FAULT, "start-up", "PASS", CAUGHT, 3.4),
+        make_row(FAULT, "start-up", "PASS", Outcome("PASS", frozenset(), ""), 3.4),
     ]
 
     headings, killed, survived = (re.split(" {2,}", line) for line in table(rows))

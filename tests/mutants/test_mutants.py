@@ -55,7 +55,7 @@ def test_fault_at_start_up(
 
     judged = bench.judge(case, tmp_path / "run", fault.injector, once=once(fault, case))
 
-    record(make_row(fault, "start_up", healthy, Outcome.of(judged), judged.seconds))
+    record(make_row(fault, "start-up", healthy, Outcome.of(judged), judged.seconds))
 
 
 @needs_stack

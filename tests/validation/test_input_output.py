@@ -7,9 +7,14 @@ import mmap
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
+from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message_factory import GetMessageClass
 from payload_runs import (
+    CASES,
     STACK_PYTHON,
     load_case_module,
     needs_stack,
@@ -94,6 +99,7 @@ def test_a_staged_file_is_a_copy(tmp_path: Path) -> None:
 # what takes the way of long records, against the definition bit by bit.
 TFRECORD = r"""
 import tfrecord
+import numpy as np
 from pathlib import Path
 
 def bit_by_bit(data):
@@ -104,31 +110,44 @@ def bit_by_bit(data):
             register = register >> 1 ^ (0x82F63B78 if register & 1 else 0)
     return register ^ 0xFFFFFFFF
 
-assert tfrecord.crc32c(b"123456789") == 0xE3069283
-assert tfrecord.crc32c(bytes(32)) == 0x8A9136AA
-assert tfrecord.crc32c(b"\xff" * 32) == 0x62A8AB43
-for size in (0, 1, 2, 4096, 4097, 8192, 8193, 20001):
-    data = bytes(i * i % 251 for i in range(size))
-    assert tfrecord.crc32c(data) == bit_by_bit(data), size
-file, records = Path("samples.tfrecord"), [b"", b"a", bytes(9999)]
+def crc32c(*records):
+    rows = np.stack([np.frombuffer(record, np.uint8) for record in records])
+    return tfrecord.crc32c(rows).tolist()
+
+assert crc32c(b"123456789") == [0xE3069283]
+assert crc32c(bytes(32), b"\xff" * 32) == [0x8A9136AA, 0x62A8AB43]
+for size in (0, 1, 2, 31, 32, 33, 4097, 20001):
+    some = [bytes((i * i + salt) % 251 for i in range(size)) for salt in range(3)]
+    assert crc32c(*some) == [bit_by_bit(data) for data in some], size
+file, records = Path("samples.tfrecord"), [b"", b"a", *[bytes([i]) * 9999 for i in range(40)]]
 tfrecord.write(file, records)
 assert list(tfrecord.read(file)) == records
 # As TensorFlow writes a record of no bytes.
 assert file.read_bytes()[:16].hex() == "0000000000000000" "29039807" "d8ea82a2"
-whole = file.read_bytes()
-for at in (0, 9, 17, 40, len(whole) - 1):
-    file.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+# Counted through all files, in any order.
+by_number = tfrecord.Records([file, file])
+assert by_number.read([44, 1, 0, 2, 41]) == [records[n] for n in (2, 1, 0, 2, 41)]
+
+def all_of(file):
+    return list(tfrecord.read(file))
+
+def by_numbers(file):
+    return tfrecord.Records([file]).read(range(len(records)))
+
+def damaged(read, data):
+    file.write_bytes(data)
     try:
-        list(tfrecord.read(file))
+        read(file)
     except ValueError as error:
-        assert "is damaged" in str(error)
-    else:
-        raise AssertionError(at)
-file.write_bytes(whole[:-1])
-try:
-    list(tfrecord.read(file))
-except ValueError:
-    print("held")
+        return "damaged or cut" in str(error)
+
+whole = file.read_bytes()
+for read in (all_of, by_numbers):
+    for at in (0, 7, 9, 13, 20, 29, 40, len(whole) - 1):
+        assert damaged(read, whole[:at] + bytes([whole[at] ^ 128]) + whole[at + 1 :]), (read, at)
+    for size in (5, 8, 14, 31, len(whole) - 1):
+        assert damaged(read, whole[:size]), (read, size)
+print("held")
 """
 
 
@@ -140,6 +159,81 @@ def test_tfrecords_hold_what_was_written_and_damage_shows(
     run = run_python([str(STACK_PYTHON), "-c", TFRECORD], tmp_path / "out")
 
     assert run.output == "held\n"
+
+
+EXAMPLE = r"""
+import sys
+import numpy as np
+import tfexample
+sample = {"x": bytes(range(256)) * 100, "y": np.array([0.5, -1.25, 3.0], np.float32), "": b""}
+found = tfexample.decode(tfexample.encode(sample))
+assert found.keys() == sample.keys() and found["x"] == sample["x"] and found[""] == b""
+assert found["y"].dtype == np.float32 and found["y"].tolist() == [0.5, -1.25, 3.0]
+sys.stdout.buffer.write(tfexample.encode(sample))
+"""
+
+
+def tf_example() -> Any:
+    """TensorFlow's message, of https://github.com/tensorflow/tensorflow, core/example/*.proto."""
+    file = FileDescriptorProto(name="example.proto", package="tensorflow", syntax="proto3")
+    feature, features, entry, example = (
+        *(file.message_type.add(name=name) for name in ("Feature", "Features")),
+        file.message_type[1].nested_type.add(name="FeatureEntry"),
+        file.message_type.add(name="Example"),
+    )
+    for number, (name, kind) in enumerate({"bytes": 12, "float": 2, "int64": 3}.items(), 1):
+        values = file.message_type.add(name=f"{name.title()}List")
+        values.field.add(name="value", number=1, label=3, type=kind)
+        of = f".tensorflow.{values.name}"
+        feature.field.add(name=f"{name}_list", number=number, label=1, type=11, type_name=of)
+    entry.options.map_entry = True
+    entry.field.add(name="key", number=1, label=1, type=9)
+    entry.field.add(name="value", number=2, label=1, type=11, type_name=".tensorflow.Feature")
+    of = ".tensorflow.Features.FeatureEntry"
+    features.field.add(name="feature", number=1, label=3, type=11, type_name=of)
+    of = ".tensorflow.Features"
+    example.field.add(name="features", number=1, label=1, type=11, type_name=of)
+    pool = DescriptorPool()
+    pool.Add(file)
+    return GetMessageClass(pool.FindMessageTypeByName("tensorflow.Example"))()
+
+
+@needs_stack
+def test_an_example_is_what_protobuf_makes_of_tensorflows_message(tmp_path: Path) -> None:
+    argv = [str(STACK_PYTHON), "-c", EXAMPLE]
+    env = {"PYTHONPATH": str(CASES)}
+    written = subprocess.run(argv, check=True, env=env, stdout=subprocess.PIPE).stdout
+
+    message = tf_example()
+    message.ParseFromString(written)
+    feature = message.features.feature
+    assert feature["x"].bytes_list.value == [bytes(range(256)) * 100]
+    assert list(feature["y"].float_list.value) == [0.5, -1.25, 3.0]
+    assert sorted(feature) == ["", "x", "y"]
+
+
+STRANGE = """
+import sys, tfexample
+try:
+    tfexample.decode(bytes.fromhex(sys.argv[1]))
+except ValueError as error:
+    print(error)
+"""
+
+
+@needs_stack
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ("0801", "field 1 is of wire type 0: no list of bytes or floats"),
+        ("0a05", "field 1 is cut"),
+        ("0aff", "a length is cut"),
+    ],
+)
+def test_what_is_no_example_is_refused(data: str, said: str, tmp_path: Path) -> None:
+    run = run_python([str(STACK_PYTHON), "-c", STRANGE, data], tmp_path / "out")
+
+    assert run.output == f"{said}\n"
 
 
 # --- faults: those of tests/mutants --------------------------------------------------------------

@@ -8,7 +8,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from payload_runs import STACK_PYTHON, VALIDATION, needs_stack, run_case, versions_of
+from payload_runs import (
+    STACK_PYTHON,
+    VALIDATION,
+    needs_stack,
+    run_broken,
+    run_case,
+    versions_of,
+)
 
 from stackwright.validation.suites import ConcreteCase, expand, load_suite
 
@@ -119,6 +126,28 @@ def test_gemm_in_low_precision_shows(tmp_path: Path, roofline: Path) -> None:
         fault="low_precision_gemm",
     )
 
+    assert run.failed() == {"results_verified"}
+
+
+WRONG_ONCE = """
+import torch
+whole, calls = torch.mm, []
+def mm(*args, **kwargs):
+    result = whole(*args, **kwargs)
+    calls.append(1)
+    if len(calls) == 3:
+        result[0, 0] = float("nan")
+    return result
+torch.mm = mm
+"""
+
+
+def test_one_wrong_result_among_those_that_are_timed_shows(tmp_path: Path, roofline: Path) -> None:
+    run = run_broken(
+        *(WRONG_ONCE, "none", "compute", "--threads", "1"), folder=tmp_path, roofline=roofline
+    )
+
+    assert run.finished(), run.output
     assert run.failed() == {"results_verified"}
 
 

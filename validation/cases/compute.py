@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
+from statistics import median
 
 import torch
 from emit import Emitter
-from timing import median_seconds
+from kernels import deviation
+from timing import verified_seconds
 from torch import Tensor, nn
 
 from probes import emit_ceilings
@@ -24,9 +27,14 @@ TRIAD_FACTOR = 3.0
 TOLERANCE = {"gemm_fp32": 1e-5, "gemm_fp64": 1e-13, "conv3d_fp32": 5e-5, "triad": 0.0}
 
 
-def deviation(found: Tensor, wanted: Tensor) -> float:
-    """Give the largest error relative to the largest element."""
-    return float((found.double() - wanted).abs().max() / wanted.abs().max())
+def measured(
+    work: float, run: Callable[[], list[Tensor]], error: Callable[[list[Tensor]], float]
+) -> tuple[float, float]:
+    """Give the rate in units of 1e9, and the largest error of all repetitions."""
+    errors: list[float] = []
+    seconds = verified_seconds(run, lambda found: errors.append(error(found)), REPETITIONS)
+    # A tensor's maximum is nan if anything is.
+    return work / median(seconds) / 1e9, float(torch.tensor(errors, dtype=torch.float64).max())
 
 
 def gemm(dtype: torch.dtype) -> tuple[float, float]:
@@ -34,10 +42,13 @@ def gemm(dtype: torch.dtype) -> tuple[float, float]:
     n = GEMM_SIZE[dtype]
     a, b = (torch.randn(n, n, dtype=dtype) for _ in range(2))
     result = torch.empty(n, n, dtype=dtype)
-    seconds = median_seconds(lambda: torch.mm(a, b, out=result), REPETITIONS)
     # Without a matrix product, which is what is being verified.
     wanted = torch.stack([(row.unsqueeze(1) * b.double()).sum(dim=0) for row in a[:2].double()])
-    return 2 * n**3 / seconds / 1e9, deviation(result[:2], wanted)
+    return measured(
+        2 * n**3,
+        lambda: [torch.mm(a, b, out=result)],
+        lambda found: deviation(found[0][:2], wanted),
+    )
 
 
 def conv3d() -> tuple[float, float]:
@@ -46,25 +57,23 @@ def conv3d() -> tuple[float, float]:
     image = torch.randn(samples, channels, cells, cells, cells, requires_grad=True)
     weight = torch.randn(filters, channels, 3, 3, 3, requires_grad=True)
     upstream = torch.randn(samples, filters, cells, cells, cells)
-
-    def step() -> list[Tensor]:
-        return convolve(image, weight, upstream)
-
-    seconds = median_seconds(step, REPETITIONS)
     # One sample alone tells the output and the image's gradient, two filters alone the weight's.
-    out, image_gradient, weight_gradient = step()
     alone = [t.detach().double() for t in (image[:1], weight, upstream[:1])]
     wanted_out, wanted_image, _ = convolve(*alone)
     few = [t.detach().double() for t in (image, weight[:2], upstream[:, :2])]
-    _, _, wanted_weight = convolve(*few)
-    worst = max(
-        deviation(out[:1], wanted_out),
-        deviation(image_gradient[:1], wanted_image),
-        deviation(weight_gradient[:2], wanted_weight),
-    )
+    *_, wanted_weight = convolve(*few)
+
+    def error(found: list[Tensor]) -> float:
+        out, image_gradient, weight_gradient = found
+        return max(
+            deviation(out[:1], wanted_out),
+            deviation(image_gradient[:1], wanted_image),
+            deviation(weight_gradient[:2], wanted_weight),
+        )
+
     # Forward, gradient of the image, gradient of the weight: the same work each.
     flops = 3 * 2 * samples * filters * channels * 27 * cells**3
-    return flops / seconds / 1e9, worst
+    return measured(flops, lambda: convolve(image, weight, upstream), error)
 
 
 def convolve(image: Tensor, weight: Tensor, upstream: Tensor) -> list[Tensor]:
@@ -81,11 +90,15 @@ def triad() -> tuple[float, float]:
     a, b, c = (torch.empty(count, dtype=torch.float64) for _ in range(3))
     b.fill_(2.0)
     c.fill_(0.5)
-    seconds = median_seconds(lambda: torch.add(b, c, alpha=TRIAD_FACTOR, out=a), REPETITIONS)
     wanted = 2.0 + TRIAD_FACTOR * 0.5
-    return 3 * TRIAD_BYTES / seconds / 1e9, max(
-        abs(float(extreme) - wanted) for extreme in torch.aminmax(a)
-    )
+
+    def run() -> list[Tensor]:
+        return [torch.add(b, c, alpha=TRIAD_FACTOR, out=a)]
+
+    def error(found: list[Tensor]) -> float:
+        return max(abs(float(extreme) - wanted) for extreme in torch.aminmax(found[0]))
+
+    return measured(3 * TRIAD_BYTES, run, error)
 
 
 def main() -> None:

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from cosmoflow_data import PARAMETERS, fit_linear, samples, spectrum_features
+from cosmoflow_data import (
+    PARAMETERS,
+    SAMPLES_PER_FILE,
+    fit_linear,
+    parsed,
+    sample,
+    samples,
+    spectrum_features,
+    write,
+)
 from cosmoflow_model import CosmoFlow, Shape
-from science import Batch, Bound, MlPerf, Predictor, Science, Scores
+from science import Batch, Bound, MlPerf, Predictor, Reader, Science, Scores
+from shards import stored
+from tfrecord import Records
 from torch import Tensor, nn
 from trainer import main
 
@@ -34,9 +47,20 @@ class Cosmology(Science, Shape):
         return CosmoFlow(self)
 
     def samples(self, seed: int, indices: Sequence[int]) -> Batch:
-        """Draw cubes (samples, channels, cells^3) and labels (samples, 3) in [-1, 1]."""
-        cubes, labels = samples(seed, indices, self.cells, self.channels)
-        return Batch((torch.from_numpy(cubes),), torch.from_numpy(labels))
+        """Draw cubes (samples, channels, cells^3) and labels (samples, 3) without a file."""
+        return as_batch(*samples(seed, indices, self.cells, self.channels))
+
+    @contextmanager
+    def data(self, seed: int, count: int, rank: int, world: int) -> Iterator[Reader]:
+        """Write the cubes to TFRecord files, and stream them from there."""
+
+        def write_some(file: Path, indices: range) -> None:
+            write(file, (sample(seed, i, self.cells, self.channels) for i in indices))
+
+        with stored(count, SAMPLES_PER_FILE, write_some, rank, world) as made:
+            records = Records(made)
+            yield lambda indices: as_batch(*parsed(records.read(indices), self.cells))
+            records.close()
 
     def loss(self, outputs: Tensor, labels: Tensor) -> Tensor:
         """Give the mean squared error."""
@@ -97,6 +121,11 @@ class Cosmology(Science, Shape):
                 "ylabel": "predicted",
             }
         }
+
+
+def as_batch(cubes: np.ndarray, labels: np.ndarray) -> Batch:
+    """Turn arrays into what the network takes."""
+    return Batch((torch.from_numpy(cubes),), torch.from_numpy(labels))
 
 
 if __name__ == "__main__":

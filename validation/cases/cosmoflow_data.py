@@ -3,20 +3,26 @@
 The cubes stand in for the N-body simulations of CosmoFlow (Mathuriya et al. 2018,
 arXiv:1808.04728): a Gaussian random field g with the power spectrum P(k) = A (k / k0)^n, made
 non-Gaussian by the local quadratic model x = g + f (g^2 - <g^2>) (Komatsu & Spergel 2001,
-arXiv:astro-ph/0005036). Lengths are in cells, k in units of the cube's fundamental frequency.
+arXiv:astro-ph/0005036). Lengths are in cells, k in units of the cube's fundamental frequency. The
+files are TFRecords of examples with the features of MLPerf HPC's data set: `x`, a cube with its
+channels last, in float32 (counts of particles in int16 there), and `y`, its labels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
+import tfexample
+import tfrecord
 
 PARAMETERS = ("log amplitude", "tilt", "non-Gaussianity")
 # What the labels -1 and +1 stand for: ln A, n and f.
 LOW = np.array([-0.7, -1.5, -0.3])
 HIGH = np.array([0.7, 0.5, 0.3])
+SAMPLES_PER_FILE = 512
 
 
 @lru_cache(maxsize=2)
@@ -71,6 +77,24 @@ def samples(
     """Stack the samples of the given indices: cubes (count, channels, ...), labels (count, 3)."""
     cubes, labels = zip(*(sample(seed, i, cells, channels) for i in indices), strict=True)
     return np.stack(cubes), np.stack(labels)
+
+
+def write(file: Path, drawn: Iterable[tuple[np.ndarray, np.ndarray]]) -> None:
+    """Write samples, each a cube (channels, cells^3) and its labels (3), to a TFRecord file."""
+    records = (
+        tfexample.encode({"x": np.moveaxis(cube, 0, -1).tobytes(), "y": labels})
+        for cube, labels in drawn
+    )
+    tfrecord.write(file.with_suffix(".tfrecord"), records)
+
+
+def parsed(records: Sequence[bytes], cells: int) -> tuple[np.ndarray, np.ndarray]:
+    """Give the cubes and labels of some records, as they were written."""
+    examples = [tfexample.decode(record) for record in records]
+    flat = np.stack([np.frombuffer(example["x"], np.float32) for example in examples])
+    # A copy, even of one channel: strides of whatever size would make torch think it comes last.
+    cubes = np.moveaxis(flat.reshape(len(flat), cells, cells, cells, -1), -1, 1).copy()
+    return cubes, np.stack([example["y"] for example in examples])
 
 
 def power_spectrum(cube: np.ndarray) -> np.ndarray:

@@ -61,7 +61,8 @@ class Log:
     def describe(self, science: Science, training: Training, hosts: list[str]) -> None:
         """Say what is trained, how and where; `hosts` are the ranks' nodes.
 
-        The data are drawn anew for each run, from no file that a cache could hold: none is cleared.
+        The data are drawn anew for each run, so that no cache holds them from before: none is
+        cleared.
         """
         nodes = sorted(set(hosts))
         optimizer = {key: value for key, value in training.optimizer.items() if key != "name"}

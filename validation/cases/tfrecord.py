@@ -8,18 +8,27 @@ https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
+from itertools import groupby, islice
 from pathlib import Path
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
 POLYNOMIAL = 0x82F63B78  # Castagnoli's, reflected: RFC 3720, appendix B.4
-BITS = 32
+BITS = 1 << np.arange(32, dtype=np.uint32)
 MASK_DELTA = 0xA282EAD8
 ONES = 0xFFFFFFFF
-# A long record is cut into this many pieces, which NumPy takes through the table side by side.
-PIECES = 4096
+# Long records are cut into pieces, which NumPy takes through the table side by side: this many in
+# all records together, each of that many bytes or more.
+PIECES, LEAST_PIECE = 4096, 16
+LENGTH, CHECKSUM = 8, 4
+# Records whose checksums are computed together, and which are held in memory for it.
+TOGETHER = 16
+
+Operator = np.ndarray
+"""A linear map of registers: what it makes of each value of each of their four bytes (4, 256)."""
 
 
 def _table(bits: int) -> np.ndarray:
@@ -33,58 +42,96 @@ BYTES, PAIRS = _table(8), _table(16)
 """The register after each byte, or each two bytes, from a register of zero."""
 
 
-def _apply(operator: np.ndarray, registers: np.ndarray) -> np.ndarray:
-    """Apply a linear operator, given by what it makes of each single bit, to registers."""
-    result = np.zeros_like(registers)
-    for bit in range(BITS):
-        result ^= np.where((registers >> bit) & 1, operator[bit], np.uint32(0))
-    return result
+def _apply(operator: Operator, registers: np.ndarray) -> np.ndarray:
+    """Apply a linear map to registers."""
+    first, second, third, fourth = operator
+    low = first[registers & 0xFF] ^ second[registers >> 8 & 0xFF]
+    found: np.ndarray = low ^ third[registers >> 16 & 0xFF] ^ fourth[registers >> 24]
+    return found
 
 
 @lru_cache(maxsize=64)
-def _zeros(count: int) -> np.ndarray:
-    """The operator that takes a register through `count` bytes of zero, which is linear."""
-    bits = np.uint32(1) << np.arange(BITS, dtype=np.uint32)
+def _zeros(count: int) -> Operator:
+    """The map that takes a register through `count` bytes of zero, which is linear."""
     if count == 0:
-        return bits
-    if count % 2:
-        registers = _zeros(count - 1)
-        return BYTES[registers & 0xFF] ^ (registers >> 8)
-    half = _zeros(count // 2)
-    return _apply(half, half)
+        images = BITS
+    elif count % 2:
+        registers = _apply(_zeros(count - 1), BITS)
+        images = BYTES[registers & 0xFF] ^ (registers >> 8)
+    else:
+        half = _zeros(count // 2)
+        images = _apply(half, _apply(half, BITS))
+    operator = np.zeros((4, 256), np.uint32)
+    for bit, of_bytes in enumerate(images.reshape(4, 8).T):
+        operator ^= np.where(np.arange(256) >> bit & 1, of_bytes[:, None], np.uint32(0))
+    return operator
 
 
-def crc32c(data: bytes) -> int:
-    """Compute CRC-32C."""
-    pieces = PIECES if len(data) > PIECES else 1
-    length = -(-len(data) // pieces // 2) * 2
+def crc32c(records: np.ndarray) -> np.ndarray:
+    """Compute the CRC-32C of each of some records of one length: bytes (records, length)."""
+    count, size = records.shape
+    pieces = 1
+    while count * pieces < PIECES and size >= 2 * pieces * LEAST_PIECE:
+        pieces *= 2
+    length = -(-size // pieces // 2) * 2
     # Zeros ahead leave a register of zero as it is.
-    padded = np.zeros(pieces * length, np.uint8)
-    padded[len(padded) - len(data) :] = np.frombuffer(data, np.uint8)
-    registers = np.zeros(pieces, np.uint32)
-    for column in np.ascontiguousarray(padded.view("<u2").reshape(pieces, length // 2).T):
+    padded = np.zeros((count, pieces * length), np.uint8)
+    padded[:, pieces * length - size :] = records
+    columns = padded.view("<u2").reshape(count * pieces, length // 2)
+    registers = np.zeros(count * pieces, np.uint32)
+    for column in np.ascontiguousarray(columns.T):
         registers = PAIRS.take((registers & 0xFFFF) ^ column) ^ (registers >> 16)
-    while len(registers) > 1:
+    while len(registers) > count:
         registers = _apply(_zeros(length), registers[::2]) ^ registers[1::2]
         length *= 2
     # The register begins with ones, and is inverted at the end.
-    begun = _apply(_zeros(len(data)), np.array([ONES], np.uint32))
-    return int(registers[0] ^ begun[0]) ^ ONES
+    begun = _apply(_zeros(size), np.array([ONES], np.uint32))
+    return registers ^ begun ^ np.uint32(ONES)
 
 
-def masked_crc(data: bytes) -> int:
-    """Compute the checksum that a TFRecord file holds."""
-    crc = crc32c(data)
-    return ((crc >> 15 | crc << 17) + MASK_DELTA) & ONES
+def masked_crcs(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Compute the checksums that a TFRecord file holds; those of one length side by side."""
+    for _, alike in groupby(pieces, len):
+        while some := list(islice(alike, TOGETHER)):
+            joined = np.frombuffer(b"".join(some), np.uint8)
+            for crc in crc32c(joined.reshape(len(some), -1)).tolist():
+                yield struct.pack("<I", ((crc >> 15 | crc << 17) + MASK_DELTA) & ONES)
 
 
 def write(file: Path, records: Iterable[bytes]) -> None:
     """Write a TFRecord file."""
+    left = iter(records)
     with file.open("wb") as out:
-        for record in records:
-            length = struct.pack("<Q", len(record))
-            out.write(length + struct.pack("<I", masked_crc(length)))
-            out.write(record + struct.pack("<I", masked_crc(record)))
+        while some := list(islice(left, TOGETHER)):
+            lengths = [struct.pack("<Q", len(record)) for record in some]
+            parts = zip(lengths, masked_crcs(lengths), some, masked_crcs(some), strict=True)
+            out.writelines(part for record in parts for part in record)
+
+
+class Piece(NamedTuple):
+    """Some bytes of a file, and the checksum that it holds for them."""
+
+    file: Path
+    content: bytes
+    checksum: bytes
+
+    @staticmethod
+    def read(file: Path, source: BinaryIO, size: int) -> Piece:
+        """Read from where the file is."""
+        return Piece(file, source.read(size), source.read(CHECKSUM))
+
+
+def verified(pieces: Sequence[Piece]) -> list[bytes]:
+    """Give what pieces hold.
+
+    Raises:
+        ValueError: one is damaged, or cut.
+    """
+    wanted = masked_crcs(piece.content for piece in pieces)
+    for piece, crc in zip(pieces, wanted, strict=True):
+        if piece.checksum != crc:
+            raise ValueError(f"{piece.file}: {len(piece.content)} bytes are damaged or cut")
+    return [piece.content for piece in pieces]
 
 
 def read(file: Path) -> Iterator[bytes]:
@@ -94,12 +141,49 @@ def read(file: Path) -> Iterator[bytes]:
         ValueError: a checksum is wrong, or the file ends within a record.
     """
     with file.open("rb") as source:
-        while head := source.read(12):
-            length = head[:8]
-            if len(head) < 12 or struct.unpack("<I", head[8:])[0] != masked_crc(length):
-                raise ValueError(f"{file}: the length before byte {source.tell()} is damaged")
-            size = struct.unpack("<Q", length)[0]
-            record, tail = source.read(size), source.read(4)
-            if len(tail) < 4 or struct.unpack("<I", tail)[0] != masked_crc(record):
-                raise ValueError(f"{file}: the record before byte {source.tell()} is damaged")
-            yield record
+        while (head := Piece.read(file, source, LENGTH)).content:
+            (length,) = verified([head])
+            yield from verified([Piece.read(file, source, int.from_bytes(length, "little"))])
+
+
+class Records:
+    """The records of some files, counted through all of them, and read when asked for."""
+
+    def __init__(self, files: Sequence[Path]) -> None:
+        """Open the files, and find where their records are.
+
+        Raises:
+            ValueError: the length of a record is damaged, or a file ends within one.
+        """
+        self._sources = [(file, file.open("rb")) for file in files]
+        self._places: list[tuple[int, int, int]] = []
+        heads = []
+        for number, (file, source) in enumerate(self._sources):
+            at, end = 0, file.stat().st_size
+            while at < end:
+                source.seek(at)
+                heads.append(Piece.read(file, source, LENGTH))
+                size = int.from_bytes(heads[-1].content, "little")
+                self._places.append((number, source.tell(), size))
+                at = source.tell() + size + CHECKSUM
+            if at > end:
+                raise ValueError(f"{file}: its last record is damaged or cut")
+        verified(heads)
+
+    def read(self, numbers: Iterable[int]) -> list[bytes]:
+        """Give records by their number.
+
+        Raises:
+            ValueError: a record is damaged.
+        """
+        found = []
+        for number, at, size in (self._places[number] for number in numbers):
+            file, source = self._sources[number]
+            source.seek(at)
+            found.append(Piece.read(file, source, size))
+        return verified(found)
+
+    def close(self) -> None:
+        """Close the files."""
+        for _, source in self._sources:
+            source.close()
