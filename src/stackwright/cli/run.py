@@ -75,17 +75,20 @@ def command(
         artefact = shop.artefact if built else _released(shop)
         system = shop.label.system
         described, injections = shop.site.system(system), shop.site.injections(system)
-        if injections and not built and artefact.plan_hash != shop.plan_hash:
+        if gpus and not described.gpus:
             raise StackwrightError(
-                f"what '{system}' injects, or else the plan, has changed since the release",
-                hint=f"its administrators release it anew: stackwright build '{shop.label}'",
+                f"--gpus: '{system}' has no GPUs",
+                hint=f"name a system that has: {shop.label.module}@SYSTEM, or state them as `gpus`"
+                f" in systems/{system}.yaml",
             )
         here = Here(shop.store, shop.runner(progress.line), described, injections)
         chosen = here.first_that_works([runtime] if runtime else None)
         with shop.stage(f"making the image ready for {chosen}"):
             way = here.ready(chosen, artefact)
+    request = _request(way, words, mounts, variables, gpus=gpus)
+    here.check_mounts(chosen, artefact, request.mounts)
     try:
-        made = way.command_line(_request(way, words, mounts, variables, gpus=gpus))
+        made = way.command_line(request)
     except ValueError as error:
         raise StackwrightError(f"{chosen} can't run this: {error}") from error
     if dry_run:
@@ -97,10 +100,10 @@ def command(
 
 
 def _released(shop: Workshop) -> Artefact:
-    from stackwright.cli.workshop import released
+    from stackwright.cli.workshop import released_to_run
 
     hint = f"for what was built: stackwright run '{shop.label}' --built -- ..."
-    return released(shop, hint)[0]
+    return released_to_run(shop, hint)
 
 
 def _request(
