@@ -143,6 +143,7 @@ def write_artefact(site: Site, store: Store) -> None:
     own.mkdir(parents=True)
     for name, text in render_modules(plan, site, PREFIX_PLACEHOLDER).items():
         (own / name).write_bytes(text)
+    (own / "plan.json").write_bytes(canonical_json(plan.to_json()))
     tree = tree_hash_of(site)(prefix)
     manifest = {"label": LABEL, "plan_hash": plan_hash(plan), "tree": tree}
     (own / "manifest.json").write_bytes(

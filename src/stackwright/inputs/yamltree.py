@@ -53,7 +53,8 @@ def parse(path: Path, shown: Path) -> yaml.Node:
 
 def _is_tab(text: str, mark: Any) -> bool:
     lines = text.splitlines()
-    return mark.line < len(lines) and lines[mark.line][mark.column :].startswith("\t")
+    line: str = lines[mark.line] if mark.line < len(lines) else ""
+    return line[mark.column :].startswith("\t")
 
 
 def place(shown: Path, mark: Any) -> Location:
