@@ -51,12 +51,12 @@ def command(
     variables: tuple[str, ...],
     gpus: bool,
     dry_run: bool,
-) -> None:
+) -> int:
     """Run a command in the image of a released stack.
 
     It sees the current folder, can write to it, and starts there (under Charliecloud the folder is
     below /tmp; Shifter and bubblewrap show what the system file names as mounts, and /tmp). Ends
-    with the command's own exit code.
+    with the command's own exit code, and with 130 after Ctrl-C.
 
     \b
     Examples:
@@ -65,6 +65,7 @@ def command(
       stackwright run pytorch --built --runtime charliecloud -- python -c 'import torch'
       stackwright run pytorch --dry-run -- python train.py
     """
+    from stackwright.cli.foreground import run_in_foreground
     from stackwright.cli.progress import Progress
     from stackwright.cli.workshop import open_workshop
     from stackwright.errors import StackwrightError
@@ -94,9 +95,8 @@ def command(
     if dry_run:
         settings = [f"{name}={value}" for name, value in sorted(made.env.items())]
         click.echo(shlex.join(["env", *settings, *made.argv] if settings else made.argv))
-        return
-    sys.stdout.flush()
-    os.execvpe(made.argv[0], made.argv, {**os.environ, **made.env})  # noqa: S606 - as it is typed
+        return 0
+    return run_in_foreground(made.argv, {**os.environ, **made.env})
 
 
 def _released(shop: Workshop) -> Artefact:
