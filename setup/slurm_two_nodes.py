@@ -47,6 +47,8 @@ StateSaveLocation={folder}/state
 SlurmctldPidFile={folder}/slurmctld.own
 SlurmdPidFile={folder}/%n.own
 SlurmdSpoolDir={folder}/spool.%n
+# Where the plugin pmix keeps a step's files by its number alone: the nodes share /tmp.
+TmpFS={folder}/tmp.%n
 SlurmctldLogFile={folder}/slurmctld.log
 SlurmdLogFile={folder}/%n.log
 MailProg=/bin/true
@@ -101,6 +103,7 @@ def start(
     _wait((folder / "munge.socket").exists, folder, "munged")
     _daemon(folder, "slurmctld", ["slurmctld", "-D", "-f", str(conf)])
     for node in NODES:
+        (folder / f"tmp.{node}").mkdir(exist_ok=True)
         inside = ["nsenter", f"--net=/run/netns/{spaces[node]}"] if link else []
         script = f"{OWN_SYSFS if link else ''}{SLURMD}"
         bound = ["taskset", "--cpu-list", ",".join(map(str, cores[node]))]

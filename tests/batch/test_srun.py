@@ -21,6 +21,10 @@ SLURM = {
     "PMI_RANK": "3",
     "PMI_SIZE": "4",
     "PMI_JOBID": "4711.5",
+    "PMIX_RANK": "3",
+    "PMIX_NAMESPACE": "slurm.pmix.4711.5",
+    "PMIX_SERVER_URI41": "a;tcp4://127.0.0.1:1",
+    "PMIX_SERVER_URI2": "a;tcp4://127.0.0.1:1",
 }
 
 
@@ -42,8 +46,17 @@ def test_a_rank_is_told_what_torchrun_would_tell_it() -> None:
 
 
 def test_a_rank_is_told_where_it_finds_mpi() -> None:
-    assert became("mpi", "@RANK@", "python") == [
+    assert became("pmi2", "@RANK@", "python") == [
         *("[env]", "[PMI_FD=11]", "[PMI_RANK=3]", "[PMI_SIZE=4]", "[PMI_JOBID=4711.5]"),
+        "[python]",
+    ]
+
+
+def test_a_rank_of_open_mpi_is_told_where_it_finds_pmix_in_each_version_that_there_is() -> None:
+    assert became("pmix", "@RANK@", "python") == [
+        *("[env]", "[OMPI_COMM_WORLD_RANK=3]", "[OMPI_COMM_WORLD_SIZE=4]"),
+        *("[PMIX_RANK=3]", "[PMIX_NAMESPACE=slurm.pmix.4711.5]", "[PMIX_GDS_MODULE=hash]"),
+        *("[PMIX_SERVER_URI41=a;tcp4://127.0.0.1:1]", "[PMIX_SERVER_URI2=a;tcp4://127.0.0.1:1]"),
         "[python]",
     ]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from stackwright.batch.allocation import fingerprints, nodes_here
+from stackwright.batch.allocation import check_plugin, fingerprints, nodes_here
 from stackwright.cli import main
 from stackwright.cli.submit import Asked, _again, _written
 from stackwright.errors import StackwrightError
@@ -133,6 +133,19 @@ def test_every_node_tells_of_itself(runner: Runner, tmp_path: Path) -> None:
 def test_a_node_that_tells_nothing_is_named(runner: Runner, tmp_path: Path) -> None:
     with pytest.raises(StackwrightError, match="nothing is seen of node nid0002"):
         fingerprints(["nid0001", "nid0002"], tmp_path / "work", runner)
+
+
+@pytest.mark.parametrize(("plugin", "needs"), [("pmix", "libpmix"), ("pmi2", "--mpi=list")])
+def test_what_srun_lists_and_can_not_load_is_told_before_anything_runs(
+    plugin: str, needs: str, runner: Runner, tmp_path: Path
+) -> None:
+    refusal = f"echo 'srun: error: Invalid MPI type {plugin}' >&2; exit 1"
+    (tmp_path / "srun").write_text(f'#!/bin/sh\ncase "$*" in *--mpi={plugin}*) {refusal};; esac\n')
+
+    with pytest.raises(StackwrightError, match=f"Invalid MPI type {plugin}") as refused:
+        check_plugin(plugin, ["nid0001", "nid0002"], runner)
+
+    assert needs in (refused.value.hint or "")
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stackwright.cli import main
+from stackwright.cli import main, run
 from stackwright.cli.run import _mount, _request, _split
 from stackwright.errors import StackwrightError
 from stackwright.runtimes.containers import Container
@@ -86,3 +86,16 @@ def test_what_is_not_released_is_not_run(
     said = capsys.readouterr().err
     assert "pytorch/2.13.0-cpu@local is not released" in said
     assert "--built" in said
+
+
+def test_gpus_of_a_system_without_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(run, "_released", lambda _shop: None)
+
+    code = main(["--store", str(tmp_path / "store"), "run", "pytorch", "--gpus", "--", "python"])
+
+    said = capsys.readouterr().err
+    assert code != 0
+    assert "--gpus: 'local' has no GPUs" in said
+    assert "systems/local.yaml" in said

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import yaml
@@ -24,6 +25,7 @@ class Thing(BaseModel):
     flag: bool = False
     day: date | None = None
     items: tuple[str, ...] = ()
+    sizes: dict[Literal["small", "large"], int] = {}
     deep: object = None
 
 
@@ -87,6 +89,14 @@ def test_the_place_of_a_value_is_kept_for_later_checks(file: Path) -> None:
         ("text: a\n---\ntext: b", "thing.yaml:2:1: a file holds one document; remove the '---'"),
         ('text: "\\0"', "thing.yaml:1:7: a control character is not allowed here"),
         ("[a]", "thing.yaml:1:1: 'the file' must be a mapping"),
+        (
+            "items:\n\t- a",
+            "thing.yaml:2:1: not valid YAML: a tab can't indent; use spaces",
+        ),
+        (
+            "sizes: {smal: 1}",
+            "thing.yaml:1:9: 'smal' is not a legal 'key of sizes' (did you mean 'small'?)",
+        ),
     ],
 )
 def test_nothing_is_read_as_something_else(file: Path, text: str, expected: str) -> None:

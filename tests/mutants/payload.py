@@ -17,11 +17,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from payload_runs import VALIDATION, faulty, load_case_module
 from test_prepare import HEADING, artefact
 
+from stackwright.inputs.stacks import Mpi
 from stackwright.runtimes.request import CommandLine
 from stackwright.validation.execution import Interrupted
 from stackwright.validation.gate import judge
@@ -76,6 +77,7 @@ class Channel:
 
     prefix: Path
     fault: str | None = None
+    mpi: ClassVar[Mpi] = "mpich"
 
     def launch(self, program: Program, start: Start, payload: Path) -> CommandLine:
         """Set the environment on the command line, as each arm has its own."""

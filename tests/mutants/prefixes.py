@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 from payload import MANIFEST
+from payload_runs import AS_ROOT, OPENMPI_PYTHON
 from walk import replace_text
 
 
@@ -65,4 +66,15 @@ def launcher_of_another_mpi(prefix: Path) -> None:
         'for RANK in $(seq 0 $((WORLD_SIZE - 1))); do RANK=$RANK "$@" & done\n'
         "wait\n"
     )
+    launcher.chmod(0o755)
+
+
+def mpirun_of_open_mpi(prefix: Path) -> None:
+    """The real one, as it comes first on PATH where a site's module was loaded before."""
+    assert OPENMPI_PYTHON is not None, "set STACKWRIGHT_TEST_OPENMPI (make mutants does)"
+    launcher = prefix / "bin/mpiexec"
+    launcher.unlink()
+    settings = " ".join(f"{name}={value}" for name, value in AS_ROOT.items())
+    theirs = Path(OPENMPI_PYTHON).parent / "mpiexec"
+    launcher.write_text(f'#!/bin/sh\nexec env {settings} {theirs} "$@"\n')
     launcher.chmod(0o755)

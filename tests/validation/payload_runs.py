@@ -28,6 +28,15 @@ needs_stack = pytest.mark.skipif(
     "torch, numpy, mpi4py, mpich and h5py",
 )
 
+OPENMPI_PYTHON = os.environ.get("STACKWRIGHT_TEST_OPENMPI")
+
+needs_openmpi = pytest.mark.skipif(
+    OPENMPI_PYTHON is None,
+    reason="set STACKWRIGHT_TEST_OPENMPI to the python of an environment with"
+    " setup/requirements-openmpi.txt",
+)
+AS_ROOT = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+
 VERSIONS = "import importlib.metadata as m; print(f\"torch={m.version('torch')}\")"
 
 TORCHRUN = (

@@ -65,6 +65,9 @@ CHANNELS: dict[str, Channel] = {
     ),
     "module": Module(Path("/lmod/init/bash"), Path("/store/live/modules"), "pytorch/2.13.0-cpu"),
 }
+OPEN_MPI = Image(
+    Charliecloud(Engine(("ch-run",)), Path("/store/image.squashfs"), IMAGE_ENV), "openmpi"
+)
 
 
 def program(launcher: Launcher = "none", ranks: int = 1) -> Program:
@@ -93,6 +96,12 @@ def test_over_nodes_srun_starts_the_run_time(channel: str, launcher: Launcher, r
     compare(text, GOLDEN / f"srun-{channel}-{launcher}.txt")
 
 
+def test_over_nodes_open_mpi_meets_by_pmix() -> None:
+    text = rendered(launch(program("mpirun", 2), OPEN_MPI, PAYLOAD, Nodes(2)))
+
+    compare(text, GOLDEN / "srun-charliecloud-openmpi.txt")
+
+
 @pytest.mark.parametrize("engine", ["podman", "docker"])
 def test_what_srun_could_not_end_on_other_nodes_is_not_started_by_it(engine: str) -> None:
     with pytest.raises(ValueError, match=f"containers of {engine} outlive the process"):
@@ -117,6 +126,7 @@ def test_every_golden_file_is_compared() -> None:
     launchers = ("none", "torchrun", "mpirun")
     expected = {f"{c}-{x}.txt" for c in CHANNELS for x in launchers}
     expected |= {f"srun-{c}-{x}.txt" for c in ("charliecloud", "module") for x in launchers}
+    expected.add("srun-charliecloud-openmpi.txt")
     assert {path.name for path in GOLDEN.iterdir()} == expected
 
 

@@ -85,7 +85,8 @@ EXPECTED = {
         *("--bind", "/tmp", "/tmp", "--bind", "/var/tmp", "/var/tmp"),
         *("--bind", "/scratch", "/scratch"),
         *("--ro-bind", "/scratch/me/a b", "/data", "--bind", "/scratch/me/out", "/out"),
-        *("--remount-ro", "/", "--chdir", "/out", "--setenv", "PATH", "/opt/stack/bin"),
+        *("--remount-ro", "/", "--chdir", "/out", "--setenv", "HOME", "/"),
+        *("--setenv", "PATH", "/opt/stack/bin"),
         *("--setenv", "OMP_NUM_THREADS", "2", "--", "python", "train.py", "--name", "it's"),
     ),
     "apptainer": (
@@ -97,7 +98,7 @@ EXPECTED = {
     "shifter": (
         *("shifter", "--image=docker:site/pytorch:2.13.0-cpu", "--module=mpich,gpu", "--clearenv"),
         *("--workdir=/out", "--volume=/scratch/me/a b:/data:ro", "--volume=/scratch/me/out:/out"),
-        *("--env=OMP_NUM_THREADS=2", "--", "python", "train.py", "--name", "it's"),
+        *("--env=HOME=/", "--env=OMP_NUM_THREADS=2", "--", "python", "train.py", "--name", "it's"),
     ),
 }
 

@@ -72,4 +72,28 @@ def fingerprints(nodes: Sequence[str], above: Path, runner: Runner) -> dict[str,
         return {node: json.loads(path.read_bytes()) for node, path in files.items()}
 
 
+def check_plugin(plugin: str, nodes: Sequence[str], runner: Runner) -> None:
+    """Check that srun's plugin for an MPI works on the first nodes of this allocation.
+
+    That srun lists it does not mean that it finds its library.
+
+    Raises:
+        StackwrightError: it does not.
+    """
+    runner.run(
+        [
+            *("srun", f"--nodes={len(nodes)}", "--ntasks-per-node=1", "--mem=0"),
+            *(f"--mpi={plugin}", "--immediate=60", "true"),
+        ],
+        hint=f"the MPI of this stack needs Slurm's plugin {plugin}: {_PLUGIN_NEEDS[plugin]};"
+        " else validate on one node, without --launcher",
+    )
+
+
+_PLUGIN_NEEDS = {
+    "pmi2": "srun --mpi=list",
+    "pmix": "srun --mpi=list, and PMIx's library on every node before slurmd starts"
+    " (Debian: libpmix-dev)",
+}
+
 _SHARED = "Stackwright, its site and its store have to be in the same place on every node"

@@ -45,6 +45,8 @@ def follow(
 ) -> State:
     """Show a job's states as they change and the lines that it prints, until it has ended.
 
+    Of a job that won't start however long it waits, that is said, too.
+
     Args:
         log: the file that the job prints to.
         show: called with each line.
@@ -57,6 +59,8 @@ def follow(
         now = f"job {job}: {state or 'the scheduler does not answer'}"
         if now != before:
             show(now)
+            if state is not None and (why := state.stuck):
+                show(f"job {job} won't start as it is: {why}; Ctrl-C cancels it")
             before = now
         if state is not None and state.ended:
             return state

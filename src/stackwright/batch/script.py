@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 
 from stackwright.batch.request import Resources, Scheduler, directives
 from stackwright.batch.ways import Way
+from stackwright.errors import StackwrightError
 
 _RANK = "export RANK=${0.rank} LOCAL_RANK=${0.local_rank} MASTER_ADDR={0.address}"
 _NODE = "export PET_NODE_RANK=${0.rank} PET_MASTER_ADDR={0.address} PET_MASTER_PORT=$MASTER_PORT"
@@ -30,6 +31,9 @@ def script(
     Args:
         job: with the ranks as its tasks.
         title: what the script is, in a line.
+
+    Raises:
+        StackwrightError: the command is a torchrun that says itself how many ranks there are.
     """
     lines = [
         "#!/bin/bash",
@@ -50,6 +54,33 @@ def by_torchrun(command: Sequence[str]) -> bool:
     return command[0] == "torchrun"
 
 
+_OURS = frozenset(
+    (
+        *("--nnodes", "--nproc-per-node", "--node-rank", "--standalone", "--local-addr"),
+        *("--master-addr", "--master-port", "--rdzv-backend", "--rdzv-endpoint", "--rdzv-id"),
+        "--rdzv-conf",
+    )
+)
+"""Options of torchrun that say how many ranks there are, and where they meet."""
+
+
+def _check_options(command: Sequence[str]) -> None:
+    """Check that a torchrun leaves to the script what the script says.
+
+    Of an option that is given twice the last would count, and ranks would have other cores and
+    threads than the script gives them.
+    """
+    for word in command[1:]:
+        name = word.partition("=")[0].replace("_", "-")
+        if word.endswith(".py") or name in ("-m", "--module", "--no-python"):
+            return  # what follows is for the user's program
+        if name in _OURS:
+            raise StackwrightError(
+                f"the job script itself gives torchrun its {name}",
+                hint="leave it out; -N and --ranks-per-node say how many ranks there are",
+            )
+
+
 def _ranks(scheduler: Scheduler, job: Resources, way: Way, command: Sequence[str]) -> Iterator[str]:
     """One process a rank, told what torchrun would tell it."""
     ranks = job.nodes * job.tasks_per_node
@@ -66,6 +97,7 @@ def _torchrun(
     scheduler: Scheduler, job: Resources, way: Way, command: Sequence[str]
 ) -> Iterator[str]:
     """One torchrun a node, of which the first is the master."""
+    _check_options(command)
     yield "# The first node's torchrun is the master; a job has a port of its own."
     yield from scheduler.prepare
     yield f"export {_port(scheduler)}"

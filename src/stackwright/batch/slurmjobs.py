@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from stackwright.errors import StackwrightError
@@ -21,6 +23,29 @@ GOING = frozenset(
 GONE = "UNKNOWN"
 """The state of a job that Slurm has forgotten."""
 
+
+STUCK: Mapping[str, str] = {
+    "PartitionConfig": "its partition hasn't as many nodes, or not such ones: see -N, --partition",
+    "PartitionNodeLimit": "its partition gives fewer nodes to a job: see -N, --partition",
+    "PartitionTimeLimit": "its partition gives less time: see --time, --partition",
+    "PartitionDown": "its partition is down: see --partition, or ask its administrators",
+    "PartitionInactive": "its partition starts no jobs: see --partition",
+    "BadConstraints": "no node is what it asks for: see `batch` of the system's file, and -N",
+    "*AccountNotAllowed": "its partition is not for this account: see --set account=, --partition",
+    "InvalidAccount": "Slurm has no such account: see --set account=",
+    "InvalidQOS": "Slurm has no such QOS for this account: see `batch` of the system's file",
+    "QOSNotAllowed": "its partition is not for this QOS: see `batch` of the system's file",
+    "*QOS*PerJob*": "its QOS gives less to a job: see -N, --time",
+    "*QOSMinCpuNotSatisfied": "its QOS is for larger jobs: see -N",
+    "Assoc*PerJob*": "its account may not ask for as much in one job: see -N, --time",
+    "JobHeld*": "it is held: scontrol release",
+    "DependencyNeverSatisfied": "what it waits for failed",
+}
+"""Why a job waits that won't start however long it does, by pattern, and what mends it.
+
+squeue(1), JOB REASON CODES, and Slurm's job_state_reason_string of 22.05 to 24.11. An administrator
+may yet change the partition, so such a job is told of, not ended.
+"""
 
 LOST = "NODE_FAIL"
 """The state of a job that lost a node that it can't do without."""
@@ -45,6 +70,13 @@ class State:
         """Whether nothing more will come of it."""
         return self.name not in GOING
 
+    @property
+    def stuck(self) -> str | None:
+        """Why it won't start however long it waits; None if it may."""
+        if self.name != "PENDING":
+            return None
+        return next((why for like, why in STUCK.items() if fnmatchcase(self.reason, like)), None)
+
     def __str__(self) -> str:
         """The state, with the reason where there is one."""
         return f"{self.name} ({self.reason})" if self.reason else self.name
@@ -62,14 +94,17 @@ class SlurmJobs:
     runner: Runner
     asking: Runner
 
-    def submit(self, script: Path) -> str:
+    def submit(self, script: Path, options: str) -> str:
         """Submit a script; the number of its job.
+
+        Args:
+            options: where the options that it asks by can be seen, should Slurm refuse them.
 
         Raises:
             StackwrightError: Slurm refuses it.
         """
         printed = self.runner.run(
-            ["sbatch", "--parsable", str(script)], hint=f"see the options that are in {script}"
+            ["sbatch", "--parsable", str(script)], hint=f"see what it asks for: {options}"
         )
         return printed.split()[-1].partition(";")[0]  # a cluster's name may follow
 

@@ -18,8 +18,8 @@ from typing import Literal
 
 from stackwright.inputs.systems import Fabric
 
-Meeting = Literal["torch", "mpi", "none"]
-"""How ranks find each other: at rank 0's address, through srun's PMI, or not at all."""
+Meeting = Literal["torch", "pmi2", "pmix", "none"]
+"""How ranks find each other: at rank 0's address, through srun's plugin for MPI, or not at all."""
 
 RANK = "@RANK@"
 """Stands in a command line where the prelude puts what it knows of the rank."""
@@ -41,11 +41,22 @@ VARIABLES: Mapping[Meeting, tuple[str, ...]] = {
         '"MASTER_ADDR=$SLURM_LAUNCH_NODE_IPADDR"',
         '"MASTER_PORT=$((20000 + (SLURM_JOB_ID * 31 + SLURM_STEP_ID) % 10000))"',
     ),
-    "mpi": (
+    "pmi2": (
         '"PMI_FD=$PMI_FD"',
         '"PMI_RANK=$PMI_RANK"',
         '"PMI_SIZE=$PMI_SIZE"',
         '"PMI_JOBID=$PMI_JOBID"',
+    ),
+    "pmix": (
+        '"OMPI_COMM_WORLD_RANK=$SLURM_PROCID"',
+        '"OMPI_COMM_WORLD_SIZE=$SLURM_NTASKS"',
+        '"PMIX_RANK=$PMIX_RANK"',
+        '"PMIX_NAMESPACE=$PMIX_NAMESPACE"',
+        "PMIX_GDS_MODULE=hash",
+        *(
+            f'${{PMIX_SERVER_URI{n}+"PMIX_SERVER_URI{n}=$PMIX_SERVER_URI{n}"}}'
+            for n in (51, 41, 4, 3, 21, 2)
+        ),
     ),
     "none": (),
 }
@@ -54,8 +65,13 @@ VARIABLES: Mapping[Meeting, tuple[str, ...]] = {
 Rank 0 is on the node where srun was started, the first of the allocation, and
 SLURM_LAUNCH_NODE_IPADDR is that node's address as each node sees it: no name has to be resolved.
 Its port differs from step to step, and lies below those that kernels give to clients. MPICH speaks
-PMI over the descriptor PMI_FD, which srun's plugin pmi2 leaves open.
+PMI over the descriptor PMI_FD, which srun's plugin pmi2 leaves open. Open MPI speaks PMIx with the
+server in slurmstepd, whose address has a name for each version that it understands; all that it
+asks goes that way (`hash`), as files of the node aren't seen in an image.
 """
+
+PLUGINS = ("pmi2", "pmix")
+"""Those meetings that are plugins of srun's, too."""
 
 END_STEP = (
     "squeue --noheader --steps --job=\"$SLURM_JOB_ID\" --format='%i %j' | "
@@ -96,7 +112,7 @@ class Step:
             *(f"--ntasks-per-node={self.ranks // self.nodes}", "--relative=0"),
             *(f"--cpus-per-task={self.cpus}", "--threads-per-core=1"),
             *("--cpu-bind=cores", "--mem=0"),
-            *(f"--mpi={'pmi2' if self.meeting == 'mpi' else 'none'}",),
+            f"--mpi={self.meeting if self.meeting in PLUGINS else 'none'}",
             *("--kill-on-bad-exit=1", "--immediate=60"),
             *(("sh", "-c", prelude(self.meeting), "stackwright") if self.told else ()),
         )

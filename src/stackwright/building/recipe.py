@@ -5,6 +5,7 @@ A pure function of its arguments: the same bytes each time, on any machine.
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from stackwright.building.templates import Templates
 from stackwright.canonical import canonical_json
 from stackwright.errors import StackwrightError
 from stackwright.inputs.site import Site
+from stackwright.inputs.stacks import Mpi
 from stackwright.locking.lockinputs import machine_of
 from stackwright.locking.locks import Lock, requirements_txt
 from stackwright.locking.wheelset import platform_tags
@@ -78,6 +80,16 @@ def installed_modules(prefix: Path) -> dict[str, bytes]:
         name: _read(own / name).replace(PREFIX_PLACEHOLDER.encode(), str(prefix).encode())
         for name in ("module.lua", "kernel.json")
     }
+
+
+def installed_mpi(prefix: Path) -> Mpi:
+    """The MPI that a prefix was built with.
+
+    Raises:
+        StackwrightError: the prefix doesn't hold its plan.
+    """
+    mpi: Mpi = json.loads(_read(prefix / "share" / "stackwright" / "plan.json"))["mpi"]
+    return mpi
 
 
 def render_modules(plan: Plan, site: Site, prefix: str) -> dict[str, bytes]:

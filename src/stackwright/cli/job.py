@@ -69,10 +69,10 @@ def command(
     """
     from stackwright.batch.script import script
     from stackwright.batch.slurm import SLURM
-    from stackwright.cli.workshop import open_workshop, released
+    from stackwright.cli.workshop import open_workshop, released_to_run
 
     shop = open_workshop(context, label)
-    released(shop, f"its administrators do that: stackwright release '{shop.label}'")
+    released_to_run(shop, f"its administrators do that: stackwright release '{shop.label}'")
     system = shop.site.system(shop.label.system)
     dialect = _scheduler(scheduler or system.scheduler, system)
     job = _resources(shop, system, nodes, ranks_per_node, limit, partition, given, output)
@@ -216,5 +216,5 @@ def _submitted(shop: Workshop, scheduler: Scheduler, job: Resources, text: str) 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "job.sh"
         path.write_text(text)
-        number = SlurmJobs(shop.runner(), Runner()).submit(path)
+        number = SlurmJobs(shop.runner(), Runner()).submit(path, "the same without --submit")
     click.echo(f"submitted job {number}; see: squeue --job={number}")

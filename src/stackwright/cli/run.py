@@ -51,12 +51,12 @@ def command(
     variables: tuple[str, ...],
     gpus: bool,
     dry_run: bool,
-) -> None:
+) -> int:
     """Run a command in the image of a released stack.
 
     It sees the current folder, can write to it, and starts there (under Charliecloud the folder is
     below /tmp; Shifter and bubblewrap show what the system file names as mounts, and /tmp). Ends
-    with the command's own exit code.
+    with the command's own exit code, and with 130 after Ctrl-C.
 
     \b
     Examples:
@@ -65,6 +65,7 @@ def command(
       stackwright run pytorch --built --runtime charliecloud -- python -c 'import torch'
       stackwright run pytorch --dry-run -- python train.py
     """
+    from stackwright.cli.foreground import run_in_foreground
     from stackwright.cli.progress import Progress
     from stackwright.cli.workshop import open_workshop
     from stackwright.errors import StackwrightError
@@ -75,32 +76,34 @@ def command(
         artefact = shop.artefact if built else _released(shop)
         system = shop.label.system
         described, injections = shop.site.system(system), shop.site.injections(system)
-        if injections and not built and artefact.plan_hash != shop.plan_hash:
+        if gpus and not described.gpus:
             raise StackwrightError(
-                f"what '{system}' injects, or else the plan, has changed since the release",
-                hint=f"its administrators release it anew: stackwright build '{shop.label}'",
+                f"--gpus: '{system}' has no GPUs",
+                hint=f"name a system that has: {shop.label.module}@SYSTEM, or state them as `gpus`"
+                f" in systems/{system}.yaml",
             )
         here = Here(shop.store, shop.runner(progress.line), described, injections)
         chosen = here.first_that_works([runtime] if runtime else None)
         with shop.stage(f"making the image ready for {chosen}"):
             way = here.ready(chosen, artefact)
+    request = _request(way, words, mounts, variables, gpus=gpus)
+    here.check_mounts(chosen, artefact, request.mounts)
     try:
-        made = way.command_line(_request(way, words, mounts, variables, gpus=gpus))
+        made = way.command_line(request)
     except ValueError as error:
         raise StackwrightError(f"{chosen} can't run this: {error}") from error
     if dry_run:
         settings = [f"{name}={value}" for name, value in sorted(made.env.items())]
         click.echo(shlex.join(["env", *settings, *made.argv] if settings else made.argv))
-        return
-    sys.stdout.flush()
-    os.execvpe(made.argv[0], made.argv, {**os.environ, **made.env})  # noqa: S606 - as it is typed
+        return 0
+    return run_in_foreground(made.argv, {**os.environ, **made.env})
 
 
 def _released(shop: Workshop) -> Artefact:
-    from stackwright.cli.workshop import released
+    from stackwright.cli.workshop import released_to_run
 
     hint = f"for what was built: stackwright run '{shop.label}' --built -- ..."
-    return released(shop, hint)[0]
+    return released_to_run(shop, hint)
 
 
 def _request(

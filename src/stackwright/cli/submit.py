@@ -88,7 +88,7 @@ def validated(shop: Workshop, session: Session, asked: Asked) -> tuple[Path, Jud
         )
     folder, script = _written(shop, asked)
     jobs = SlurmJobs(shop.runner(), Runner())
-    job = jobs.submit(script)
+    job = jobs.submit(script, str(script))
     click.echo(f"job {job} in {folder}", err=True)
     try:
         state = follow(jobs, job, folder / LOG, lambda line: click.echo(line, err=True))

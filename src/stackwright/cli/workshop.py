@@ -24,6 +24,24 @@ def open_workshop(context: Context, pattern: str, progress: Progress | None = No
     return Workshop(context.site, label, store, progress.stage)
 
 
+def released_to_run(shop: Workshop, hint: str) -> Artefact:
+    """What users have by the label, if the site injects into it what was certified with it.
+
+    Raises:
+        StackwrightError: nothing, or something else than was certified.
+    """
+    from stackwright.errors import StackwrightError
+
+    artefact, _ = released(shop, hint)
+    system = shop.label.system
+    if shop.site.injections(system) and artefact.plan_hash != shop.plan_hash:
+        raise StackwrightError(
+            f"what '{system}' injects, or else the plan, has changed since the release",
+            hint=f"its administrators release it anew: stackwright build '{shop.label}'",
+        )
+    return artefact
+
+
 def released(shop: Workshop, hint: str) -> tuple[Artefact, Certificate]:
     """What users have by the label, held against the certificate by which they have it.
 

@@ -44,8 +44,11 @@ def explain(
 
 def _sentence(detail: dict[str, Any], node: yaml.Node, siblings: Iterable[str]) -> str:
     """One pydantic error as one line."""
-    name = next((step for step in reversed(detail["loc"]) if isinstance(step, str)), "the file")
+    steps = [step for step in detail["loc"] if isinstance(step, str) and step != "[key]"]
+    name = steps[-1] if steps else "the file"
     kind, context = detail["type"], detail.get("ctx", {})
+    if detail["loc"][-1:] == ("[key]",):
+        name = f"key of {steps[-2]}" if len(steps) > 1 else "key"
     if kind == "extra_forbidden":
         return f"unknown key '{name}'{did_you_mean(name, siblings)}"
     if kind in ("literal_error", "enum"):

@@ -42,12 +42,19 @@ def parse(path: Path, shown: Path) -> yaml.Node:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = place(shown, mark) if mark else Location(shown)
-        raise _one(f"not valid YAML: {error.problem or error.context}", where) from error
+        what = "a tab can't indent; use spaces" if mark and _is_tab(text, mark) else error.problem
+        raise _one(f"not valid YAML: {what or error.context}", where) from error
     except yaml.YAMLError as error:
         raise _one(f"not valid YAML: {str(error).splitlines()[0]}", Location(shown)) from error
     if root is None:
         raise _one("the file is empty", Location(shown))
     return root
+
+
+def _is_tab(text: str, mark: Any) -> bool:
+    lines = text.splitlines()
+    line: str = lines[mark.line] if mark.line < len(lines) else ""
+    return line[mark.column :].startswith("\t")
 
 
 def place(shown: Path, mark: Any) -> Location:

@@ -14,8 +14,9 @@ from stackwright.inputs.systems import System
 from stackwright.runtimes.containers import Container, EngineName
 from stackwright.runtimes.injecting import Injecting
 from stackwright.runtimes.injections import carried_by, check_loadable, given, places, staged
-from stackwright.runtimes.request import Engine, Runtime
-from stackwright.runtimes.rootless import Apptainer, Charliecloud
+from stackwright.runtimes.mountpoints import BUBBLEWRAP, SHIFTER, Making, lacks_place
+from stackwright.runtimes.request import Engine, Mount, Runtime
+from stackwright.runtimes.rootless import PRIVATE_TMP, Apptainer, Charliecloud
 from stackwright.runtimes.shifter import Bubblewrap, Shifter, entries_of, hidden_by
 from stackwright.store import Store
 from stackwright.tools import engines
@@ -63,6 +64,21 @@ class Here:
         copied = tuple(staged(one, self.store) for one in injections)
         return Injecting(runtime, copied, environment, places(name, self.injections))
 
+    def check_mounts(self, name: str, artefact: Artefact, mounts: Sequence[Mount]) -> None:
+        """Check that a run time, once it is ready, can mount what a user wants to see.
+
+        Raises:
+            StackwrightError: the image has no such folder, and it makes none there.
+        """
+        way = _way(name)
+        for mount in mounts:
+            if way.lacks_place(self, artefact, mount.target):
+                raise StackwrightError(
+                    f"{name} can't mount {mount.source} at {mount.target}: the image has no such"
+                    " folder, and it can't make one there",
+                    hint=f"--mount {mount.source}:TARGET {way.place}, or another --runtime",
+                )
+
     def root(self, artefact: Artefact) -> Path:
         """The image unpacked, but for its device files, whose place the host's take."""
         squashfs = self.store.path(artefact.squashfs.path)
@@ -92,10 +108,17 @@ def image_environment(artefact: Artefact, store: Store) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class _Way:
-    """How a run time is tried on this host, and made ready for an artefact."""
+    """How a run time is tried on this host, and made ready for an artefact.
+
+    Args:
+        lacks_place: whether it can't mount at a path; most make every mount point.
+        place: where it can, for a hint.
+    """
 
     tried: Callable[[Here], object]
     made: Callable[[Here, Artefact], Runtime]
+    lacks_place: Callable[[Here, Artefact, str], bool] = lambda *_: False
+    place: str = ""
 
 
 def _container(name: EngineName) -> _Way:
@@ -161,14 +184,38 @@ def _shifter(here: Here, artefact: Artefact) -> Shifter:
     return Shifter(Engine((_program("shifter", "Shifter"),)), image, modules, here.site_mounts)
 
 
+def _lacks_place_in_squashfs(here: Here, artefact: Artefact, target: str) -> bool:
+    """Whether ch-run, which makes mount points in its private /tmp only, finds no folder."""
+    program, path = find("unsquashfs"), target.rstrip("/")
+    if program is None or Path(path).is_relative_to(PRIVATE_TMP):
+        return False
+    squashfs = here.store.path(artefact.squashfs.path)
+    listed = here.runner.run([program, "-ll", "-d", "", str(squashfs), path.lstrip("/")])
+    return not any(line[0] == "d" and line.endswith(f" {path}") for line in listed.splitlines())
+
+
+def _lacks_place(making: Making) -> Callable[[Here, Artefact, str], bool]:
+    def lacks(here: Here, artefact: Artefact, target: str) -> bool:
+        return lacks_place(here.root(artefact), target, making, here.site_mounts)
+
+    return lacks
+
+
 _WAYS: Mapping[str, _Way] = {
     "podman": _container("podman"),
     "docker": _container("docker"),
     "podman-hpc": _container("podman-hpc"),
-    "charliecloud": _Way(lambda _: _program("ch-run", "charliecloud"), _charliecloud),
-    "bubblewrap": _Way(_bubblewrap_tried, _bubblewrap),
+    "charliecloud": _Way(
+        lambda _: _program("ch-run", "charliecloud"),
+        _charliecloud,
+        _lacks_place_in_squashfs,
+        place=f"below {PRIVATE_TMP}",
+    ),
+    "bubblewrap": _Way(_bubblewrap_tried, _bubblewrap, _lacks_place(BUBBLEWRAP), BUBBLEWRAP.place),
     "apptainer": _Way(lambda _: _program("apptainer", "apptainer"), _apptainer),
-    "shifter": _Way(lambda _: _program("shifter", "Shifter"), _shifter),
+    "shifter": _Way(
+        lambda _: _program("shifter", "Shifter"), _shifter, _lacks_place(SHIFTER), SHIFTER.place
+    ),
 }
 
 

@@ -27,6 +27,10 @@ LOST: Mapping[str, frozenset[str]] = {
 SCRATCH = ("/tmp", "/var/tmp")  # noqa: S108
 """The host's own, which can be written."""
 
+HOME = "/"
+"""Where nobody can leave settings for others. A user's own need not be there, and Open MPI's
+programs end where HOME is not set."""
+
 _HOSTS = (
     *("--dir", "/var/spool", "--dir", "/var/run", "--dir", "/var/empty"),
     *(w for name in ("passwd", "group") for w in ("--ro-bind", f"/etc/{name}", f"/etc/{name}")),
@@ -76,7 +80,7 @@ class Shifter:
             "--clearenv",
             *([f"--workdir={request.workdir}"] if request.workdir else ()),
             *(f"--volume={_volume(mount, seen)}" for mount in volumes),
-            *(f"--env={k}={v}" for k, v in request.env.items()),
+            *(f"--env={k}={v}" for k, v in {"HOME": HOME, **request.env}.items()),
             *("--", *request.command),
         )
         return CommandLine(argv, (), {**self.engine.env})
@@ -119,7 +123,7 @@ class Bubblewrap:
             ValueError: it is to use GPUs, whose driver no injection brings.
         """
         without_gpus(request)
-        env = {**self.image_env, **request.env}
+        env = {"HOME": HOME, **self.image_env, **request.env}
         argv = (
             *(*self.engine.argv_prefix, "--die-with-parent", "--cap-drop", "ALL", "--clearenv"),
             *self._image(),

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from stackwright.batch.srun import RANK, Meeting, Step, spread
+from stackwright.inputs.stacks import Mpi
 from stackwright.runtimes.request import CommandLine, Mount, Request, Runtime
 
 Launcher = Literal["none", "torchrun", "mpirun"]
@@ -94,7 +95,11 @@ class Start:
 
 
 class Channel(Protocol):
-    """A way in which users get the stack."""
+    """A way in which users get the stack; `mpi` is the stack's own."""
+
+    @property
+    def mpi(self) -> Mpi:
+        """See above."""
 
     def launch(self, program: Program, start: Start, payload: Path) -> CommandLine:
         """Build the command line; `payload` is the host's folder of cases and probes."""
@@ -105,6 +110,7 @@ class Image:
     """The stack's image under a run time."""
 
     runtime: Runtime
+    mpi: Mpi = "mpich"
 
     def launch(self, program: Program, start: Start, payload: Path) -> CommandLine:
         """Run the payload inside the image."""
@@ -134,6 +140,7 @@ class Module:
     lmod_init: Path
     tree: Path
     name: str
+    mpi: Mpi = "mpich"
 
     def launch(self, program: Program, start: Start, payload: Path) -> CommandLine:
         """Load the module in a shell that reads no start-up file, then become the command."""
@@ -162,7 +169,7 @@ def launch(
         raise ValueError(f"{program.script}: {program.ranks} ranks need a launcher; use torchrun")
     if not payload.is_absolute() or set(str(payload)) & set(':,"\n'):
         raise ValueError(f"{payload}: mounts need an absolute path without colon, comma or quote")
-    start = over(nodes, program) if nodes else here(program)
+    start = over(nodes, program, channel.mpi) if nodes else here(program)
     return start.around(channel.launch(program, start, payload))
 
 
@@ -170,7 +177,8 @@ def here(program: Program) -> Start:
     """Start the ranks on this machine, by the stack's own launcher.
 
     torchrun's rendezvous is bound to the loopback and a free port: `--standalone` resolves the
-    host's name, which not every machine can. mpiexec is hydra, of the stack's own prefix.
+    host's name, which not every machine can. mpiexec is that of the stack's own prefix, hydra or
+    Open MPI's, without options: what it needs, the stack sets for users as well.
     """
     ranks = str(program.ranks)
     inside: Mapping[Launcher, tuple[str, ...]] = {
@@ -185,17 +193,23 @@ def here(program: Program) -> Start:
     return Start(inside[program.launcher])
 
 
-MEETING: Mapping[Launcher, Meeting] = {"none": "none", "torchrun": "torch", "mpirun": "mpi"}
-"""What srun's ranks are told, so that a case finds what its own launcher would have told it."""
+PLUGIN: Mapping[Mpi, Meeting] = {"mpich": "pmi2", "openmpi": "pmix", "none": "pmi2"}
+"""The plugin of srun's by which ranks of an MPI find each other."""
 
 
-def over(nodes: Nodes, program: Program) -> Start:
+def meeting(launcher: Launcher, mpi: Mpi) -> Meeting:
+    """What srun's ranks are told, so that a case finds what its own launcher would have told it."""
+    told: Mapping[Launcher, Meeting] = {"none": "none", "torchrun": "torch", "mpirun": PLUGIN[mpi]}
+    return told[launcher]
+
+
+def over(nodes: Nodes, program: Program, mpi: Mpi) -> Start:
     """Start the ranks by srun, spread over the first nodes of the allocation."""
     step = Step(
         nodes=spread(program.ranks, nodes.count),
         ranks=program.ranks,
         cpus=program.threads,
-        meeting=MEETING[program.launcher],
+        meeting=meeting(program.launcher, mpi),
         name="@NAME@",
     )
     return Start((*([RANK] if step.told else ()), "python"), step, nodes.network)

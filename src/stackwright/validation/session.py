@@ -6,7 +6,7 @@ import json
 import platform
 import secrets
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -14,9 +14,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from stackwright.batch.allocation import fingerprints
-from stackwright.batch.srun import network
-from stackwright.building.recipe import installed_modules
+from stackwright.batch.allocation import check_plugin, fingerprints
+from stackwright.batch.srun import PLUGINS, network
+from stackwright.building.recipe import installed_modules, installed_mpi
 from stackwright.canonical import hash_folder, hash_value
 from stackwright.certify.artefact import Artefact
 from stackwright.certify.attest import Begun, attest_digest, attest_results, verify_results
@@ -51,6 +51,7 @@ from stackwright.validation.prepare import Arm, Heading, digests_of, make_job
 from stackwright.validation.runs import ATTESTATION, JOB, JUDGEMENT, RESULTS, runs
 from stackwright.validation.suites import (
     PAYLOAD_FOLDERS,
+    ConcreteCase,
     expand,
     load_suite,
     payload_digest,
@@ -107,6 +108,7 @@ class Session:
         if released:
             check_bytes(released, self.measure)
         baseline = self._arm(released, runtime, draft, folder, "baseline") if released else None
+        self._check_plugins(cases, [candidate, *([baseline] if baseline else [])])
         if digests != (suite_digest(suite_path), payload_digest(draft / "payload")):
             raise StackwrightError(
                 "the suite or its cases changed while the job was prepared",
@@ -328,15 +330,23 @@ class Session:
         modulefile.parent.mkdir(parents=True)
         prefix = self.store.path(artefact.prefix.path)
         modulefile.write_bytes(installed_modules(prefix)["module.lua"])
+        mpi = installed_mpi(prefix)
+        image = self._here(label.system).ready(runtime, artefact)
         return Arm(
             artefact,
             {
-                "image": launch.Image(self._here(label.system).ready(runtime, artefact)),
-                "module": launch.Module(
-                    lmod_init=lmod.find_init(), tree=folder / tree, name=label.module
-                ),
+                "image": launch.Image(image, mpi),
+                "module": launch.Module(lmod.find_init(), folder / tree, label.module, mpi),
             },
         )
+
+    def _check_plugins(self, cases: Iterable[ConcreteCase], arms: Iterable[Arm]) -> None:
+        """Check that srun can bring together the ranks of each arm's MPI."""
+        mpis = {channel.mpi for arm in arms for channel in arm.channels.values()}
+        launchers = {case.launch.launcher for case in cases if self.nodes}
+        for plugin in sorted({launch.meeting(each, mpi) for each in launchers for mpi in mpis}):
+            if plugin in PLUGINS:
+                check_plugin(plugin, self.nodes, self.runner)
 
     def _runtime(self, system: str) -> str:
         """What runs images: what was asked for, else the first of the system's that works here.
