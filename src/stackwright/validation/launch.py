@@ -20,7 +20,7 @@ from typing import Literal, Protocol
 from stackwright.batch.srun import RANK, Meeting, Step, spread
 from stackwright.runtimes.request import CommandLine, Mount, Request, Runtime
 
-Launcher = Literal["none", "torchrun", "mpirun"]
+Launcher = Literal["none", "torchrun", "mpirun", "horovodrun", "horovodrun-gloo"]
 
 PROBE = "bin/roofline"
 """The roofline probe's binary, relative to the payload's folder; apart from what is hashed."""
@@ -170,7 +170,8 @@ def here(program: Program) -> Start:
     """Start the ranks on this machine, by the stack's own launcher.
 
     torchrun's rendezvous is bound to the loopback and a free port: `--standalone` resolves the
-    host's name, which not every machine can. mpiexec is hydra, of the stack's own prefix.
+    host's name, which not every machine can. mpiexec is hydra, of the stack's own prefix, and what
+    horovodrun starts ranks by, unless it does so itself, for Horovod's controller over gloo.
     """
     ranks = str(program.ranks)
     inside: Mapping[Launcher, tuple[str, ...]] = {
@@ -181,16 +182,32 @@ def here(program: Program) -> Start:
             "--local-addr=127.0.0.1",  # the host's name may mean nothing in an image
         ),
         "mpirun": ("mpiexec", "-n", ranks, "python"),
+        "horovodrun": ("horovodrun", "-np", ranks, "--mpi", "python"),
+        "horovodrun-gloo": ("horovodrun", "-np", ranks, "--gloo", "python"),
     }
     return Start(inside[program.launcher])
 
 
-MEETING: Mapping[Launcher, Meeting] = {"none": "none", "torchrun": "torch", "mpirun": "mpi"}
+MEETING: Mapping[Launcher, Meeting] = {
+    "none": "none",
+    "torchrun": "torch",
+    "mpirun": "mpi",
+    "horovodrun": "mpi",
+}
 """What srun's ranks are told, so that a case finds what its own launcher would have told it."""
 
 
 def over(nodes: Nodes, program: Program) -> Start:
-    """Start the ranks by srun, spread over the first nodes of the allocation."""
+    """Start the ranks by srun, spread over the first nodes of the allocation.
+
+    Raises:
+        ValueError: srun can't tell ranks what their launcher would.
+    """
+    if program.launcher not in MEETING:
+        raise ValueError(
+            f"{program.launcher} starts ranks on other nodes by ssh and a server of its own, not by"
+            " srun; use horovodrun"
+        )
     step = Step(
         nodes=spread(program.ranks, nodes.count),
         ranks=program.ranks,
