@@ -9,7 +9,7 @@ tree_of() {
 lay_over() {
     to=$1
     shift
-    for layer; do
+    for layer in "$@"; do
         tree=$(tree_of "$layer")
         [ ! -d "$tree" ] || cp -al "$tree/." "$to/"
     done
