@@ -73,8 +73,8 @@ def test_a_tampered_lock_is_refused(tmp_path: Path, place: tuple[Any, ...], valu
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ('"version": "2.2.6"', '"version": "2.2.7"', "17: not a valid lock: numpy 2.2.7 is not"),
-        ('"name": "numpy"', '"name": "torch"', "17: not a valid lock: torch 2.2.6 is not what"),
+        ('"version": "2.2.6"', '"version": "2.2.7"', "18: not a valid lock: numpy 2.2.7 is not"),
+        ('"name": "numpy"', '"name": "torch"', "18: not a valid lock: torch 2.2.6 is not what"),
         (
             "mini/1.0-cpu@bench",
             "mini/1.1-cpu@bench",

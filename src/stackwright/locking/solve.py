@@ -281,6 +281,7 @@ def _find_sdist(requirement: str, site: Site, runner: Runner) -> Sdist:
         report = Path(folder, "report.json")
         backend = Path(folder, "setuptools", "build_meta.py")
         backend.parent.mkdir()
+        (backend.parent / "__init__.py").touch()
         backend.write_bytes((site.root / "images" / "sdist_backend.py").read_bytes())
         runner.run(
             [
