@@ -7,7 +7,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -136,7 +136,8 @@ def solve_wheels(
         StackwrightError: pip can't satisfy a requirement, which is named in its place; or a file
             of ``prefer`` has other bytes now.
     """
-    found = _resolve(plan, site, runner, _still_allowed(prefer, plan) if prefer else ())
+    asked = [text for kind in _wanted(plan) for text in kind]
+    found = _resolve(plan, site, runner, _still_allowed(prefer, asked) if prefer else ())
     layers = {layer: [_name(text, plan) for text in texts] for layer, texts in plan.layers.items()}
     alone = {canonicalize_name(_name(text, plan)) for text in _wanted(plan)[1]}
     wheels = group_wheels(found.report, layers, plan.python, alone)
@@ -176,13 +177,13 @@ def _resolve(plan: Plan, site: Site, runner: Runner, pins: Sequence[str]) -> _An
         raise (piprefusal.explain(lines, plan, site) or error) from error
 
 
-def _still_allowed(wheels: Wheels, plan: Plan) -> tuple[str, ...]:
-    """Pins of the wheels that the stack's own requirements don't exclude now.
+def _still_allowed(wheels: Wheels, asked: Iterable[str]) -> tuple[str, ...]:
+    """Pins of the wheels that these requirements don't exclude.
 
     They are compared as text (``===``), for ``==1.0`` would take a 1.0+local as well.
     """
     allowed: dict[str, SpecifierSet] = {}
-    for need in (Requirement(text) for kind in _wanted(plan) for text in kind):
+    for need in map(Requirement, asked):
         name = canonicalize_name(need.name)
         allowed[name] = allowed.get(name, SpecifierSet()) & need.specifier
     return tuple(
@@ -257,15 +258,16 @@ def solve_sources(plan: Plan, wheels: Wheels, site: Site, store: Store, runner: 
     """The files of sources, and what they are built with: Python packages and a toolchain.
 
     Args:
-        wheels: of the stack; what the build environment shares with it has the same version.
+        wheels: of the stack; the build environment has the same versions, where it allows them.
 
     Raises:
         StackwrightError: a solver failed; its own words are in the error.
     """
     sdists = tuple(_find_sdist(source.requirement, site, runner) for source in plan.sources)
-    texts = (text for source in plan.sources for text in (*source.build, *source.needs))
-    pins = [f"{wheel.name}==={Version(wheel.version)}" for wheel in wheels.installed]
-    answer = _pip_answer(plan, [*SOURCE_TOOLS, *texts], runner, pins)
+    texts = [*SOURCE_TOOLS]
+    for source in plan.sources:
+        texts += [*source.build, *source.needs]
+    answer = _pip_answer(plan, texts, runner, _still_allowed(wheels, texts))
     build = group_wheels(answer.report, {"build": ()}, plan.python).installed
 
     def drafted(toolchain: Base) -> Lock:
