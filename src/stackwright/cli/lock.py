@@ -154,6 +154,7 @@ def _lock(context: Context, label: Label, anew: tuple[str, ...] | None) -> dict[
             keep_wheels=None if "wheels" in parts else old,
             keep_sources=None if "sources" in parts else old,
             prefer=(old.wheels if old else preferred(others)) if anew is None else None,
+            bases=[other.base for other in others] if old is None else [],
             on_part=lambda part, seconds: (
                 progress.start(f"{label}: {_PARTS[part]}")
                 if seconds is None

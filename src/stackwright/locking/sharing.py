@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import chain
 
-from stackwright.errors import StackwrightError
+from stackwright.errors import ManyErrors, StackwrightError
 from stackwright.inputs.labels import Label
 from stackwright.inputs.site import Site
 from stackwright.locking.lockinputs import lock_inputs, stale_parts
@@ -19,9 +20,11 @@ def neighbours(site: Site, plan: Plan) -> list[Lock]:
     A file with mistakes counts for nothing here: they are told where it is read.
     """
     found = []
-    for label in sorted(site.labels_like(f"*@{plan.system}"), key=str):
-        if label != plan.label and (lock := _lock(site, label, plan.python)):
-            found.append(lock)
+    for name in site.stack_names:
+        with suppress(ManyErrors):
+            labels = sorted(site.labels_like(f"{name}@{plan.system}"), key=str)
+            locks = [_lock(site, label, plan.python) for label in labels if label != plan.label]
+            found += [lock for lock in locks if lock is not None]
     return found
 
 

@@ -58,6 +58,7 @@ def solve(
     keep_wheels: Lock | None = None,
     keep_sources: Lock | None = None,
     prefer: Wheels | None = None,
+    bases: Sequence[Base] = (),
     on_part: OnPart = lambda _part, _seconds: None,
     warn: Callable[[str], None] = lambda _text: None,
 ) -> Lock:
@@ -68,6 +69,7 @@ def solve(
         keep_wheels: the same for the wheels.
         keep_sources: the same for what is built from sources.
         prefer: wheels whose versions stay, where the requirements still allow them.
+        bases: those of the system's other locks; one that is in the store needn't be made again.
         on_part: told the part of a lock, with None before it is solved, the seconds after.
         warn: told what was chosen all the same, a line each.
 
@@ -84,7 +86,7 @@ def solve(
     base = (
         keep_base.base
         if keep_base
-        else _timed("base", on_part, lambda: solve_base(plan, site, store, runner))
+        else _timed("base", on_part, lambda: solve_base(plan, site, store, runner, bases))
     )
     check_python(base, plan)
     sources = keep_sources.sources if keep_sources else None
@@ -245,12 +247,21 @@ def _name(requirement: str, plan: Plan) -> str:
     return PROVIDERS[plan.provider].read(requirement).name
 
 
-def solve_base(plan: Plan, site: Site, store: Store, runner: Runner) -> Base:
+def solve_base(
+    plan: Plan, site: Site, store: Store, runner: Runner, bases: Sequence[Base] = ()
+) -> Base:
     """Make the base once, see what came of it, and keep it for the build.
+
+    Args:
+        bases: made for other stacks; one that the store has is this stack's, too.
 
     Raises:
         StackwrightError: mmdebstrap can't make it; the entry to blame is named in its place.
     """
+    for base in bases:
+        recipe = render(plan, _draft(plan, base=base), site)
+        if store.has_step("base", step_keys(recipe, "")["base"]):
+            return base
     return _make_root(plan, "base", lambda base: _draft(plan, base=base), site, store, runner)
 
 
