@@ -64,12 +64,8 @@ def podman_build(site: Site, store: Store, folder: Path) -> tuple[list[str], dic
     context = folder / "context"
     (context / "mounts/stackwright/out").mkdir(parents=True)
     (context / "mounts/stackwright/payload").mkdir()
-    for name, step, tree in (
-        ("python", "python", "tree"),
-        ("frameworks", "frameworks", "tree"),
-        ("packages", "packages", "tree"),
-        ("own", "prefix", "own"),
-    ):
+    layers = [(name, name, "tree") for name in recipe.settings["LAYERS"].strip("'").split()]
+    for name, step, tree in (*layers, ("own", "prefix", "own")):
         source = store.root / "steps" / step / keys[step].removeprefix("sha256:") / tree
         shutil.copytree(source, context / name, copy_function=os.link, symlinks=True)
     epoch = recipe.settings["SOURCE_DATE_EPOCH"]

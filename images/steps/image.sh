@@ -3,18 +3,21 @@
 set -eu
 . "$RECIPE/common.sh"
 . "$RECIPE/engine.sh"
-. "$RECIPE/steps/base-image.sh"
+. "$RECIPE/root-image.sh"
+. "$RECIPE/layers.sh"
 
+root_image "$IN_BASE" "$BASE_DIGEST"
 context=$OUT/context
 mounts=$context/mounts
 mkdir -p "$mounts/stackwright/out" "$mounts/stackwright/payload" "$mounts/etc"
 # Run times lay the host's own over these, and only where the image has them.
 printf '127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n' >"$mounts/etc/hosts"
 : >"$mounts/etc/resolv.conf"
-for layer in python:"$IN_PYTHON/tree" frameworks:"$IN_FRAMEWORKS/tree" packages:"$IN_PACKAGES/tree" own:"$IN_PREFIX/own"; do
-    mkdir -p "$context/${layer%%:*}"
-    [ ! -d "${layer#*:}" ] || cp -al "${layer#*:}/." "$context/${layer%%:*}/"
+for name in $LAYERS; do
+    mkdir -p "$context/$name"
+    lay_over "$context/$name" "$name"
 done
+cp -al "$IN_PREFIX/own" "$context/own"
 build_image "$IMAGE_TAG" "$RECIPE/Containerfile" "$context"
 rm -rf "$context"
 save_image "$IMAGE_TAG" "$OUT/oci"

@@ -4,11 +4,12 @@
 set -eu
 . "$RECIPE/common.sh"
 . "$RECIPE/engine.sh"
-. "$RECIPE/steps/base-image.sh"
+. "$RECIPE/root-image.sh"
 
+root_image "$IN_BASE" "$BASE_DIGEST"
 set -- "$1" -v "$RECIPE/layer.py:/layer.py:ro" -v "$IN_TOOLS:/tools:ro" -v "$OUT:/out"
 [ "$1" = python ] || set -- "$@" -v "$IN_WHEELS:/wheels:ro"
 kind=$1
 shift
-offline_run "$base_tag" "$@" -- \
+offline_run "$root_tag" "$@" -- \
     "python$PYTHON" /layer.py "$kind" --tools /tools --wheels /wheels --out /out/tree

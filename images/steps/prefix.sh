@@ -2,15 +2,15 @@
 # The install prefix: all layers laid over each other, and the manifest: OUT/own, OUT/prefix
 set -eu
 . "$RECIPE/common.sh"
+. "$RECIPE/layers.sh"
 
 own=$OUT/own/share/stackwright
 mkdir -p "$own" "$OUT/prefix"
 [ ! -d "$RECIPE/overlay" ] || cp -R "$RECIPE/overlay/." "$OUT/own/"
 cp "$RECIPE/plan.json" "$RECIPE/lock.json" "$RECIPE/module.lua" "$RECIPE/kernel.json" "$own/"
 chmod -R u=rwX,go=rX "$OUT/own" "$OUT/prefix"
-for layer in "$IN_PYTHON/tree" "$IN_FRAMEWORKS/tree" "$IN_PACKAGES/tree"; do
-    [ ! -d "$layer" ] || cp -al "$layer/." "$OUT/prefix/" # fails when two layers hold one file
-done
+# shellcheck disable=SC2086  # LAYERS is a list
+lay_over "$OUT/prefix" $LAYERS
 # Python would run a layer's bytecode in place of an overlay's file of the same name.
 (cd "$OUT/own" && find . ! -type d) | while IFS= read -r file; do
     [ ! -e "$OUT/prefix/$file" ] || {

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Download one group of locked wheels, each checked against its hash: OUT/*.whl
-# usage: wheels.sh tools|frameworks|packages
+# usage: wheels.sh GROUP     for a group of requirements/
 set -eu
 . "$RECIPE/common.sh"
 

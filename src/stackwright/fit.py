@@ -25,8 +25,8 @@ def check_fit(site: Site, labels: Iterable[Label]) -> None:
 
 
 def misfits(site: Site, label: Label) -> list[StackwrightError]:
-    """What keeps a label from a release: its suite, or the Python of its system's base."""
-    found = [*_python(site, label)]
+    """What keeps a label from a release: its suite, or its system's base."""
+    found = [*_python(site, label), *_toolchain(site, label)]
     try:
         required_suite(site, label)
     except ManyErrors as many:
@@ -91,6 +91,18 @@ def required_suite(site: Site, label: Label) -> str:
         )
         raise ManyErrors([error])
     return stack.suite
+
+
+def _toolchain(site: Site, label: Label) -> Iterator[StackwrightError]:
+    """What compiles comes from Debian, beside a base that does."""
+    plan = resolve(site, label)
+    if plan.sources and plan.base.kind != "debian":
+        names = ", ".join(source.name for source in plan.sources)
+        yield StackwrightError(
+            f"{label} builds {names} from sources, which needs a base of Debian packages, not an"
+            " image",
+            where=site.place_in_stack(label.stack, "variants", label.variant, "sources"),
+        )
 
 
 def _python(site: Site, label: Label) -> Iterator[StackwrightError]:

@@ -223,3 +223,20 @@ def test_the_interval_of_a_median_takes_more_values_to_get_narrower() -> None:
     assert interval([3.0, 1.0, 2.0]) == (1.0, 3.0)
     assert interval([float(i) for i in range(9)]) == (1.0, 7.0)  # tables: 2nd to 8th of 9
     assert interval([float(i) for i in range(20)]) == (5.0, 14.0)  # 6th to 15th of 20
+
+
+def test_of_a_second_stack_only_what_the_first_has_not_is_pulled() -> None:
+    layers = benchmark("shared_layers")
+    mib = layers.MIB
+    row = layers.Row(
+        label="second",
+        layers={"sha256:a": 100 * mib, "sha256:b": 20 * mib},
+        pulled=frozenset({"sha256:a", "sha256:c"}),
+        done=3,
+        reused=7,
+        cold=12.4,
+        warm=0.25,
+    )
+
+    assert rows(layers.table([row]))[2:] == ["`second`"]
+    assert row.cells()[1:] == ["120", "1 of 2, 100", "20", "3 of 10", "12", "0.2"]

@@ -13,9 +13,12 @@ from types import ModuleType
 
 import pytest
 
+from stackwright.building.providers.steps import variable
+
 IMAGES = Path(__file__).parents[2] / "images"
 CASES = Path(__file__).parents[2] / "validation" / "cases"
 PACKAGES = "lib/python3.11/dist-packages"
+SETTINGS = "LABEL=mini\nPLAN_HASH=sha256:0\nLAYERS='python torch-cpu packages'\n"
 
 
 @pytest.fixture
@@ -57,19 +60,23 @@ def make_prefix(folder: Path, overlay: dict[str, str]) -> subprocess.CompletedPr
     recipe, out = folder / "recipe", folder / "out"
     files = {f"recipe/overlay/{name}": text for name, text in overlay.items()}
     files |= {f"recipe/{name}": "{}" for name in ("plan.json", "lock.json", "kernel.json")}
-    files |= {"recipe/module.lua": "", "recipe/settings.sh": "LABEL=mini\nPLAN_HASH=sha256:0\n"}
+    files |= {"recipe/module.lua": "", "recipe/settings.sh": SETTINGS}
     files |= {
         "python/tree/bin/python3": "python",
-        f"frameworks/tree/{PACKAGES}/torch/data.py": "honest = True\n",
+        f"torch-cpu/tree/{PACKAGES}/torch/data.py": "honest = True\n",
         f"packages/tree/{PACKAGES}/numpy.py": "",
     }
     for name, text in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
     out.mkdir()
-    for source in (IMAGES / "common.sh", IMAGES / "manifest.py", CASES / "tree_hash.py"):
+    own = (IMAGES / name for name in ("common.sh", "layers.sh", "manifest.py"))
+    for source in (*own, CASES / "tree_hash.py"):
         (recipe / source.name).write_bytes(source.read_bytes())
-    layers = {f"IN_{name.upper()}": folder / name for name in ("python", "frameworks", "packages")}
+    layers = {
+        f"IN_{variable(name).upper()}": folder / name
+        for name in ("python", "torch-cpu", "packages")
+    }
     return subprocess.run(
         ["sh", IMAGES / "steps" / "prefix.sh"],
         env={"PATH": "/usr/bin:/bin", "RECIPE": recipe, "OUT": out, **layers},

@@ -16,7 +16,7 @@ from stackwright.inputs.site import Site
 from stackwright.inputs.systems import Base as PlanBase
 from stackwright.locking.base import check_base, check_python
 from stackwright.locking.lockinputs import check_fresh, lock_inputs, locked, stale_parts
-from stackwright.locking.locks import Base, changes, load_lock, requirements_txt
+from stackwright.locking.locks import Base, Lock, Wheels, changes, load_lock, requirements_txt
 from stackwright.locking.wheelset import group_wheels, platform_tags
 from stackwright.plans.plan import Plan, resolve
 
@@ -48,8 +48,8 @@ def test_a_lock_survives_writing_and_reading(tmp_path: Path) -> None:
     [
         (("wheels", "tools", 0, "digest"), "md5:abc"),
         (("wheels", "tools", 0, "file"), "../../etc/passwd"),
-        (("wheels", "packages", 1, "name"), "mpich --index-url http://example.org"),
-        (("wheels", "packages", 1, "version"), "5 --hash=sha256:0"),
+        (("wheels", "layers", 1, "wheels", 1, "name"), "mpich --index-url http://example.org"),
+        (("wheels", "layers", 1, "wheels", 1, "version"), "5 --hash=sha256:0"),
         (("base", "packages", "python3.11"), "3; id"),
         (("base", "digest"), "sha256:ABC"),
         (("schema",), "stackwright/lock/9"),
@@ -73,8 +73,8 @@ def test_a_tampered_lock_is_refused(tmp_path: Path, place: tuple[Any, ...], valu
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ('"version": "2.2.6"', '"version": "2.2.7"', "16: not a valid lock: numpy 2.2.7 is not"),
-        ('"name": "numpy"', '"name": "torch"', "16: not a valid lock: torch 2.2.6 is not what"),
+        ('"version": "2.2.6"', '"version": "2.2.7"', "18: not a valid lock: numpy 2.2.7 is not"),
+        ('"name": "numpy"', '"name": "torch"', "18: not a valid lock: torch 2.2.6 is not what"),
         (
             "mini/1.0-cpu@bench",
             "mini/1.1-cpu@bench",
@@ -99,23 +99,28 @@ def test_a_version_may_be_spelt_otherwise_than_in_its_file(tmp_path: Path) -> No
     path = tmp_path / "spelt.lock.json"
     path.write_text(FIXED_LOCK.read_text().replace('"version": "2.2.6"', '"version": "2.2.6.0"'))
 
-    assert load_lock(path, parse(LABEL)).wheels.frameworks[0].version == "2.2.6.0"
+    assert load_lock(path, parse(LABEL)).wheels.installed[0].version == "2.2.6.0"
 
 
 def test_requirements_are_pinned_by_version_and_hash() -> None:
-    wheels = load_lock(FIXED_LOCK).wheels.frameworks
+    wheels = load_lock(FIXED_LOCK).wheels.layers[0].wheels
 
     assert requirements_txt(wheels) == f"numpy==2.2.6 --hash=sha256:{'4' * 64}\n"
 
 
+def with_numpy(lock: Lock, **update: str) -> Wheels:
+    """The wheels of a lock, with another numpy."""
+    layer, *others = lock.wheels.layers
+    (numpy,) = layer.wheels
+    other = layer.model_copy(update={"wheels": (numpy.model_copy(update=update),)})
+    return lock.wheels.model_copy(update={"layers": (other, *others)})
+
+
 def test_the_difference_of_two_locks_is_a_line_per_package(site: Site) -> None:
     old = load_lock(FIXED_LOCK)
-    (numpy,) = old.wheels.frameworks
     new = old.model_copy(
         update={
-            "wheels": old.wheels.model_copy(
-                update={"frameworks": (numpy.model_copy(update={"version": "2.3.0"}),)}
-            ),
+            "wheels": with_numpy(old, version="2.3.0"),
             "base": old.base.model_copy(update={"packages": {"python3.11": "3.11.2-6+deb12u9"}}),
         }
     )
@@ -135,11 +140,10 @@ def test_another_file_of_the_same_version_is_a_difference(
     update: dict[str, str], said: str
 ) -> None:
     old = load_lock(FIXED_LOCK)
-    (numpy,) = old.wheels.frameworks
-    wheels = old.wheels.model_copy(update={"frameworks": (numpy.model_copy(update=update),)})
-    new = old.model_copy(update={"wheels": wheels})
+    new = old.model_copy(update={"wheels": with_numpy(old, **update)})
 
-    assert changes(old, new) == [f"numpy 2.2.6: {said.format(numpy.file)}"]
+    file = old.wheels.installed[0].file
+    assert changes(old, new) == [f"numpy 2.2.6: {said.format(file)}"]
 
 
 # Freshness
@@ -187,7 +191,7 @@ def test_a_drifted_base_names_the_packages_and_the_command() -> None:
     made = Base(source="bookworm", digest="sha256:" + "9" * 64, packages={"python3.11": "3.11.3"})
 
     with pytest.raises(StackwrightError) as caught:
-        check_base(lock, made)
+        check_base(lock.base, made, lock.label)
 
     assert caught.value.what.splitlines() == [
         "the base is not the locked one: 2 packages differ",
@@ -205,7 +209,7 @@ def test_one_package_differs_in_the_singular() -> None:
     made = Base(source="bookworm", digest="sha256:" + "9" * 64, packages=packages)
 
     with pytest.raises(StackwrightError, match="not the locked one: 1 package differs\n"):
-        check_base(lock, made)
+        check_base(lock.base, made, lock.label)
 
 
 def base_with(*packages: str) -> Base:
@@ -269,8 +273,10 @@ def item(name: str, *needs: str, extras: tuple[str, ...] = ()) -> dict[str, Any]
 
 
 def grouped(*items: dict[str, Any], python: str = "3.11") -> tuple[list[str], list[str]]:
-    wheels = group_wheels({"install": list(items)}, ["torch"], python)
-    return [w.name for w in wheels.frameworks], [w.name for w in wheels.packages]
+    layers = {"torch": ["torch"], "packages": []}
+    found = group_wheels({"install": list(items)}, layers, python).layers
+    torch, packages = ([wheel.name for wheel in layer.wheels] for layer in found)
+    return torch, packages
 
 
 def test_a_framework_brings_all_that_it_needs() -> None:
@@ -314,6 +320,6 @@ def test_circular_needs_end() -> None:
 
 
 def test_the_file_name_is_read_from_the_address() -> None:
-    (wheel,) = group_wheels({"install": [item("torch")]}, ["torch"], "3.11").frameworks
+    (wheel,) = group_wheels({"install": [item("torch")]}, {"all": []}, "3.11").installed
 
     assert wheel.file == "torch-1.0+cpu-py3-none-any.whl"

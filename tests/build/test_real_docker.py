@@ -66,7 +66,7 @@ def built(mini: Mini, daemon: dict[str, str], tmp_path_factory: pytest.TempPathF
     shutil.copytree(CASES, site, dirs_exist_ok=True)
     system = site / "systems" / "bench.yaml"
     system.write_text(system.read_text().replace("[podman]", "[docker]"))
-    for step in ("base", "tools-wheels", "frameworks-wheels", "packages-wheels"):
+    for step in ("base", "tools-wheels", "numpy-wheels", "packages-wheels"):
         (store / "steps").mkdir(parents=True, exist_ok=True)
         run("cp", "-al", mini.store.root / "steps" / step, store / "steps" / step)
     environment = {**daemon, "STACKWRIGHT_STORE": str(store)}

@@ -29,7 +29,7 @@ from stackwright.plans.plan import plan_hash, resolve
 GOLDEN = HERE / "golden"
 # Copied from the site as they are, or the plan and the lock themselves: not worth a golden file.
 _COPIED = re.compile(
-    r"steps/|overlay/|(common|engine)\.sh$|.*\.py$|base\.Containerfile$|(plan|lock)\.json$"
+    r"steps/|overlay/|(common|engine|layers|root-image|rootfs)\.sh$|.*\.py$|base\.Containerfile$|(plan|lock)\.json$"
 )
 _ASSIGNED = re.compile(r"^\s*(?:for )?([A-Za-z_]\w*)(?:=| in )", re.MULTILINE)
 
@@ -151,7 +151,7 @@ def test_a_kernel_finds_the_programs_of_its_prefix_first_and_jupyter_alters_no_v
 
 
 def steps(recipe: Recipe) -> list[Step]:
-    return [*recipe.steps, wheel.IMAGE_BASE]
+    return [*recipe.steps, wheel.BASES["image"]]
 
 
 def read_names(recipe: Recipe, step: Step) -> tuple[set[str], set[str]]:
@@ -246,6 +246,7 @@ def test_every_rendered_file_that_matters_is_in_some_key(site: Site) -> None:
         "build.sh",
         "settings.sh",  # each of its variables is hashed where it is used
         "steps/base-pull.sh",  # of the other kind of base
+        *("steps/sdist.sh", "steps/source.sh", "steps/toolchain.sh"),  # of stacks with sources
     }
 
 

@@ -64,7 +64,7 @@ def refused(site: Site, *packages: str) -> StackwrightError:
 
 
 def versions(wheels: Wheels) -> dict[str, str]:
-    return {wheel.name: wheel.version for wheel in wheels.packages}
+    return {wheel.name: wheel.version for wheel in wheels.layers[-1].wheels}
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ def test_other_bytes_under_the_same_name_are_taken_only_when_all_is_chosen_anew(
 
 
 def digest_of(wheels: Wheels, name: str) -> str:
-    return next(wheel.digest for wheel in wheels.packages if wheel.name == name)
+    return next(wheel.digest for wheel in wheels.installed if wheel.name == name)
 
 
 def test_another_local_version_is_not_what_was_chosen(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from attacks import Ground
 from fault import Fault, Row, load_catalogue, table
 from kills import Kill, Kills, codes, last_of_each
 from payload import Bench, make_payload, shipped_cases, stack_of
-from payload_runs import STACK_PYTHON, versions_of
+from payload_runs import HOROVOD_PYTHON, STACK_PYTHON, versions_of
 from walk import Walk
 
 from stackwright.inputs.suggest import did_you_mean
@@ -114,11 +115,25 @@ def pytest_terminal_summary(
 
 @pytest.fixture(scope="session")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    assert STACK_PYTHON is not None
-    python = Path(STACK_PYTHON)
+    with bench_of("pytorch", STACK_PYTHON, tmp_path_factory) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def horovod_bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    with bench_of("horovod", HOROVOD_PYTHON, tmp_path_factory) as found:
+        yield found
+
+
+@contextmanager
+def bench_of(
+    stack: str, interpreter: str | None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Bench]:
+    assert interpreter is not None
+    python = Path(interpreter)
     payload = make_payload(tmp_path_factory.mktemp("payload"))
     with stack_of(python) as prefix:
-        yield Bench(prefix, payload, shipped_cases(versions_of(python)))
+        yield Bench(prefix, payload, shipped_cases(versions_of(python), stack))
 
 
 Control = Callable[[ConcreteCase, bool], str]
@@ -126,6 +141,15 @@ Control = Callable[[ConcreteCase, bool], str]
 
 @pytest.fixture(scope="session")
 def control(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Control:
+    return control_of(bench, tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def horovod_control(horovod_bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Control:
+    return control_of(horovod_bench, tmp_path_factory)
+
+
+def control_of(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Control:
     """The verdict on a case without any fault, by pairs or by one run's checks, found once."""
 
     @cache

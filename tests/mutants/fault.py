@@ -25,6 +25,7 @@ class Fault(Model):
 
     name: Name
     what: Line
+    stack: Name = "pytorch"
     case: Word = ""
     verdicts: tuple[Verdict, ...] = ("FAIL",)
     checks: tuple[Word, ...] = ()

@@ -64,7 +64,8 @@ def copied(root: Path) -> Iterator[Path]:
 def stack_of(python: Path) -> Iterator[Prefix]:
     """Give the environment of an interpreter what makes it a stack: a manifest."""
     with copied(python.parents[1]) as root:
-        (root / MANIFEST).parent.mkdir(parents=True)  # the tree hash covers the folder
+        (root / MANIFEST).unlink(missing_ok=True)  # of a real prefix, and a link to its own
+        (root / MANIFEST).parent.mkdir(parents=True, exist_ok=True)  # the tree hash covers it
         tree = load_case_module("tree_hash").tree_hash(str(root))
         manifest = {"plan_hash": PLAN, "tree": tree}
         (root / MANIFEST).write_text(json.dumps(manifest))
@@ -103,9 +104,13 @@ def make_payload(folder: Path) -> Path:
     return folder
 
 
-def shipped_cases(versions: str = "") -> dict[str, ConcreteCase]:
-    """The shipped cases that run in the image, by their id without the channel."""
-    suite = load_suite(VALIDATION / "suites/certify.yaml")  # it holds all the others
+SUITES = {"pytorch": "certify", "horovod": "horovod"}
+"""The largest suite of each stack: it holds the stack's others."""
+
+
+def shipped_cases(versions: str = "", stack: str = "pytorch") -> dict[str, ConcreteCase]:
+    """The shipped cases of a stack that run in the image, by their id without the channel."""
+    suite = load_suite(VALIDATION / f"suites/{SUITES[stack]}.yaml")
     cases = expand(suite, {"VERSIONS": versions})
     return {c.id.removesuffix(".image"): c for c in cases if c.channel == "image"}
 

@@ -17,7 +17,7 @@ import pytest
 from attacks import Ground
 from fault import Fault, Outcome, Row, enough, load_catalogue, make_row
 from payload import Bench
-from payload_runs import needs_stack
+from payload_runs import needs_horovod, needs_stack
 
 from stackwright.validation.suites import ConcreteCase
 
@@ -46,7 +46,7 @@ def once(fault: Fault, case: ConcreteCase) -> bool:
 
 
 @needs_stack
-@each(CATALOGUE.start_up)
+@each(tuple(fault for fault in CATALOGUE.start_up if fault.stack == "pytorch"))
 def test_fault_at_start_up(
     fault: Fault, bench: Bench, control: Control, record: Record, tmp_path: Path
 ) -> None:
@@ -56,6 +56,19 @@ def test_fault_at_start_up(
     judged = bench.judge(case, tmp_path / "run", fault.injector, once=once(fault, case))
 
     record(make_row(fault, "start-up", healthy, Outcome.of(judged), judged.seconds))
+
+
+@needs_horovod
+@each(tuple(fault for fault in CATALOGUE.start_up if fault.stack == "horovod"))
+def test_fault_of_horovod(
+    fault: Fault, horovod_bench: Bench, horovod_control: Control, record: Record, tmp_path: Path
+) -> None:
+    case = case_of(fault, horovod_bench)
+    healthy = horovod_control(case, False)
+
+    judged = horovod_bench.judge(case, tmp_path / "run", fault.injector)
+
+    record(make_row(fault, "start_up", healthy, Outcome.of(judged), judged.seconds))
 
 
 @needs_stack

@@ -37,6 +37,14 @@ needs_openmpi = pytest.mark.skipif(
 )
 AS_ROOT = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
 
+HOROVOD_PYTHON = os.environ.get("STACKWRIGHT_TEST_HOROVOD_PYTHON")
+
+needs_horovod = pytest.mark.skipif(
+    HOROVOD_PYTHON is None,
+    reason="set STACKWRIGHT_TEST_HOROVOD_PYTHON to the python of an environment with the packages"
+    " of stacks/horovod.yaml: bin/python3 of its install prefix after stackwright build horovod",
+)
+
 VERSIONS = "import importlib.metadata as m; print(f\"torch={m.version('torch')}\")"
 
 TORCHRUN = (
@@ -149,19 +157,23 @@ def run_case(
     fault: str | None = None,
     cpus: int | None = None,
     ranks: int = 2,
+    python: str | None = STACK_PYTHON,
 ) -> Run:
-    """Run a case of the payload in the stack, on 1 rank (`none`) or as many as asked.
+    """Run a case of the payload in a stack, on 1 rank (`none`) or as many as asked.
 
     `fault` is one of tests/mutants/faults, which every process of the run executes first.
     """
-    assert STACK_PYTHON is not None
+    assert python is not None
     environment = dict(env or {})
     environment |= faulty(fault, CASES)
-    mpiexec = str(Path(STACK_PYTHON).parent / "mpiexec")
+    programs = Path(python).parent
+    horovodrun = [str(programs / "horovodrun"), "-np", str(ranks)]
     prefix = {
-        "none": [STACK_PYTHON],
-        "torchrun": [STACK_PYTHON, *TORCHRUN, f"--nproc-per-node={ranks}"],
-        "mpirun": [mpiexec, "-n", str(ranks), STACK_PYTHON],
+        "none": [python],
+        "torchrun": [python, *TORCHRUN, f"--nproc-per-node={ranks}"],
+        "mpirun": [str(programs / "mpiexec"), "-n", str(ranks), python],
+        "horovodrun": [*horovodrun, "--mpi", python],
+        "horovodrun-gloo": [*horovodrun, "--gloo", python],
     }[launcher]
     return run_python([*prefix, str(CASES / f"{script}.py"), *args], out, environment, cpus)
 

@@ -81,7 +81,10 @@ def rendered(built: CommandLine) -> str:
 
 
 @pytest.mark.parametrize("channel", CHANNELS)
-@pytest.mark.parametrize(("launcher", "ranks"), [("none", 1), ("torchrun", 2), ("mpirun", 2)])
+@pytest.mark.parametrize(
+    ("launcher", "ranks"),
+    [("none", 1), *((name, 2) for name in ("torchrun", "mpirun", "horovodrun", "horovodrun-gloo"))],
+)
 def test_the_command_line_is_the_golden_one(channel: str, launcher: Launcher, ranks: int) -> None:
     text = rendered(launch(program(launcher, ranks), CHANNELS[channel], PAYLOAD))
 
@@ -89,7 +92,9 @@ def test_the_command_line_is_the_golden_one(channel: str, launcher: Launcher, ra
 
 
 @pytest.mark.parametrize("channel", ["charliecloud", "module"])
-@pytest.mark.parametrize(("launcher", "ranks"), [("none", 1), ("torchrun", 4), ("mpirun", 2)])
+@pytest.mark.parametrize(
+    ("launcher", "ranks"), [("none", 1), ("torchrun", 4), ("mpirun", 2), ("horovodrun", 2)]
+)
 def test_over_nodes_srun_starts_the_run_time(channel: str, launcher: Launcher, ranks: int) -> None:
     text = rendered(launch(program(launcher, ranks), CHANNELS[channel], PAYLOAD, Nodes(2)))
 
@@ -108,6 +113,11 @@ def test_what_srun_could_not_end_on_other_nodes_is_not_started_by_it(engine: str
         launch(program(), CHANNELS[engine], PAYLOAD, Nodes(2))
 
 
+def test_what_only_horovodruns_own_server_could_tell_is_not_started_by_srun() -> None:
+    with pytest.raises(ValueError, match="not by srun; use horovodrun"):
+        launch(program("horovodrun-gloo", 2), CHANNELS["module"], PAYLOAD, Nodes(2))
+
+
 @pytest.mark.parametrize(
     ("ranks", "nodes", "used"), [(1, 2, 1), (2, 2, 2), (4, 2, 2), (3, 2, 1), (6, 4, 3), (2, 1, 1)]
 )
@@ -123,8 +133,8 @@ def compare(text: str, golden: Path) -> None:
 
 
 def test_every_golden_file_is_compared() -> None:
-    launchers = ("none", "torchrun", "mpirun")
-    expected = {f"{c}-{x}.txt" for c in CHANNELS for x in launchers}
+    launchers = ("none", "torchrun", "mpirun", "horovodrun")
+    expected = {f"{c}-{x}.txt" for c in CHANNELS for x in (*launchers, "horovodrun-gloo")}
     expected |= {f"srun-{c}-{x}.txt" for c in ("charliecloud", "module") for x in launchers}
     expected.add("srun-charliecloud-openmpi.txt")
     assert {path.name for path in GOLDEN.iterdir()} == expected

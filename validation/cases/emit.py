@@ -21,11 +21,12 @@ from typing import Any, TextIO
 Json = Any
 
 # How each launcher tells a process its rank and the number of ranks: torchrun, MPICH's hydra
-# (PMI), Open MPI.
+# (PMI), Open MPI, and horovodrun without an MPI.
 LAUNCHERS = (
     ("RANK", "WORLD_SIZE"),
     ("PMI_RANK", "PMI_SIZE"),
     ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"),
+    ("HOROVOD_RANK", "HOROVOD_SIZE"),
 )
 STACK_BEFORE_TIMEOUT_S = 5.0
 

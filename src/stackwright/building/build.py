@@ -11,6 +11,7 @@ from types import ModuleType
 
 from stackwright.building.leftovers import marked, remove_dead
 from stackwright.building.providers.scripts import run_script
+from stackwright.building.providers.sources import TOOLCHAIN
 from stackwright.building.providers.steps import Recipe, Step, step_keys
 from stackwright.building.recipe import render
 from stackwright.canonical import hash_file
@@ -71,13 +72,14 @@ def build(
     lock = locked(plan, site)
     recipe = render(plan, lock, site)
     chosen = engine()
+    roots = {"base": lock.base, TOOLCHAIN: lock.sources.toolchain if lock.sources else None}
 
     def run(step: Step, out: Path, inputs: Mapping[str, Path], runner: Runner) -> None:
         with marked(chosen, out, runner) as env:
             env["ENGINE"] = chosen.name
             run_script(recipe, step, out, inputs=inputs, env=env, runner=runner)
-        if step.name == "base":
-            check_base(lock, read_base(out, plan.base.source))
+        if (root := roots.get(step.name)) is not None:
+            check_base(root, read_base(out, plan.base.source), lock.label, step.name)
 
     remove_dead(chosen, store, runner)
     outputs = run_steps(recipe, store, chosen.name, run, runner, on_progress=on_progress)

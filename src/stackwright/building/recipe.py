@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from stackwright.building.providers import steps_of
 from stackwright.building.providers.scripts import write_files
 from stackwright.building.providers.steps import Recipe
+from stackwright.building.providers.wheel import below_sources
 from stackwright.building.templates import Templates
 from stackwright.canonical import canonical_json
 from stackwright.errors import StackwrightError
+from stackwright.inputs.requirements import read_pep508
 from stackwright.inputs.site import Site
 from stackwright.inputs.stacks import Mpi
 from stackwright.locking.lockinputs import machine_of
@@ -33,10 +36,16 @@ _IMAGES = (
     "common.sh",
     "engine.sh",
     "layer.py",
+    "layers.sh",
     "manifest.py",
     "oci_layers.py",
+    "root-image.sh",
+    "rootfs.sh",
     "base.Containerfile",
 )
+_OF_SOURCES = ("sdist_backend.py", "source.py")
+_GCC = "12.2"
+"""The oldest GCC that a base may bring; archspec has the flags of newer ones, too."""
 _TREE_HASH = "validation/cases/tree_hash.py"
 
 
@@ -62,11 +71,34 @@ def render(plan: Plan, lock: Lock, site: Site) -> Recipe:
         **_folder(site.root / "images" / "steps", "steps"),
         **render_modules(plan, site, PREFIX_PLACEHOLDER),
     }
-    for group in ("tools", "frameworks", "packages"):
-        files[f"requirements/{group}.txt"] = requirements_txt(getattr(lock.wheels, group)).encode()
+    groups = {"tools": lock.wheels.tools, **{each.name: each.wheels for each in lock.wheels.layers}}
+    if plan.sources:
+        groups["build"] = lock.sources.build if lock.sources else ()
+        files |= _sources(plan, lock, site)
+    for group, wheels in groups.items():
+        files[f"requirements/{group}.txt"] = requirements_txt(wheels).encode()
     if plan.overlay is not None:
         files |= _folder(site.root / plan.overlay.folder, "overlay")
     return Recipe(files=dict(sorted(files.items())), settings=_settings(settings_sh), steps=steps)
+
+
+def _sources(plan: Plan, lock: Lock, site: Site) -> dict[str, bytes]:
+    """What builds from sources: patches, variables, and which file is meant."""
+    found = {name: _read(site.root / "images" / name) for name in _OF_SOURCES}
+    pinned = {sdist.name: sdist for sdist in lock.sources.sdists} if lock.sources else {}
+    for source in plan.sources:
+        sdist = pinned.get(read_pep508(source.requirement).name)
+        said = {"environment": dict(source.environment), "needs": list(source.needs)}
+        folder = f"sources/{source.name}"
+        found |= {
+            f"{folder}/requirement.txt": requirements_txt([sdist] if sdist else []).encode(),
+            f"{folder}/build.json": canonical_json(said) + b"\n",
+            **{
+                f"{folder}/patches/{name}": patch
+                for name, patch in site.patches(site.source(source.name)).items()
+            },
+        }
+    return found
 
 
 def installed_modules(prefix: Path) -> dict[str, bytes]:
@@ -165,10 +197,35 @@ def _context(plan: Plan, lock: Lock) -> dict[str, Any]:
         "platform_tags": platform_tags(machine_of(plan), plan.machine.os.glibc),
         "base_source": plan.base.source,
         "base_packages": plan.base.packages,
-        "base_digest": lock.base.digest.removeprefix("sha256:")[:16],
+        "base_digest": short(lock.base.digest),
+        "toolchain_packages": sorted({*plan.base.packages, *_toolchain(plan)}),
+        "toolchain_digest": short(lock.sources.toolchain.digest) if lock.sources else "",
+        "march": march(plan.machine.target) if plan.sources else "",
+        "layers": ["python", *plan.layers, *(source.name for source in plan.sources)],
+        "source_layers": below_sources(plan),
         "prefix": IMAGE_PREFIX,
         "image_tag": f"localhost/stackwright/{plan.stack}:{plan_hash(plan)[7:23]}",
     }
+
+
+def short(digest: str) -> str:
+    """What a digest is called in the engine's storage."""
+    return digest.removeprefix("sha256:")[:16]
+
+
+def _toolchain(plan: Plan) -> Iterator[str]:
+    """The Debian packages that compile, with the headers of the stack's Python."""
+    for source in plan.sources:
+        yield from source.toolchain
+        yield f"libpython{plan.python}-dev"
+
+
+def march(target: str) -> str:
+    """How GCC is told a CPU target; whatever machine builds, the bytes are the same."""
+    import archspec.cpu  # reads a large JSON file
+
+    flags: str = archspec.cpu.TARGETS[target].optimization_flags("gcc", _GCC)
+    return flags
 
 
 def _settings(text: bytes) -> dict[str, str]:

@@ -15,13 +15,20 @@ if TYPE_CHECKING:
     from stackwright.locking.locks import Lock
 
 _ANEW = {
-    "--upgrade": ("base", "wheels"),
-    "--base-only": ("base",),
-    "--wheels-only": ("wheels",),
+    "--upgrade": ("base", "wheels", "sources"),
+    "--base-only": ("base", "sources"),
+    "--wheels-only": ("wheels", "sources"),
 }
-"""The parts of a lock that an option has solved again, whether they fit or not."""
+"""The parts of a lock that an option has solved again, whether they fit or not.
 
-_PARTS = {"wheels": "ask pip which wheels", "base": "make the base, to know its packages"}
+What builds from sources holds both kinds: packages of pip, and a toolchain of Debian.
+"""
+
+_PARTS = {
+    "wheels": "ask pip which wheels",
+    "base": "make the base, to know its packages",
+    "sources": "ask pip which sources, and make the toolchain",
+}
 
 
 @click.command("lock")
@@ -117,6 +124,7 @@ def _lock(context: Context, label: Label, anew: tuple[str, ...] | None) -> dict[
     from stackwright.fit import doubts
     from stackwright.locking.lockinputs import lock_inputs, relock, stale_parts
     from stackwright.locking.locks import changes
+    from stackwright.locking.sharing import neighbours, preferred, unshared
     from stackwright.locking.solve import solve
     from stackwright.plans.plan import resolve
     from stackwright.store import Store, write_atomic
@@ -124,7 +132,7 @@ def _lock(context: Context, label: Label, anew: tuple[str, ...] | None) -> dict[
 
     plan = resolve(context.site, label)
     path = context.site.lock_file(label)
-    old = _old(path, label, needed=anew is not None and len(anew) == 1)
+    old = _old(path, label, needed=anew not in (None, _ANEW["--upgrade"]))
     parts = anew or (stale_parts(old, lock_inputs(plan)) if old else _ANEW["--upgrade"])
     if old and not parts:
         click.echo(
@@ -134,6 +142,7 @@ def _lock(context: Context, label: Label, anew: tuple[str, ...] | None) -> dict[
     for doubt in doubts(context.site, label) if "base" in parts else []:
         click.echo(f"warning: {doubt}", err=True)
     store = Store(context.store(label.system))
+    others = neighbours(context.site, plan)
     warnings: list[str] = []
     with Progress(color=context.color) as progress:
         lock = solve(
@@ -143,7 +152,9 @@ def _lock(context: Context, label: Label, anew: tuple[str, ...] | None) -> dict[
             Runner(store.log, progress.line),
             keep_base=None if "base" in parts else old,
             keep_wheels=None if "wheels" in parts else old,
-            prefer=old.wheels if old and anew is None else None,
+            keep_sources=None if "sources" in parts else old,
+            prefer=(old.wheels if old else preferred(others)) if anew is None else None,
+            bases=[other.base for other in others] if old is None else [],
             on_part=lambda part, seconds: (
                 progress.start(f"{label}: {_PARTS[part]}")
                 if seconds is None
@@ -154,7 +165,7 @@ def _lock(context: Context, label: Label, anew: tuple[str, ...] | None) -> dict[
     write_atomic(path, lock.to_json())
     lines = changes(old, lock) if old else []
     click.echo(_summary(lock, old, lines, path), err=True)
-    for warning in warnings:
+    for warning in (*warnings, *unshared(lock, others)):
         click.echo(f"warning: {warning}", err=True)
     if stale := stale_parts(lock, lock_inputs(plan)):
         be = "is" if stale == ["base"] else "are"

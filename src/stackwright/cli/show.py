@@ -14,6 +14,7 @@ from stackwright.errors import StackwrightError
 if TYPE_CHECKING:
     from stackwright.cli.overview import Row
     from stackwright.inputs.systems import System
+    from stackwright.plans.plan import SourceBuild
 
 
 @click.command("show")
@@ -76,8 +77,10 @@ def _facts(row: Row, store: str, suite: str) -> Iterator[tuple[str, str]]:
         yield "lock", plan.lock_digest or ""
     yield "store", store if Path(store).exists() else f"{store} (not there yet)"
     yield "provider", f"{plan.provider}, Python {plan.python}"
+    yield from _column("common", plan.common)
     yield from _column("frameworks", plan.frameworks)
     yield from _column("packages", plan.packages)
+    yield from _column("sources", tuple(map(_built, plan.sources)))
     yield "mpi", plan.mpi
     yield "cpu target", plan.machine.target
     yield "base", ": ".join(filter(None, (plan.base.source, ", ".join(plan.base.packages))))
@@ -85,6 +88,10 @@ def _facts(row: Row, store: str, suite: str) -> Iterator[tuple[str, str]]:
     for index, variable in enumerate(plan.environment):
         yield "" if index else "environment", f"{variable.name}={variable.value}"
         yield "", f"    {variable.why}"
+
+
+def _built(source: SourceBuild) -> str:
+    return f"{source.requirement}, {len(source.patches)} patches"
 
 
 def _machine(system: System) -> Iterator[tuple[str, str]]:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:  # the command line reads the table below at start-up
 # Kind of file -> the module and the class of its model.
 MODELS: Mapping[str, tuple[str, str]] = {
     "stack": ("stackwright.inputs.stacks", "Stack"),
+    "common": ("stackwright.inputs.sources", "Common"),
+    "source": ("stackwright.inputs.sources", "Source"),
     "system": ("stackwright.inputs.systems", "System"),
     "injection": ("stackwright.inputs.injections", "Injection"),
     "suite": ("stackwright.validation.suites", "Suite"),

@@ -22,6 +22,16 @@ from stackwright.inputs.hosts import systems_of
 from stackwright.inputs.injections import Injection, clashes, load_injection, too_new
 from stackwright.inputs.labels import Label, parts
 from stackwright.inputs.offers import why_not
+from stackwright.inputs.requirements import read_pep508
+from stackwright.inputs.sources import (
+    COMMON,
+    SOURCES,
+    Common,
+    Source,
+    load_common,
+    load_source,
+    patches_of,
+)
 from stackwright.inputs.stackfile import (
     load_stack,
     place_of_requirement,
@@ -51,6 +61,8 @@ class Site:
         self._stacks: dict[str, Document[Stack]] = {}
         self._systems: dict[str, Document[System]] = {}
         self._injections: dict[str, Document[Injection]] = {}
+        self._common: dict[str, Document[Common]] = {}
+        self._sources: dict[str, Document[Source]] = {}
         self._hashes: dict[str, str] = {}
 
     @cached_property
@@ -88,6 +100,30 @@ class Site:
     def injections(self, system: str) -> tuple[Injection, ...]:
         """What a system's site puts into containers, in the order of its file."""
         return tuple(self._injection(name).value for name in self.system(system).injections)
+
+    def common(self, name: str) -> Common:
+        """A set of packages that stacks share; raises as :meth:`stack` does."""
+        if name not in self._common:
+            self._common[name] = load_common(self._file(COMMON, name))
+        return self._common[name].value
+
+    def source(self, name: str) -> Source:
+        """How something is built from sources; raises as :meth:`stack` does."""
+        if name not in self._sources:
+            document = load_source(self._file(SOURCES, name))
+            folder = document.value.patches
+            if folder is not None and not (self.root / folder).is_dir():
+                raise document.error(f"the site has no folder '{folder}'", "patches")
+            self._sources[name] = document
+        return self._sources[name].value
+
+    def patches(self, source: Source) -> Mapping[str, bytes]:
+        """The patches of a source, by their names.
+
+        Raises:
+            StackwrightError: a file among them is no patch, or gives no reason.
+        """
+        return patches_of(self.own(source.patches)) if source.patches else {}
 
     def place_in_system(self, name: str, *path: str | int) -> Location:
         """Like :meth:`place_in_stack`, of a system's file."""
@@ -187,6 +223,11 @@ class Site:
         """Where a label's stack asks for a package; the label itself if only others need it."""
         stack = self.stack(label.stack)
         path = place_of_requirement(stack, label.version, label.variant, package)
+        common = stack.variants[label.variant].common
+        if common is not None and path[-2] not in ("frameworks", "packages"):
+            names = [read_pep508(text).name for text in self.common(common).packages]
+            if package in names:
+                return self._common[common].where("packages", names.index(package))
         return self.place_in_stack(label.stack, *path)
 
     def _stack(self, name: str) -> Document[Stack]:
@@ -217,6 +258,15 @@ class Site:
         for place, folder in placed_overlays(stack):
             if not (self.root / folder).is_dir():
                 yield document.error(f"the site has no folder '{folder}'", *place)
+        for name, variant in stack.variants.items():
+            for key, folder in (("common", COMMON), ("sources", SOURCES)):
+                given = getattr(variant, key)
+                wanted = given if isinstance(given, tuple) else (given,)
+                known = _stems(self.root / folder)
+                for one in (one for one in wanted if one is not None and one not in known):
+                    what = f"the site has no '{one}'{did_you_mean(one, known)}"
+                    place = ("variants", name, key)
+                    yield document.error(what, *place, hint=f"write {folder}/{one}.yaml")
         if error := self._suite_error(document, stack.suite, "suite"):
             yield error
 

@@ -38,13 +38,18 @@ ProviderName = Annotated[str, Field(json_schema_extra={"enum": sorted(PROVIDERS)
 class Variant(Model):
     """How a stack is built for one kind of machine, whatever its version.
 
-    ``architectures`` are those for which it can be had; without any, all.
+    Args:
+        common: a set of packages that it shares with other stacks (``stacks/common``).
+        sources: what is built from sources into it (``recipes/sources``).
+        architectures: those for which it can be had; without any, all.
     """
 
     provider: ProviderName = "wheel"
     summary: Line | None = None
+    common: Name | None = None
     frameworks: tuple[Line, ...] = ()
     packages: tuple[Line, ...] = ()
+    sources: tuple[Name, ...] = ()
     environment: tuple[Setting, ...] = ()
     tuning: tuple[Name, ...] = ()
     overlay: Folder | None = None
@@ -139,6 +144,8 @@ class Release:
     provider: str
     frameworks: tuple[Need, ...]
     packages: tuple[Need, ...]
+    common: str | None
+    sources: tuple[str, ...]
     settings: tuple[Setting, ...]
     overlay: str | None
     mpi: Mpi
@@ -162,6 +169,8 @@ def release_of(stack: Stack, version: str, variant: str) -> Release:
         provider=base.provider,
         frameworks=tuple(frameworks[name] for name in sorted(frameworks)),
         packages=tuple(packages[name] for name in sorted(packages)),
+        common=base.common,
+        sources=tuple(sorted(base.sources)),
         settings=tuple(settings[name] for name in sorted(settings)),
         overlay=changes.overlay or base.overlay,
         mpi=changes.mpi or base.mpi,

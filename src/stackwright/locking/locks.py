@@ -17,6 +17,9 @@ from stackwright.inputs.labels import Label
 
 Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*\.whl$")]
+SdistName = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*\.(tar\.gz|zip)$")
+]
 PipName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9._-]*[a-z0-9])?$")]
 PipVersion = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9.!+_-]*$")]
 DebianVersion = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+:~-]*$")]
@@ -36,6 +39,15 @@ class Wheel(Model):
     digest: Digest
 
 
+class Sdist(Model):
+    """Sources, by the hash of their file's bytes."""
+
+    name: PipName
+    version: PipVersion
+    file: SdistName
+    digest: Digest
+
+
 class Base(Model):
     """The base root file system: the tar's sha256, and the version of every Debian package in it.
 
@@ -47,41 +59,66 @@ class Base(Model):
     packages: Mapping[str, DebianVersion]
 
 
+class Layer(Model):
+    """Wheels that are installed into a layer of their own."""
+
+    name: PipName
+    wheels: tuple[Wheel, ...]
+
+
 class Wheels(Model):
-    """What is installed, in groups that become layers, and the tools that install it."""
+    """What is installed, layer by layer from the lowest, and the tools that install it."""
 
     tools: tuple[Wheel, ...]
-    frameworks: tuple[Wheel, ...]
-    packages: tuple[Wheel, ...]
+    layers: tuple[Layer, ...]
+
+    @property
+    def installed(self) -> tuple[Wheel, ...]:
+        """The wheels of all layers."""
+        return tuple(wheel for layer in self.layers for wheel in layer.wheels)
 
     @property
     def every(self) -> tuple[Wheel, ...]:
-        """The wheels of all groups."""
-        return (*self.tools, *self.frameworks, *self.packages)
+        """The wheels of all layers, and the tools."""
+        return (*self.tools, *self.installed)
+
+
+class Sources(Model):
+    """What wheels are built from, and with: sources, a build environment and a toolchain."""
+
+    sdists: tuple[Sdist, ...]
+    build: tuple[Wheel, ...]
+    toolchain: Base
 
 
 class Inputs(Model):
-    """Hashes of what each half of a lock was solved from; a half with another one is stale."""
+    """Hashes of what each part of a lock was solved from; a part with another one is stale.
+
+    ``sources`` is None for a stack that has none.
+    """
 
     base: Digest
     wheels: Digest
+    sources: Digest | None = None
 
 
 class Lock(Model):
     """What the solvers decided for one label."""
 
-    schema_: Literal["stackwright/lock/1"] = Field(alias="schema")
+    schema_: Literal["stackwright/lock/2"] = Field(alias="schema")
     label: str
     inputs: Inputs
     base: Base
     wheels: Wheels
+    sources: Sources | None = None
     solved_with: Mapping[str, str]
 
     @property
     def versions(self) -> str:
         """What is installed, as ``torch=2.13.0+cpu,numpy=2.4.6``."""
-        wheels = (*self.wheels.frameworks, *self.wheels.packages)
-        return ",".join(f"{wheel.name}={wheel.version}" for wheel in wheels)
+        built = self.sources.sdists if self.sources else ()
+        every: list[Wheel | Sdist] = [*self.wheels.installed, *built]
+        return ",".join(f"{one.name}={one.version}" for one in every)
 
     def to_json(self) -> bytes:
         """One entry a line, for readable diffs."""
@@ -121,7 +158,8 @@ def _mistakes(lock: Lock, label: Label | None) -> Iterator[tuple[str, str]]:
     """What a lock says that can't be, each with the text that stands on its line."""
     if label is not None and lock.label != str(label):
         yield f"it is the lock of {lock.label}, not of {label}", '"label"'
-    for wheel in lock.wheels.every:
+    build = lock.sources.build if lock.sources else ()
+    for wheel in (*lock.wheels.every, *build):
         if (named := _named(wheel.file)) and named != (wheel.name, _version(wheel.version)):
             yield f"{wheel.name} {wheel.version} is not what {wheel.file} holds", wheel.file
 
@@ -141,8 +179,8 @@ def _version(text: str) -> Version | None:
         return None
 
 
-def requirements_txt(wheels: Iterable[Wheel]) -> str:
-    """Wheels in pip's hash-checking form."""
+def requirements_txt(wheels: Iterable[Wheel | Sdist]) -> str:
+    """Wheels, or sources, in pip's hash-checking form."""
     lines = [f"{w.name}=={w.version} --hash={w.digest}" for w in wheels]
     return "".join(f"{line}\n" for line in lines)
 
@@ -153,26 +191,45 @@ def drift(old: Base, new: Base) -> list[str]:
 
 
 def changes(old: Lock, new: Lock) -> list[str]:
-    """The packages that differ between two locks, a line each: wheels first, then Debian's."""
-    before, after = _by_name(old.wheels), _by_name(new.wheels)
+    """The packages that differ between two locks, a line each: Python's first, then Debian's."""
+    tools = (
+        drift(old.sources.toolchain, new.sources.toolchain) if old.sources and new.sources else []
+    )
+    return [
+        *_changed(_by_name(old), _by_name(new)),
+        *drift(old.base, new.base),
+        *(f"toolchain: {line}" for line in tools),
+    ]
+
+
+def wheel_differences(old: Layer, new: Layer) -> list[str]:
+    """The wheels that differ between two layers, a line each."""
+    return _changed({w.name: w for w in old.wheels}, {w.name: w for w in new.wheels})
+
+
+def _changed(before: Mapping[str, Wheel | Sdist], after: Mapping[str, Wheel | Sdist]) -> list[str]:
     versions = _differences(_versions(before), _versions(after))
     files = [
         f"{name} {after[name].version}: {_other_file(before[name], after[name])}"
         for name in sorted(before.keys() & after.keys())
         if before[name].version == after[name].version and before[name] != after[name]
     ]
-    return [*versions, *files, *drift(old.base, new.base)]
+    return [*versions, *files]
 
 
-def _by_name(wheels: Wheels) -> dict[str, Wheel]:
-    return {wheel.name: wheel for wheel in wheels.every}
+def _by_name(lock: Lock) -> dict[str, Wheel | Sdist]:
+    """What a lock pins of Python's; what only builds, where the stack doesn't hold it as well."""
+    every: list[Wheel | Sdist] = [*lock.wheels.every]
+    if lock.sources:
+        every = [*lock.sources.build, *lock.sources.sdists, *every]
+    return {one.name: one for one in every}
 
 
-def _versions(wheels: Mapping[str, Wheel]) -> dict[str, str]:
+def _versions(wheels: Mapping[str, Wheel | Sdist]) -> dict[str, str]:
     return {name: wheel.version for name, wheel in wheels.items()}
 
 
-def _other_file(old: Wheel, new: Wheel) -> str:
+def _other_file(old: Wheel | Sdist, new: Wheel | Sdist) -> str:
     """How two wheels of one version differ."""
     return "other bytes" if old.file == new.file else f"{old.file} -> {new.file}"
 

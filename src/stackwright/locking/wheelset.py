@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote
 
@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 
 from stackwright.errors import StackwrightError
 from stackwright.inputs.labels import Label
-from stackwright.locking.locks import Wheel, Wheels
+from stackwright.locking.locks import Layer, Sdist, Wheel, Wheels
 
 _YANKED = re.compile(
     r"yanked version: '(?P<name>[^']+)' candidate \(version (?P<version>\S+) at .*\)\n"
@@ -38,38 +38,54 @@ def platform_tags(machine: str, glibc: str) -> list[str]:
     return tags
 
 
-def group_wheels(report: Mapping[str, Any], frameworks: Iterable[str], python: str) -> Wheels:
-    """Split what pip resolved into the frameworks with all that they need, and the rest.
+def group_wheels(
+    report: Mapping[str, Any],
+    layers: Mapping[str, Iterable[str]],
+    python: str,
+    alone: Collection[str] = (),
+) -> Wheels:
+    """Split what pip resolved into layers: each with all that it needs and no lower one has.
 
     Args:
         report: pip's installation report (``pip install --report``, version 1).
-        frameworks: names of the required frameworks, normalised.
+        layers: names that each layer requires, normalised, the lowest first; the last one takes
+            all that is left.
         python: the Python that the wheels are for, such as ``3.11``.
+        alone: names of those that are installed without what they need, normalised.
 
     Raises:
         StackwrightError: the set lacks something that a wheel needs on that Python.
     """
-    items = {canonicalize_name(i["metadata"]["name"]): i for i in report["install"]}
-    needs = {name: _needs(item, python) for name, item in items.items()}
+    items: dict[str, Any] = {canonicalize_name(i["metadata"]["name"]): i for i in report["install"]}
+    needs = {n: set() if n in alone else _needs(item, python) for n, item in items.items()}
     for name, wanted in needs.items():
         if absent := sorted(wanted - items.keys()):
             raise StackwrightError(
                 f"{name} needs {', '.join(absent)} on Python {python}, which pip left out",
                 hint=f"run `stackwright lock` with Python {python}",
             )
-    closure: set[str] = set()
-    waiting: list[str] = list(frameworks)
-    while waiting:
-        name = canonicalize_name(waiting.pop())
-        if name not in closure:
-            closure.add(name)
-            waiting += needs[name]
-    wheels = [_wheel(name, item) for name, item in sorted(items.items())]
+    left: dict[str, Wheel] = {name: _wheel(name, item) for name, item in sorted(items.items())}
+    *lower, last = layers
+    split = {layer: _closure(layers[layer], needs) for layer in lower} | {last: set(left)}
     return Wheels(
         tools=(),
-        frameworks=tuple(w for w in wheels if w.name in closure),
-        packages=tuple(w for w in wheels if w.name not in closure),
+        layers=tuple(
+            Layer(name=layer, wheels=tuple(left.pop(name) for name in sorted(names & left.keys())))
+            for layer, names in split.items()
+        ),
     )
+
+
+def _closure(names: Iterable[str], needs: Mapping[str, set[str]]) -> set[str]:
+    """Packages with all that they need."""
+    found: set[str] = set()
+    waiting: list[str] = [canonicalize_name(name) for name in names]
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += needs[name]
+    return found
 
 
 def check_same_bytes(old: Wheels, new: Wheels, label: Label) -> None:
@@ -120,11 +136,19 @@ def _needs(item: Mapping[str, Any], python: str) -> set[str]:
     return found
 
 
+def sdist_of(item: Mapping[str, Any]) -> Sdist:
+    """The sources that pip chose: an entry of its report."""
+    return Sdist(name=canonicalize_name(item["metadata"]["name"]), **_file(item))
+
+
 def _wheel(name: str, item: Mapping[str, Any]) -> Wheel:
+    return Wheel(name=name, **_file(item))
+
+
+def _file(item: Mapping[str, Any]) -> dict[str, str]:
     info = item["download_info"]
-    return Wheel(
-        name=name,
-        version=item["metadata"]["version"],
-        file=unquote(info["url"].rsplit("/", 1)[1]),
-        digest=f"sha256:{info['archive_info']['hashes']['sha256']}",
-    )
+    return {
+        "version": item["metadata"]["version"],
+        "file": unquote(info["url"].rsplit("/", 1)[1]),
+        "digest": f"sha256:{info['archive_info']['hashes']['sha256']}",
+    }

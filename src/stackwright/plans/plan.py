@@ -12,12 +12,12 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from stackwright.canonical import hash_value
+from stackwright.canonical import hash_bytes, hash_value
 from stackwright.inputs.environment import Setting, cautions
 from stackwright.inputs.fields import Model
 from stackwright.inputs.injections import Injection
 from stackwright.inputs.labels import Label
-from stackwright.inputs.requirements import PROVIDERS
+from stackwright.inputs.requirements import PROVIDERS, read_pep508
 from stackwright.inputs.site import Site
 from stackwright.inputs.stacks import Kernel, Module, Mpi, Release, Vendor, release_of
 from stackwright.inputs.systems import Base, OperatingSystem
@@ -36,6 +36,18 @@ class Overlay(Model):
 
     folder: str
     digest: str
+
+
+class SourceBuild(Model):
+    """What is built from sources: everything that decides its wheel but the stack and the lock."""
+
+    name: str
+    requirement: str
+    needs: tuple[str, ...]
+    build: tuple[str, ...]
+    toolchain: tuple[str, ...]
+    patches: Mapping[str, str]
+    environment: Mapping[str, str]
 
 
 class GpuKind(Model):
@@ -76,8 +88,10 @@ class Plan(Model):
     homepage: str
     provider: str
     python: str
+    common: tuple[str, ...]
     frameworks: tuple[str, ...]
     packages: tuple[str, ...]
+    sources: tuple[SourceBuild, ...]
     mpi: Mpi
     gpu: Vendor | None
     environment: tuple[Variable, ...]
@@ -93,6 +107,21 @@ class Plan(Model):
     def label(self) -> Label:
         """The label that was resolved."""
         return Label(self.stack, self.version, self.variant, self.system)
+
+    @property
+    def layers(self) -> dict[str, tuple[str, ...]]:
+        """The requirements of each layer of wheels, the lowest first.
+
+        What stacks have in common lies below, then each framework by itself: so two stacks that
+        agree in some of it have these layers in common, byte by byte.
+        """
+        read = PROVIDERS[self.provider].read
+        needs = tuple(text for source in self.sources for text in source.needs)
+        return {
+            **({"common": self.common} if self.common else {}),
+            **{read(text).name: (text,) for text in self.frameworks},
+            "packages": (*self.packages, *needs),
+        }
 
     def to_json(self) -> dict[str, Any]:
         """The plan as plain values; :func:`plan_hash` hashes their canonical JSON."""
@@ -118,6 +147,8 @@ def resolve(site: Site, label: Label) -> Plan:
         python=release.python,
         frameworks=tuple(need.text for need in release.frameworks),
         packages=tuple(need.text for need in release.packages),
+        common=_normal(site.common(release.common).packages) if release.common else (),
+        sources=tuple(_source(site, name, release) for name in release.sources),
         mpi=release.mpi,
         gpu=release.gpu,
         environment=tuple(_variables(site, settings_of(site, label))),
@@ -184,6 +215,23 @@ def _variables(site: Site, settings: Iterable[Setting]) -> Iterator[Variable]:
     for setting in settings:
         why = setting.why or known[setting.name].why
         yield Variable(name=setting.name, value=setting.value, why=why)
+
+
+def _normal(texts: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted(read_pep508(text).text for text in texts))
+
+
+def _source(site: Site, name: str, release: Release) -> SourceBuild:
+    source = site.source(name)
+    return SourceBuild(
+        name=name,
+        requirement=read_pep508(source.requirement).text,
+        needs=_normal(source.needs),
+        build=_normal(source.build),
+        toolchain=tuple(sorted(source.toolchain)),
+        patches={file: hash_bytes(data) for file, data in site.patches(source).items()},
+        environment=source.environment_beside({need.name for need in release.frameworks}),
+    )
 
 
 def _overlay(site: Site, folder: str | None) -> Overlay | None:

@@ -12,6 +12,8 @@ from stackwright.inputs.labels import Label
 _ORIGINS: Mapping[str, str] = {
     "base": "systems/{system}.yaml",
     "machine": "systems/{system}.yaml",
+    "common": "stacks/common",
+    "sources": "recipes",
     "lock_digest": "stacks/locks/{stack}-{release}@{system}.lock.json",
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ _WRITTEN = {
 # What has a list of its own in a plan, or says again what other fields say.
 _LISTED = re.compile(
     r"environment\[[^]]*\]\.(name|value)$|lock\.(label$|inputs\.|base\.packages\.)"
-    r"|lock\.wheels\.(frameworks|packages)\["
+    r"|lock\.wheels\.(layers|frameworks|packages)\[|lock\.sources\.sdists\["
 )
 
 
@@ -30,7 +30,7 @@ def plan_of(prefix: Path) -> Plan:
         StackwrightError: its plan or its lock is no JSON.
     """
     plan, lock = (installed(prefix, name) for name in ("plan.json", "lock.json"))
-    wheels = [*lock["wheels"]["frameworks"], *lock["wheels"]["packages"]]
+    wheels = _pinned(lock)
     every = fields({**plan, "lock": lock})
     return Plan(
         packages=sorted((wheel["name"], wheel["version"]) for wheel in wheels),
@@ -40,6 +40,19 @@ def plan_of(prefix: Path) -> Plan:
         overlay=dict(_overlay(prefix)),
         fields={name: value for name, value in every.items() if not _LISTED.match(name)},
     )
+
+
+def _pinned(lock: Mapping[str, Any]) -> list[Mapping[str, str]]:
+    """What a lock pins of Python's, layer by layer, and what is built from sources.
+
+    Locks of before layers had names have two groups in their place.
+    """
+    wheels, sources = lock["wheels"], lock.get("sources")
+    groups = [layer["wheels"] for layer in wheels.get("layers", ())] or [
+        wheels["frameworks"],
+        wheels["packages"],
+    ]
+    return [one for group in groups for one in group] + (sources["sdists"] if sources else [])
 
 
 def installed(prefix: Path, name: str) -> Any:

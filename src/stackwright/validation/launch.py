@@ -21,7 +21,7 @@ from stackwright.batch.srun import RANK, Meeting, Step, spread
 from stackwright.inputs.stacks import Mpi
 from stackwright.runtimes.request import CommandLine, Mount, Request, Runtime
 
-Launcher = Literal["none", "torchrun", "mpirun"]
+Launcher = Literal["none", "torchrun", "mpirun", "horovodrun", "horovodrun-gloo"]
 
 PROBE = "bin/roofline"
 """The roofline probe's binary, relative to the payload's folder; apart from what is hashed."""
@@ -178,7 +178,8 @@ def here(program: Program) -> Start:
 
     torchrun's rendezvous is bound to the loopback and a free port: `--standalone` resolves the
     host's name, which not every machine can. mpiexec is that of the stack's own prefix, hydra or
-    Open MPI's, without options: what it needs, the stack sets for users as well.
+    Open MPI's, without options: what it needs, the stack sets for users as well. It is also what
+    horovodrun starts ranks by, unless it does so itself, for Horovod's controller over gloo.
     """
     ranks = str(program.ranks)
     inside: Mapping[Launcher, tuple[str, ...]] = {
@@ -189,6 +190,8 @@ def here(program: Program) -> Start:
             "--local-addr=127.0.0.1",  # the host's name may mean nothing in an image
         ),
         "mpirun": ("mpiexec", "-n", ranks, "python"),
+        "horovodrun": ("horovodrun", "-np", ranks, "--mpi", "python"),
+        "horovodrun-gloo": ("horovodrun", "-np", ranks, "--gloo", "python"),
     }
     return Start(inside[program.launcher])
 
@@ -198,13 +201,31 @@ PLUGIN: Mapping[Mpi, Meeting] = {"mpich": "pmi2", "openmpi": "pmix", "none": "pm
 
 
 def meeting(launcher: Launcher, mpi: Mpi) -> Meeting:
-    """What srun's ranks are told, so that a case finds what its own launcher would have told it."""
-    told: Mapping[Launcher, Meeting] = {"none": "none", "torchrun": "torch", "mpirun": PLUGIN[mpi]}
+    """What srun's ranks are told, so that a case finds what its own launcher would have told it.
+
+    Raises:
+        ValueError: srun can't tell ranks what their launcher would.
+    """
+    told: Mapping[Launcher, Meeting] = {
+        "none": "none",
+        "torchrun": "torch",
+        "mpirun": PLUGIN[mpi],
+        "horovodrun": PLUGIN[mpi],
+    }
+    if launcher not in told:
+        raise ValueError(
+            f"{launcher} starts ranks on other nodes by ssh and a server of its own, not by"
+            " srun; use horovodrun"
+        )
     return told[launcher]
 
 
 def over(nodes: Nodes, program: Program, mpi: Mpi) -> Start:
-    """Start the ranks by srun, spread over the first nodes of the allocation."""
+    """Start the ranks by srun, spread over the first nodes of the allocation.
+
+    Raises:
+        ValueError: srun can't tell ranks what their launcher would.
+    """
     step = Step(
         nodes=spread(program.ranks, nodes.count),
         ranks=program.ranks,

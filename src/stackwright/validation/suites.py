@@ -21,6 +21,7 @@ from stackwright.errors import Location, StackwrightError
 from stackwright.inputs.fields import Line, Model, Name, Value, Word
 from stackwright.inputs.suggest import did_you_mean
 from stackwright.inputs.yamlfile import Document, load_document, many_errors
+from stackwright.validation.launch import Launcher
 from stackwright.validation.rule import check_looks
 
 Channel = Literal["image", "module"]
@@ -36,7 +37,7 @@ DRIVERS_PLACEHOLDERS = ("OUT", "NAME", "NONCE", "STARTED")
 class Launch(Model):
     """How many processes a case has, of how many threads each, and what starts them."""
 
-    launcher: Literal["none", "torchrun", "mpirun"]
+    launcher: Launcher
     ranks: PositiveInt
     threads: PositiveInt
 

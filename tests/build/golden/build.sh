@@ -16,26 +16,26 @@ step() { # step NAME SCRIPT [ARGUMENT]
 }
 step base base-debian.sh
 step tools-wheels wheels.sh tools
-step frameworks-wheels wheels.sh frameworks
+step numpy-wheels wheels.sh numpy
 step packages-wheels wheels.sh packages
 export IN_BASE="$to/base"
 export IN_TOOLS="$to/tools-wheels"
 step python layer.sh python
 export IN_BASE="$to/base"
 export IN_TOOLS="$to/tools-wheels"
-export IN_WHEELS="$to/frameworks-wheels"
-step frameworks layer.sh wheels
+export IN_WHEELS="$to/numpy-wheels"
+step numpy layer.sh wheels
 export IN_BASE="$to/base"
 export IN_TOOLS="$to/tools-wheels"
 export IN_WHEELS="$to/packages-wheels"
 step packages layer.sh wheels
 export IN_PYTHON="$to/python"
-export IN_FRAMEWORKS="$to/frameworks"
+export IN_NUMPY="$to/numpy"
 export IN_PACKAGES="$to/packages"
 step prefix prefix.sh
 export IN_BASE="$to/base"
 export IN_PYTHON="$to/python"
-export IN_FRAMEWORKS="$to/frameworks"
+export IN_NUMPY="$to/numpy"
 export IN_PACKAGES="$to/packages"
 export IN_PREFIX="$to/prefix"
 step image image.sh

@@ -6,6 +6,11 @@ PLATFORM_TAGS='manylinux_2_36_x86_64 manylinux_2_35_x86_64 manylinux_2_34_x86_64
 BASE_SOURCE=bookworm
 BASE_PACKAGES=libstdc++6,python3.11
 BASE_DIGEST=1111111111111111
+LAYERS='python numpy packages'
+TOOLCHAIN_PACKAGES=libstdc++6,python3.11
+TOOLCHAIN_DIGEST=''
+SOURCE_LAYERS=numpy
+MARCH=''
 IMAGE_PREFIX=/opt/stackwright
 IMAGE_TAG=localhost/stackwright/mini:@PLAN_16@
 # The oldest time that a zip file, and so a wheel, can hold; every file and layer carries it.

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from stackwright.building.providers import wheel
 from stackwright.building.providers.steps import Step
 from stackwright.plans.plan import Plan
 
-# By provider and kind of base. The first step makes the base.
-_STEPS: Mapping[tuple[str, str], tuple[Step, ...]] = {
-    ("wheel", "debian"): (wheel.DEBIAN_BASE, *wheel.STEPS),
-    ("wheel", "image"): (wheel.IMAGE_BASE, *wheel.STEPS),
-}
+_STEPS: Mapping[str, Callable[[Plan], tuple[Step, ...]]] = {"wheel": wheel.steps}
 
 
 def steps_of(plan: Plan) -> tuple[Step, ...]:
-    """The steps that build a plan."""
-    return _STEPS[plan.provider, plan.base.kind]
+    """The steps that build a plan. The first one makes the base."""
+    return _STEPS[plan.provider](plan)

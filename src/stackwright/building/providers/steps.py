@@ -15,6 +15,10 @@ from stackwright.canonical import hash_bytes, hash_value
 COMMON = "common.sh"
 """What every script sources first; it sources ``settings.sh``."""
 
+EPOCH = "SOURCE_DATE_EPOCH"
+ENGINE_FILES = ("engine.sh", "oci_layers.py", "root-image.sh", "base.Containerfile")
+"""What a step reads that works in a container."""
+
 
 @dataclass(frozen=True)
 class Step:
@@ -48,6 +52,11 @@ class Recipe:
     files: Mapping[str, bytes]
     settings: Mapping[str, str]
     steps: tuple[Step, ...]
+
+
+def variable(layer: str) -> str:
+    """What a layer is called in the names of variables, which have no hyphens."""
+    return layer.replace("-", "_")
 
 
 def step_keys(recipe: Recipe, engine: str) -> dict[str, str]:

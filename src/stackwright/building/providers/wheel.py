@@ -2,17 +2,59 @@
 
 from __future__ import annotations
 
-from stackwright.building.providers.steps import Step
+from collections.abc import Mapping, Sequence
 
-_EPOCH = "SOURCE_DATE_EPOCH"
-_ENGINE = ("engine.sh", "oci_layers.py", "steps/base-image.sh", "base.Containerfile")
-_LAYER_SETTINGS = ("PYTHON", "BASE_DIGEST", _EPOCH)
+from stackwright.building.providers.sources import source_steps
+from stackwright.building.providers.steps import ENGINE_FILES, EPOCH, Step, variable
+from stackwright.plans.plan import Plan
+
+_LAYER_SETTINGS = ("PYTHON", "BASE_DIGEST", EPOCH)
+
+BASES: Mapping[str, Step] = {
+    "debian": Step(
+        name="base",
+        title="make the base root file system with mmdebstrap",
+        script="base-debian.sh",
+        files=("rootfs.sh",),
+        settings=("BASE_SOURCE", "BASE_PACKAGES", "BASE_DIGEST", EPOCH),
+    ),
+    "image": Step(
+        name="base",
+        title="pull the base image by its digest",
+        script="base-pull.sh",
+        settings=("BASE_SOURCE", "BASE_DIGEST", EPOCH),
+    ),
+}
+"""By the kind of base."""
+
+
+def steps(plan: Plan) -> tuple[Step, ...]:
+    """The steps that build a plan."""
+    wheels = [*plan.layers]
+    sources = [source.name for source in plan.sources]
+    layers = ["python", *wheels, *sources]
+    return (
+        BASES[plan.base.kind],
+        *map(_wheels, ("tools", *wheels)),
+        _PYTHON,
+        *map(_layer, wheels),
+        *source_steps(plan.sources, below_sources(plan)),
+        *map(_layer, sources),
+        _prefix(layers),
+        _image(layers),
+        _SQUASHFS,
+    )
+
+
+def below_sources(plan: Plan) -> list[str]:
+    """The layers on which sources are built: a new version of a mere package rebuilds nothing."""
+    return [layer for layer in plan.layers if layer != "packages"]
 
 
 def _wheels(group: str) -> Step:
     return Step(
         name=f"{group}-wheels",
-        title=f"download the {group}' wheels",
+        title=f"download the wheels of {group}",
         script="wheels.sh",
         argument=group,
         files=(f"requirements/{group}.txt",),
@@ -20,84 +62,60 @@ def _wheels(group: str) -> Step:
     )
 
 
-def _layer(group: str) -> Step:
+_PYTHON = Step(
+    name="python",
+    title="make a relocatable Python from the base's",
+    script="layer.sh",
+    argument="python",
+    inputs={"base": "base", "tools": "tools-wheels"},
+    files=("layer.py", *ENGINE_FILES),
+    settings=_LAYER_SETTINGS,
+)
+
+
+def _layer(name: str) -> Step:
     return Step(
-        name=group,
-        title=f"install the {group} into their layer",
+        name=name,
+        title=f"install the layer {name}",
         script="layer.sh",
         argument="wheels",
-        inputs={"base": "base", "tools": "tools-wheels", "wheels": f"{group}-wheels"},
-        files=("layer.py", *_ENGINE),
+        inputs={"base": "base", "tools": "tools-wheels", "wheels": f"{name}-wheels"},
+        files=("layer.py", *ENGINE_FILES),
         settings=_LAYER_SETTINGS,
     )
 
 
-DEBIAN_BASE = Step(
-    name="base",
-    title="make the base root file system with mmdebstrap",
-    script="base-debian.sh",
-    settings=("BASE_SOURCE", "BASE_PACKAGES", "BASE_DIGEST", _EPOCH),
-)
-
-IMAGE_BASE = Step(
-    name="base",
-    title="pull the base image by its digest",
-    script="base-pull.sh",
-    settings=("BASE_SOURCE", "BASE_DIGEST", _EPOCH),
-)
-
-STEPS: tuple[Step, ...] = (
-    _wheels("tools"),
-    _wheels("frameworks"),
-    _wheels("packages"),
-    Step(
-        name="python",
-        title="make a relocatable Python from the base's",
-        script="layer.sh",
-        argument="python",
-        inputs={"base": "base", "tools": "tools-wheels"},
-        files=("layer.py", *_ENGINE),
-        settings=_LAYER_SETTINGS,
-    ),
-    _layer("frameworks"),
-    _layer("packages"),
-    Step(
+def _prefix(layers: Sequence[str]) -> Step:
+    return Step(
         name="prefix",
         title="lay the layers over each other as the install prefix",
         script="prefix.sh",
-        inputs={"python": "python", "frameworks": "frameworks", "packages": "packages"},
+        inputs={variable(layer): layer for layer in layers},
         files=(
-            "plan.json",
-            "lock.json",
-            "module.lua",
-            "kernel.json",
-            "manifest.py",
-            "tree_hash.py",
-            "overlay/",
+            *("plan.json", "lock.json", "module.lua", "kernel.json"),
+            *("layers.sh", "manifest.py", "tree_hash.py", "overlay/"),
         ),
-        settings=("LABEL", "PLAN_HASH"),
-    ),
-    Step(
+        settings=("LABEL", "PLAN_HASH", "LAYERS"),
+    )
+
+
+def _image(layers: Sequence[str]) -> Step:
+    return Step(
         name="image",
         title="build the image",
         script="image.sh",
-        inputs={
-            "base": "base",
-            "python": "python",
-            "frameworks": "frameworks",
-            "packages": "packages",
-            "prefix": "prefix",
-        },
-        files=("Containerfile", *_ENGINE),
-        settings=("BASE_DIGEST", "IMAGE_TAG", _EPOCH),
+        inputs={"base": "base", **{variable(each): each for each in layers}, "prefix": "prefix"},
+        files=("Containerfile", "layers.sh", *ENGINE_FILES),
+        settings=("BASE_DIGEST", "IMAGE_TAG", "LAYERS", EPOCH),
         uses_engine=True,
-    ),
-    Step(
-        name="squashfs",
-        title="compare the image with the prefix and write its squashfs",
-        script="squashfs.sh",
-        inputs={"image": "image", "prefix": "prefix"},
-        files=("manifest.py", "tree_hash.py"),
-        settings=("IMAGE_PREFIX", _EPOCH),
-    ),
+    )
+
+
+_SQUASHFS = Step(
+    name="squashfs",
+    title="compare the image with the prefix and write its squashfs",
+    script="squashfs.sh",
+    inputs={"image": "image", "prefix": "prefix"},
+    files=("manifest.py", "tree_hash.py"),
+    settings=("IMAGE_PREFIX", EPOCH),
 )
