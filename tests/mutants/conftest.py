@@ -115,7 +115,7 @@ def pytest_terminal_summary(
 
 @pytest.fixture(scope="session")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    with bench_of("pytorch", STACK_PYTHON, tmp_path_factory) as found:
+    with bench_of("certify", STACK_PYTHON, tmp_path_factory) as found:
         yield found
 
 
@@ -127,13 +127,13 @@ def horovod_bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
 
 @contextmanager
 def bench_of(
-    stack: str, interpreter: str | None, tmp_path_factory: pytest.TempPathFactory
+    suite: str, interpreter: str | None, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Bench]:
     assert interpreter is not None
     python = Path(interpreter)
     payload = make_payload(tmp_path_factory.mktemp("payload"))
     with stack_of(python) as prefix:
-        yield Bench(prefix, payload, shipped_cases(versions_of(python), stack))
+        yield Bench(prefix, payload, shipped_cases(suite, versions_of(python)))
 
 
 Control = Callable[[ConcreteCase, bool], str]

@@ -25,8 +25,8 @@ class Fault(Model):
 
     name: Name
     what: Line
-    stack: Name = "pytorch"
     case: Word = ""
+    suite: Name = "certify"
     verdicts: tuple[Verdict, ...] = ("FAIL",)
     checks: tuple[Word, ...] = ()
     perhaps: tuple[Word, ...] = ()

@@ -104,14 +104,12 @@ def make_payload(folder: Path) -> Path:
     return folder
 
 
-SUITES = {"pytorch": "certify", "horovod": "horovod"}
-"""The largest suite of each stack: it holds the stack's others."""
+def shipped_cases(suite: str = "certify", versions: str = "") -> dict[str, ConcreteCase]:
+    """The cases of a shipped suite that run in the image, by their id without the channel.
 
-
-def shipped_cases(versions: str = "", stack: str = "pytorch") -> dict[str, ConcreteCase]:
-    """The shipped cases of a stack that run in the image, by their id without the channel."""
-    suite = load_suite(VALIDATION / f"suites/{SUITES[stack]}.yaml")
-    cases = expand(suite, {"VERSIONS": versions})
+    Unless another is named, that of PyTorch that holds all the others.
+    """
+    cases = expand(load_suite(VALIDATION / f"suites/{suite}.yaml"), {"VERSIONS": versions})
     return {c.id.removesuffix(".image"): c for c in cases if c.channel == "image"}
 
 

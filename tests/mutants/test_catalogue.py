@@ -87,7 +87,7 @@ def test_injectors_and_entries_are_the_same() -> None:
 
 @pytest.mark.parametrize("entry", [*CATALOGUE.start_up, *CATALOGUE.prefix], ids=lambda f: f.name)
 def test_the_case_has_the_checks_that_are_to_catch_a_fault(entry: Fault) -> None:
-    case = shipped_cases(stack=entry.stack)[entry.case]
+    case = shipped_cases(entry.suite)[entry.case]
 
     assert {*entry.checks, *entry.perhaps} <= set(case.checks)
     assert entry.minutes <= bool(case.looks)
@@ -100,9 +100,8 @@ def test_the_case_has_the_checks_that_are_to_catch_a_fault(entry: Fault) -> None
 def test_every_check_of_a_suite_is_seen_to_fail(name: str, elsewhere: set[str]) -> None:
     suite = load_suite(REPOSITORY / f"validation/suites/{name}.yaml")
     shipped = {(c.script, check) for c in expand(suite, {"VERSIONS": ""}) for check in c.checks}
-    cases = shipped_cases() | shipped_cases(stack="horovod")
-    seen = {(cases[f.case].script, k) for f in CATALOGUE.start_up for k in f.checks}
-    seen |= {(cases[f.case].script, k) for f in CATALOGUE.prefix for k in f.checks}
+    faults = (*CATALOGUE.start_up, *CATALOGUE.prefix)
+    seen = {(shipped_cases(f.suite)[f.case].script, k) for f in faults for k in f.checks}
 
     assert {f"{script}: {check}" for script, check in shipped - seen} == elsewhere
 

@@ -46,7 +46,7 @@ def once(fault: Fault, case: ConcreteCase) -> bool:
 
 
 @needs_stack
-@each(tuple(fault for fault in CATALOGUE.start_up if fault.stack == "pytorch"))
+@each(tuple(fault for fault in CATALOGUE.start_up if fault.suite == "certify"))
 def test_fault_at_start_up(
     fault: Fault, bench: Bench, control: Control, record: Record, tmp_path: Path
 ) -> None:
@@ -59,7 +59,7 @@ def test_fault_at_start_up(
 
 
 @needs_horovod
-@each(tuple(fault for fault in CATALOGUE.start_up if fault.stack == "horovod"))
+@each(tuple(fault for fault in CATALOGUE.start_up if fault.suite == "horovod"))
 def test_fault_of_horovod(
     fault: Fault, horovod_bench: Bench, horovod_control: Control, record: Record, tmp_path: Path
 ) -> None:
