@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from stackwright.threads import THREADS
+
 VALIDATION = Path(__file__).parents[2] / "validation"
 CASES = VALIDATION / "cases"
 FAULTS = Path(__file__).parents[1] / "mutants/faults"
@@ -92,8 +94,7 @@ def run_python(
         "PYTHONPATH": str(CASES),
         "PYTHONNOUSERSITE": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
-        "OMP_NUM_THREADS": "1",
-        "MKL_NUM_THREADS": "1",
+        **dict.fromkeys(THREADS, "1"),
         "STACKWRIGHT_OUT": str(out),
         "STACKWRIGHT_NONCE": "a nonce",
         "STACKWRIGHT_STARTED": str(time.time()),

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from payload_runs import STACK_PYTHON, VALIDATION, needs_stack, run_case, versions_of
 
+from stackwright.threads import THREADS
 from stackwright.validation.suites import ConcreteCase, expand, load_suite
 
 pytestmark = needs_stack
@@ -48,8 +49,7 @@ def test_case_reports_what_its_suite_names(
         *(arg.replace("@OUT@", versions) for arg in case.args),
         out=tmp_path / "out",
         env={
-            "OMP_NUM_THREADS": threads,
-            "MKL_NUM_THREADS": threads,
+            **dict.fromkeys(THREADS, threads),
             "STACKWRIGHT_ROOFLINE": str(roofline),
         },
         ranks=case.launch.ranks,

@@ -9,6 +9,10 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 
+NO_DEPS = " --no-deps"
+"""Behind a requirement: it is installed without what it says that it needs, as pip's option is."""
+
+
 @dataclass(frozen=True)
 class Need:
     """One requirement: its name in the provider's spelling, its normal form, its exact version."""
@@ -34,13 +38,16 @@ class Provider:
 def read_pep508(text: str) -> Need:
     """A Python requirement (PEP 508) without URL and without environment marker.
 
+    `--no-deps` may stand behind it, for a package whose dependency another one takes the place of:
+    tf-keras asks for tensorflow, and would bring it beside tensorflow-cpu.
+
     Raises:
         ValueError: it isn't one; the lock, not the requirement, says which file is installed.
     """
     if not text.isascii() or not text.isprintable():
         raise ValueError(f"{text!r} is not a requirement: it holds special characters")
     try:
-        requirement = Requirement(text)
+        requirement = Requirement(text.removesuffix(NO_DEPS))
     except InvalidRequirement as error:
         raise ValueError(f"{text!r} is not a requirement such as 'numpy>=2,<3'") from error
     if requirement.url or requirement.marker:
@@ -50,7 +57,8 @@ def read_pep508(text: str) -> Need:
     pins = [pin.version for pin in requirement.specifier if pin.operator == "=="]
     exact = next((version for version in pins if "*" not in version), None)
     versions = ",".join(sorted(str(pin) for pin in requirement.specifier))
-    return Need(name, f"{name}{extras}{versions}", exact)
+    alone = NO_DEPS if text.endswith(NO_DEPS) else ""
+    return Need(name, f"{name}{extras}{versions}{alone}", exact)
 
 
 # Every prefix carries its tree hash, so the script that computes it decides what is built too.

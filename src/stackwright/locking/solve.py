@@ -23,7 +23,7 @@ from stackwright.building.providers.scripts import run_script
 from stackwright.building.providers.steps import step_keys
 from stackwright.building.recipe import render
 from stackwright.errors import StackwrightError
-from stackwright.inputs.requirements import PROVIDERS
+from stackwright.inputs.requirements import NO_DEPS, PROVIDERS
 from stackwright.inputs.site import Site
 from stackwright.locking import baserefusal, piprefusal
 from stackwright.locking.base import check_python, read_base
@@ -122,7 +122,8 @@ def solve_wheels(
     """
     found = _resolve(plan, site, runner, _still_allowed(prefer, plan) if prefer else ())
     names = [canonicalize_name(_name(text, plan)) for text in plan.frameworks]
-    wheels = group_wheels(found.report, names, plan.python)
+    alone = {canonicalize_name(_name(text, plan)) for text in _wanted(plan)[1]}
+    wheels = group_wheels(found.report, names, plan.python, alone)
     tools = _pip_answer(plan, BUILD_TOOLS, runner)
     built_with = group_wheels(tools.report, (), plan.python).packages
     wheels = wheels.model_copy(update={"tools": built_with})
@@ -144,10 +145,9 @@ class _Answer:
 
 def _resolve(plan: Plan, site: Site, runner: Runner, pins: Sequence[str]) -> _Answer:
     """What pip chooses, with these pins if it can, else without."""
-    wanted = (*plan.frameworks, *plan.packages)
     if pins:
         with suppress(ToolError):
-            return _pip_answer(plan, wanted, runner, pins)
+            return _both(plan, runner, pins)
     lines: list[str] = []
 
     def keep(line: str) -> None:
@@ -155,9 +155,27 @@ def _resolve(plan: Plan, site: Site, runner: Runner, pins: Sequence[str]) -> _An
         runner.on_line(line)
 
     try:
-        return _pip_answer(plan, wanted, replace(runner, on_line=keep))
+        return _both(plan, replace(runner, on_line=keep))
     except ToolError as error:
         raise (piprefusal.explain(lines, plan, site) or error) from error
+
+
+def _wanted(plan: Plan) -> tuple[list[str], list[str]]:
+    """The requirements that bring what they need, and those that are installed alone."""
+    every = (*plan.frameworks, *plan.packages)
+    alone = [text.removesuffix(NO_DEPS) for text in every if text.endswith(NO_DEPS)]
+    return [text for text in every if not text.endswith(NO_DEPS)], alone
+
+
+def _both(plan: Plan, runner: Runner, pins: Sequence[str] = ()) -> _Answer:
+    """What pip chooses of both kinds of requirements."""
+    whole, alone = _wanted(plan)
+    answer = _pip_answer(plan, whole, runner, pins)
+    if not alone:
+        return answer
+    more = _pip_answer(plan, ("--no-deps", *alone), runner, pins)
+    install = [*answer.report["install"], *more.report["install"]]
+    return _Answer({**answer.report, "install": install}, answer.said + more.said)
 
 
 def _still_allowed(wheels: Wheels, plan: Plan) -> tuple[str, ...]:
@@ -165,7 +183,7 @@ def _still_allowed(wheels: Wheels, plan: Plan) -> tuple[str, ...]:
 
     They are compared as text (``===``), for ``==1.0`` would take a 1.0+local as well.
     """
-    asked = [Requirement(text) for text in (*plan.frameworks, *plan.packages)]
+    asked = [Requirement(text) for kind in _wanted(plan) for text in kind]
     allowed: Mapping[str, SpecifierSet] = {
         canonicalize_name(need.name): need.specifier for need in asked
     }

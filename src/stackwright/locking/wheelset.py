@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote
 
@@ -38,19 +38,25 @@ def platform_tags(machine: str, glibc: str) -> list[str]:
     return tags
 
 
-def group_wheels(report: Mapping[str, Any], frameworks: Iterable[str], python: str) -> Wheels:
+def group_wheels(
+    report: Mapping[str, Any],
+    frameworks: Iterable[str],
+    python: str,
+    alone: Collection[str] = (),
+) -> Wheels:
     """Split what pip resolved into the frameworks with all that they need, and the rest.
 
     Args:
         report: pip's installation report (``pip install --report``, version 1).
         frameworks: names of the required frameworks, normalised.
         python: the Python that the wheels are for, such as ``3.11``.
+        alone: names of those that are installed without what they need, normalised.
 
     Raises:
         StackwrightError: the set lacks something that a wheel needs on that Python.
     """
     items = {canonicalize_name(i["metadata"]["name"]): i for i in report["install"]}
-    needs = {name: _needs(item, python) for name, item in items.items()}
+    needs = {n: set() if n in alone else _needs(item, python) for n, item in items.items()}
     for name, wanted in needs.items():
         if absent := sorted(wanted - items.keys()):
             raise StackwrightError(
