@@ -22,7 +22,7 @@ _meshes: list[Mesh] = []
 
 
 def optimised() -> tuple[bool, str]:
-    """See Framework. XLA brings its own compiler and kernels: what has to be there is its client."""
+    """See Framework. XLA brings its own compiler and kernels: its client has to be there."""
     platform = jax.devices()[0].client.platform_version
     return jax.default_backend() == "cpu", f"back end {jax.default_backend()}: {platform}"
 

@@ -33,7 +33,7 @@ class Framework(Protocol):
     MODULES: tuple[str, ...]
     """What users import."""
     OPENMP_RUNTIMES: int
-    """How many it brings: PyTorch computes by OpenMP, TensorFlow and JAX by threads of their own."""
+    """How many it brings: PyTorch computes by OpenMP, others by threads of their own."""
 
     def optimised(self) -> tuple[bool, str]:
         """Say whether it was built with the libraries that make it fast, and which."""

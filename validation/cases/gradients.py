@@ -8,13 +8,14 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 import numpy as np
-from branches import Arrays, batch_of, gradient, initial
+from branches import SHAPES, Arrays, batch_of, gradient
 from emit import Emitter
 from frameworks import Findings, findings, of_the_stack, part
 from meeting import meeting
 
 SAMPLES_PER_RANK = 12
 STEPS = 6
+SEED = 7
 # Powers of two, which every framework's rates hold exactly.
 MOMENTUM = 0.875
 WARM_UP = 4
@@ -28,8 +29,11 @@ class Trainer(Protocol):
     """Distributed training of the network of branches.py by one framework, on this rank's shard."""
 
     rate_in_velocity: bool
-    """Whether its SGD multiplies slopes by the rate of their own step, as Keras does after Sutskever
-    et al. 2013, or what they add up to by that of the present step, as PyTorch and Optax do."""
+    """Whether its SGD multiplies slopes by the rate of their own step, as Keras does after
+    Sutskever et al. 2013, or what they add up to by the present one, as PyTorch and Optax do."""
+
+    def initial(self, dtype: str) -> Arrays:
+        """Draw the parameters that the others start from, on this rank alone, by SEED."""
 
     def gradients(self, dtype: str, *, partly: bool = False, micro_batches: int = 1) -> Arrays:
         """Give the gradient that all ranks end up with, by parameter.
@@ -75,15 +79,15 @@ def uses_second(world: int, partly: bool) -> np.ndarray:
     return np.where(partly & (ranks % 2 == 1), 0.0, 1.0)
 
 
-def whole_gradient(world: int, partly: bool) -> Arrays:
+def whole_gradient(initial: Arrays, world: int, partly: bool) -> Arrays:
     """Compute the gradient of the whole batch, without any framework."""
     batch, target = batch_of(SAMPLES_PER_RANK * world)
-    return gradient(initial(), batch, target, uses_second(world, partly))
+    return gradient(exact(initial), batch, target, uses_second(world, partly))
 
 
-def trained_alone(world: int, rate_in_velocity: bool) -> Arrays:
+def trained_alone(initial: Arrays, world: int, rate_in_velocity: bool) -> Arrays:
     """Train on the whole batch, without any framework."""
-    parameters = initial()
+    parameters = exact(initial)
     velocity = {name: np.zeros_like(array) for name, array in parameters.items()}
     batch, target = batch_of(SAMPLES_PER_RANK * world)
     for rate in rates(world):
@@ -95,18 +99,20 @@ def trained_alone(world: int, rate_in_velocity: bool) -> Arrays:
     return parameters
 
 
-def relative_error(found: Arrays, wanted: Arrays) -> float:
-    """Give the largest deviation, over the arrays, relative to each one's largest element.
+def exact(arrays: Arrays) -> Arrays:
+    """Give arrays in float64, in the shapes of branches.py.
 
     Raises:
-        ValueError: other arrays, or of other shapes, than are wanted.
+        ValueError: one has another number of elements.
     """
-    shapes = [{name: array.shape for name, array in arrays.items()} for arrays in (found, wanted)]
-    if shapes[0] != shapes[1]:
-        raise ValueError(f"arrays {shapes[0]} in place of {shapes[1]}")
+    return {name: arrays[name].astype(np.float64).reshape(shape) for name, shape in SHAPES.items()}
+
+
+def relative_error(found: Arrays, wanted: Arrays) -> float:
+    """Give the largest deviation, over the arrays, relative to each one's largest element."""
     return max(
-        float(np.abs(found[name] - array).max() / np.abs(array).max())
-        for name, array in wanted.items()
+        float(np.abs(array - wanted[name]).max() / np.abs(wanted[name]).max())
+        for name, array in exact(found).items()
     )
 
 
@@ -120,8 +126,9 @@ def hash_of(arrays: Arrays) -> str:
 
 def check_gradients(found: Findings, trainer: Trainer, world: int) -> None:
     """Compare the mean gradient with the whole batch's, in the ways that users train."""
-    whole, partial = (whole_gradient(world, partly) for partly in (False, True))
     for dtype, limit in TOLERANCE.items():
+        initial = trainer.initial(dtype)
+        whole, partial = (whole_gradient(initial, world, partly) for partly in (False, True))
         computed = {
             "mean_gradient": (trainer.gradients(dtype), whole),
             "accumulated_gradient": (trainer.gradients(dtype, micro_batches=3), whole),
@@ -136,7 +143,7 @@ def check_gradients(found: Findings, trainer: Trainer, world: int) -> None:
 def check_parameters(found: Findings, trainer: Trainer, rank: int, world: int) -> None:
     """Compare the parameters after training: with one rank's, over the ranks, over two runs."""
     trained, used = trainer.train("float64")
-    alone = trained_alone(world, trainer.rate_in_velocity)
+    alone = trained_alone(trainer.initial("float64"), world, trainer.rate_in_velocity)
     error, limit = relative_error(trained, alone), TOLERANCE["float64"]
     detail = f"max relative error {error:.1e} after {STEPS} steps, limit {limit:.0e}"
     found.check("trained_parameters", error <= limit, detail)

@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from branches import EPSILON, HIDDEN, Arrays, batch_of, initial
+from branches import EPSILON, HIDDEN, SHAPES, Arrays, batch_of
 from emit import Emitter
-from gradients import MOMENTUM, SAMPLES_PER_RANK, STEPS, WARM_UP, rates, share, uses_second
+from gradients import MOMENTUM, SAMPLES_PER_RANK, SEED, STEPS, WARM_UP, rates, share, uses_second
 from jax import Array, lax
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as Parts
@@ -46,6 +46,14 @@ class Meshed:
         """Take this rank's shard of the batch."""
         self._rank, self._world = out.rank, out.world
         self._mesh = mesh
+
+    def initial(self, dtype: str) -> Arrays:
+        """See Trainer."""
+        keys = jax.random.split(jax.random.key(SEED), len(SHAPES))
+        drawn = zip(SHAPES.items(), keys, strict=True)
+        return {
+            name: 0.3 * np.asarray(jax.random.normal(key, s, dtype)) for (name, s), key in drawn
+        }
 
     def gradients(self, dtype: str, *, partly: bool = False, micro_batches: int = 1) -> Arrays:
         """See Trainer. Each device accumulates its own gradient, and then they take the mean."""
@@ -103,8 +111,8 @@ class Meshed:
         """Lay the first parameters onto all devices."""
         everywhere = self._over(Parts())
         return {
-            name: jax.make_array_from_process_local_data(everywhere, array.astype(dtype))
-            for name, array in initial().items()
+            name: jax.make_array_from_process_local_data(everywhere, array)
+            for name, array in self.initial(dtype).items()
         }
 
     def _batch(self, dtype: str, partly: bool) -> list[Array]:

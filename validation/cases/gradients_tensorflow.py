@@ -11,9 +11,9 @@ from contextlib import contextmanager
 import keras
 import numpy as np
 import tensorflow as tf
-from branches import CHANNELS, EPSILON, FEATURES, Arrays, batch_of, initial
+from branches import CHANNELS, EPSILON, FEATURES, Arrays, batch_of
 from emit import Emitter
-from gradients import MOMENTUM, SAMPLES_PER_RANK, STEPS, rates, share
+from gradients import MOMENTUM, SAMPLES_PER_RANK, SEED, STEPS, rates, share
 from world_tensorflow import mirrored
 
 # In the order of Keras's variables: those of a layer after those of the layer before it.
@@ -22,6 +22,7 @@ ORDER = ("kernel", "bias", "scale", "shift", "first", "first_bias", "second", "s
 
 def make_model(dtype: str) -> keras.Model:
     """Make the same model on every rank and every call: samples to both heads' outputs."""
+    keras.utils.set_random_seed(SEED)
     samples = keras.Input((FEATURES, 1), dtype=dtype)
     hidden = keras.layers.Conv1D(CHANNELS, 3, padding="same", activation="tanh", dtype=dtype)(
         samples
@@ -31,19 +32,13 @@ def make_model(dtype: str) -> keras.Model:
     hidden = keras.layers.Flatten(dtype=dtype)(hidden)
     hidden = keras.layers.LayerNormalization(epsilon=EPSILON, dtype=dtype)(hidden)
     heads = [keras.layers.Dense(1, name=n, dtype=dtype)(hidden) for n in ("first", "second")]
-    model = keras.Model(samples, heads)
-    wanted = initial() | {"kernel": initial()["kernel"].T}
-    shapes = [variable.shape for variable in model.trainable_variables]
-    pairs = zip(ORDER, shapes, strict=True)
-    model.set_weights([wanted[name].reshape(shape).astype(dtype) for name, shape in pairs])
-    return model
+    return keras.Model(samples, heads)
 
 
 def arrays(values: list[np.ndarray]) -> Arrays:
-    """Bring values, one for each variable, into the shapes of branches.py."""
+    """Name values, one for each variable; branches.py has the kernel's channels first."""
     named = dict(zip(ORDER, values, strict=True))
-    named["kernel"] = named["kernel"][:, 0].T
-    return {name: named[name].reshape(array.shape).copy() for name, array in initial().items()}
+    return named | {"kernel": named["kernel"][:, 0].T.copy()}
 
 
 class Mirrored:
@@ -57,6 +52,10 @@ class Mirrored:
         self._strategy = strategy
         whole = batch_of(SAMPLES_PER_RANK * out.world)
         self._shard = [share(array, out.rank) for array in whole]
+
+    def initial(self, dtype: str) -> Arrays:
+        """See Trainer."""
+        return arrays(make_model(dtype).get_weights())
 
     def gradients(self, dtype: str, *, partly: bool = False, micro_batches: int = 1) -> Arrays:
         """See Trainer."""
@@ -126,6 +125,5 @@ def loss_of(
 def trainer(out: Emitter) -> Iterator[Mirrored]:
     """Join all ranks by TensorFlow's own collectives."""
     tf.config.experimental.enable_op_determinism()
-    keras.utils.set_random_seed(1)
     with mirrored(out) as strategy:
         yield Mirrored(out, strategy)

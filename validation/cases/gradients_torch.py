@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 
 import torch
-from branches import CHANNELS, EPSILON, HIDDEN, Arrays, batch_of, initial
+from branches import CHANNELS, EPSILON, HIDDEN, Arrays, batch_of
 from emit import Emitter
-from gradients import MOMENTUM, SAMPLES_PER_RANK, STEPS, rates, share
+from gradients import MOMENTUM, SAMPLES_PER_RANK, SEED, STEPS, rates, share
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DistributedSampler
@@ -48,20 +48,13 @@ class Branches(nn.Module):
 
 def make_model(dtype: torch.dtype) -> Branches:
     """Make the same model on every rank and every call."""
-    model = Branches().to(dtype)
-    wanted = initial()
-    with torch.no_grad():
-        for name, parameter in model.named().items():
-            parameter.copy_(torch.from_numpy(wanted[name]).view_as(parameter))
-    return model
+    torch.manual_seed(SEED)
+    return Branches().to(dtype)
 
 
 def arrays(tensors: dict[str, Tensor]) -> Arrays:
-    """Copy tensors into the shapes of branches.py."""
-    return {
-        name: tensors[name].detach().numpy().reshape(array.shape).copy()
-        for name, array in initial().items()
-    }
+    """Copy tensors."""
+    return {name: tensor.detach().numpy().copy() for name, tensor in tensors.items()}
 
 
 class Ddp:
@@ -74,6 +67,10 @@ class Ddp:
         self._rank, self._world = out.rank, out.world
         whole = batch_of(SAMPLES_PER_RANK * out.world)
         self._shard = [torch.from_numpy(share(array, out.rank)) for array in whole]
+
+    def initial(self, dtype: str) -> Arrays:
+        """See Trainer."""
+        return arrays(dict(make_model(getattr(torch, dtype)).named()))
 
     def gradients(self, dtype: str, *, partly: bool = False, micro_batches: int = 1) -> Arrays:
         """See Trainer."""

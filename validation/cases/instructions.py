@@ -20,9 +20,10 @@ from emit import Emitter, listed
 from frameworks import findings, load, of_the_stack, part
 
 # Run behind a framework's own program, when all libraries are loaded.
-POOLS = (
-    "\nimport json, threadpoolctl\nprint('pools ' + json.dumps(threadpoolctl.threadpool_info()))\n"
-)
+POOLS = """
+import json, threadpoolctl
+print("pools " + json.dumps(threadpoolctl.threadpool_info()))
+"""
 
 
 class Level(NamedTuple):

@@ -40,9 +40,8 @@ def used(said: str, folder: Path, flags: frozenset[str]) -> Mapping[str, Used]:
     vectors = VECTORS if "avx2" in flags else ("",)
     blas = all_named(CHOSEN.findall(said), vectors)
     called = "MKL_VERBOSE SGEMM(" in said
+    told = f"SGEMM {'called' if called else 'missing'}; {blas.detail}"
     return {
         **onednn.used(said, flags),
-        "blas": Used(
-            blas.ok and called, f"SGEMM {'called' if called else 'missing'}; {blas.detail}"
-        ),
+        "blas": Used(blas.ok and called, told),
     }

@@ -1,4 +1,4 @@
-"""What a science model's training is, whatever framework does it: its shares, its schedule, its bar."""
+"""A science model's training, whatever framework does it: its shares, schedule and criterion."""
 
 from __future__ import annotations
 
