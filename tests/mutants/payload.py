@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from payload_runs import VALIDATION, faulty, load_case_module
+from payload_runs import VALIDATION, faulty, load_case_module, versions_of
 from test_prepare import HEADING, artefact
 
 from stackwright.runtimes.request import CommandLine
@@ -101,10 +101,12 @@ def make_payload(folder: Path) -> Path:
     return folder
 
 
-def shipped_cases(versions: str = "") -> dict[str, ConcreteCase]:
-    """The shipped cases that run in the image, by their id without the channel."""
-    suite = load_suite(VALIDATION / "suites/certify.yaml")  # it holds all the others
-    cases = expand(suite, {"VERSIONS": versions})
+def shipped_cases(suite: str = "certify", versions: str = "") -> dict[str, ConcreteCase]:
+    """The cases of a shipped suite that run in the image, by their id without the channel.
+
+    Unless another is named, that of PyTorch that holds all the others.
+    """
+    cases = expand(load_suite(VALIDATION / f"suites/{suite}.yaml"), {"VERSIONS": versions})
     return {c.id.removesuffix(".image"): c for c in cases if c.channel == "image"}
 
 
@@ -121,7 +123,11 @@ class Bench:
 
     prefix: Prefix
     payload: Path
-    cases: Mapping[str, ConcreteCase]
+    python: Path
+
+    def case(self, name: str, suite: str = "certify") -> ConcreteCase:
+        """A shipped case; skips the test if the stack has not the framework that it is for."""
+        return shipped_cases(suite, versions_of(self.python, suite))[name]
 
     def judge(
         self,
