@@ -13,10 +13,9 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from emit import Emitter
-
 if TYPE_CHECKING:
     from collectives import Backend
+    from emit import Emitter
 
 NAMES = {
     "torch": "torch",

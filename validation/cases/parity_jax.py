@@ -8,7 +8,7 @@ import numpy as np
 import optax
 from flax import linen as nn
 from jax import Array, lax
-from layers_numpy import EPSILON, Arrays
+from layers_numpy import EPSILON, FILTERS, Arrays
 
 jax.config.update("jax_enable_x64", True)
 
@@ -29,9 +29,10 @@ def compute(p: Arrays, images: np.ndarray, classes: np.ndarray) -> tuple[Arrays,
         window = (1, 1, 2, 2)
         pooled = lax.reduce_window(positive, -jnp.inf, lax.max, window, window, "VALID")
         tokens = pooled.reshape(*pooled.shape[:2], -1).transpose(0, 2, 1)
-        heads = [(tokens @ w[name])[:, :, None] for name in ("query", "key", "value")]
-        attended = tokens + jax.nn.dot_product_attention(*heads)[:, :, 0]
-        hidden = layer_norm.apply(affine("layer"), attended)
+        # Not jax.nn.dot_product_attention, which rounds its weights to float32.
+        query, key, value = (tokens @ w[name] for name in ("query", "key", "value"))
+        weights = jax.nn.softmax(query @ key.transpose(0, 2, 1) / FILTERS**0.5)
+        hidden = layer_norm.apply(affine("layer"), tokens + weights @ value)
         logits = jnp.tanh(hidden).reshape(len(images), -1) @ w["dense"] + w["dense_bias"]
         losses = optax.softmax_cross_entropy_with_integer_labels(logits, classes)
         return losses.mean(), logits

@@ -34,7 +34,11 @@ class Training:
         )
         self.optimizer = keras.optimizers.SGD(schedule, momentum=MOMENTUM)
         self.optimizer.build(self.model.trainable_variables)
-        self._checkpoint = tf.train.Checkpoint(model=self.model, optimizer=self.optimizer)
+        # Of a Keras model TensorFlow's checkpoint leaves out the state of dropout's seeds.
+        seeds = self.dropout.seed_generator.state.value
+        self._checkpoint = tf.train.Checkpoint(
+            model=self.model, optimizer=self.optimizer, seeds=seeds
+        )
 
     def run(self, steps: range) -> None:
         """See Training."""

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-
 NO_DEPS = " --no-deps"
 """Behind a requirement: it is installed without what it says that it needs, as pip's option is."""
 

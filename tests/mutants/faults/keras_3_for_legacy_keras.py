@@ -1,5 +1,5 @@
-"""The variable that asks for legacy Keras comes to nothing, and Keras 3 says its name."""
+"""Something imports Keras before a program asks for legacy Keras, which then comes to nothing."""
 
-import tf_keras
+import tensorflow as tf
 
-tf_keras.__version__ = tf_keras.version = "3.15.1"
+keras_3 = tf.keras.Model

@@ -3,6 +3,6 @@
 import layers_numpy
 
 whole = layers_numpy.through_norm
-layers_numpy.through_norm = lambda up, normal, inverse, axes: 1.001 * whole(
-    up, normal, inverse, axes
+layers_numpy.through_norm = lambda up, normal, inverse, axes: (
+    1.001 * whole(up, normal, inverse, axes)
 )

@@ -1,0 +1,94 @@
+"""Cases of any framework: which ones are asked, and how ranks meet."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+from payload_runs import load_case_module
+
+frameworks = load_case_module("frameworks")
+meeting = load_case_module("meeting")
+
+
+@pytest.mark.parametrize(
+    ("locked", "found"),
+    [
+        ("torch=2.13.0+cpu,numpy=2.4.6", ["torch"]),
+        ("absl-py=2.5,keras=3.15.1,tensorflow-cpu=2.21.0", ["tensorflow"]),
+        ("jax=0.10.2,jaxlib=0.10.2", ["jax"]),
+        ("torch=2.13.0,tensorflow-cpu=2.21.0", ["torch", "tensorflow"]),
+    ],
+)
+def test_a_lock_tells_the_frameworks(locked: str, found: list[str]) -> None:
+    assert frameworks.frameworks(frameworks.expected_versions(locked)) == found
+
+
+def test_a_stack_without_a_framework_is_an_error_and_no_pass() -> None:
+    with pytest.raises(ValueError, match="none of torch, tensorflow"):
+        frameworks.frameworks({"numpy": "2.4.6"})
+
+
+class Heard:
+    """Keeps the checks that are emitted."""
+
+    def __init__(self) -> None:
+        self.checks: list[tuple[str, bool, str]] = []
+
+    def check(self, name: str, ok: bool, detail: str) -> None:
+        self.checks.append((name, ok, detail))
+
+
+def test_a_check_fails_if_one_of_several_frameworks_fails_it() -> None:
+    out = Heard()
+
+    with frameworks.findings(out, ["torch", "jax"]) as found:
+        for found.framework, ok in (("torch", True), ("jax", False)):
+            found.check("shards", ok, "24 drawn")
+
+    assert out.checks == [("shards", False, "torch: 24 drawn; jax: 24 drawn")]
+
+
+def test_checks_that_were_made_are_emitted_though_a_framework_breaks_off() -> None:
+    out = Heard()
+
+    def broken() -> None:
+        with frameworks.findings(out, ["torch"]) as found:
+            found.framework = "torch"
+            found.check("shards", True, "24 drawn")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        broken()
+
+    assert out.checks == [("shards", True, "24 drawn")]
+
+
+def test_ranks_hear_each_other_in_order_again_and_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STACKWRIGHT_OUT", str(tmp_path))
+    heard: dict[int, list[object]] = {}
+
+    def rank(number: int) -> None:
+        meet = meeting.Meeting(number, 3)
+        heard[number] = [meet.gather(number * 10), meet.addresses(), meet.gather(["x"] * number)]
+
+    ranks = [threading.Thread(target=rank, args=(number,)) for number in range(3)]
+    for each in ranks:
+        each.start()
+    for each in ranks:
+        each.join(timeout=60)
+
+    numbers, addresses, lists = heard[0]
+    assert heard[1] == heard[2] == heard[0]
+    assert numbers == [0, 10, 20]
+    assert lists == [[], ["x"], ["x", "x"]]
+    assert isinstance(addresses, list)
+    assert len({*addresses}) == 3
+    assert all(address.startswith("127.0.0.1:") for address in addresses)
+
+
+def test_a_rank_alone_needs_no_folder() -> None:
+    assert meeting.Meeting(0, 1).gather("here") == ["here"]
