@@ -92,7 +92,8 @@ def tensorflow_library(out: Emitter) -> Iterator[Library]:
 
     def replica(tensor: tf.Tensor) -> tf.Tensor:
         context = tf.distribute.get_replica_context()
-        return context.all_reduce(tf.distribute.ReduceOp.SUM, tensor)
+        # An argument is on no device yet, and the strategy wants to know where it is.
+        return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.identity(tensor))
 
     with mirrored(out) as strategy:
         allreduce = tf.function(lambda tensor: strategy.run(replica, (tensor,)))

@@ -132,7 +132,7 @@ def main() -> None:
         )
 
         out.info("python", sys.version)
-        out.info("versions", {name: version(name) for name in (*imported, *COMMON)})
+        out.info("versions", {module.__name__: module.__version__ for module in modules})
         out.info("MPI library", mpi.Get_library_version().rstrip("\0\n"))
 
 
