@@ -6,7 +6,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from payload_runs import load_case_module
+from payload_runs import STACK_PYTHON, load_case_module, needs_stack, run_python, versions_of
 
 frameworks = load_case_module("frameworks")
 meeting = load_case_module("meeting")
@@ -92,3 +92,37 @@ def test_ranks_hear_each_other_in_order_again_and_again(
 
 def test_a_rank_alone_needs_no_folder() -> None:
     assert meeting.Meeting(0, 1).gather("here") == ["here"]
+
+
+COUNTED = """
+import tensorflow as tf
+from operations_tensorflow import operations
+a, b = tf.ones((3, 4)), tf.ones((4, 5))
+assert operations(lambda: a @ b) == 2 * 3 * 4 * 5
+assert operations(lambda: tf.matmul(a, b, transpose_a=False)) == 2 * 3 * 4 * 5
+assert operations(lambda: tf.matmul(b, b, transpose_a=True)) == 2 * 5 * 4 * 5
+assert operations(lambda: tf.einsum("nij,njk->nik", tf.ones((2, 3, 4)), tf.ones((2, 4, 5)))) == 240
+assert operations(lambda: a + 1) == 0
+image, kernel = tf.ones((2, 8, 8, 3)), tf.ones((3, 3, 3, 5))
+once = 2 * (2 * 8 * 8 * 5) * (3 * 3 * 3)
+
+def step():
+    with tf.GradientTape() as tape:
+        tape.watch([image, kernel])
+        out = tf.nn.conv2d(image, kernel, 1, "SAME")
+    tape.gradient(out, [image, kernel])
+
+assert operations(step) == 3 * once
+"""
+
+
+@needs_stack
+@pytest.mark.slow
+@pytest.mark.long
+def test_operations_of_tensorflow_are_those_of_the_formulas(tmp_path: Path) -> None:
+    assert STACK_PYTHON is not None
+    versions_of(Path(STACK_PYTHON), "tensorflow-certify")
+
+    run = run_python([STACK_PYTHON, "-c", COUNTED], tmp_path / "out")
+
+    assert run.exit == 0, run.output

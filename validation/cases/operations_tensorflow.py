@@ -70,6 +70,9 @@ def operations(work: Callable[[], object]) -> int:
             pairs = dict(zip(attributes[::2], attributes[1::2], strict=True))
             total += int(formula(inputs, pairs, outputs[0]))
 
-    with op_callbacks.op_callback(hear):
+    op_callbacks.add_op_callback(hear)
+    try:
         work()
+    finally:
+        op_callbacks.remove_op_callback(hear)
     return total
