@@ -6,7 +6,14 @@ import threading
 from pathlib import Path
 
 import pytest
-from payload_runs import STACK_PYTHON, load_case_module, needs_stack, run_python, versions_of
+from payload_runs import (
+    STACK_PYTHON,
+    load_case_module,
+    needs_stack,
+    run_program,
+    run_python,
+    versions_of,
+)
 
 frameworks = load_case_module("frameworks")
 meeting = load_case_module("meeting")
@@ -92,6 +99,47 @@ def test_ranks_hear_each_other_in_order_again_and_again(
 
 def test_a_rank_alone_needs_no_folder() -> None:
     assert meeting.Meeting(0, 1).gather("here") == ["here"]
+
+
+# What oneDNN 3.7 and 3.12 print.
+VERBOSE = r"""
+import onednn
+
+lines = (
+    "onednn_verbose,v1,info,cpu,isa:Intel AVX-512",
+    "onednn_verbose,v1,primitive,exec,cpu,reorder,jit:uni,undef,src:f32::blocked:ab::f0 dst:f32",
+    "onednn_verbose,v1,primitive,exec,cpu,convolution,{conv},forward,src:f32::blocked:acdb::f0 w",
+    "onednn_verbose,v1,primitive,exec,cpu,matmul,{matmul},undef,src:bf16::blocked:ab::f0 wei:bf16",
+    "onednn_verbose,v1,primitive,exec,cpu,gemm_api,,undef,src_f32::blocked:ab:f0 wei_f32",
+)
+
+
+def judged(conv, matmul, flags):
+    said = "\n".join(lines).format(conv=conv, matmul=matmul)
+    return {name: used.ok for name, used in onednn.used(said, frozenset(flags.split())).items()}
+
+
+avx512 = "avx2 fma avx512f avx512bw avx512dq avx512vl"
+amx = avx512 + " amx_tile amx_bf16"
+wide, narrow = "brg_conv_fwd:avx512_core", "jit:avx2"
+tiles, rows = "brg_matmul:avx10_1_512_amx", "brg_matmul:avx512_core_bf16"
+assert judged(wide, tiles, amx) == {"float32": True, "bfloat16": True}
+assert judged(narrow, tiles, amx) == {"float32": False, "bfloat16": True}
+assert judged(wide, rows, amx) == {"float32": True, "bfloat16": False}
+assert judged(wide, rows, avx512) == {"float32": True, "bfloat16": True}
+assert judged(narrow, narrow, "avx2 fma") == {"float32": True, "bfloat16": True}
+silent = onednn.used("nothing was said", frozenset())
+assert not silent["float32"].ok
+assert not silent["bfloat16"].ok
+kinds = [call.kind for call in onednn.calls("\n".join(lines))]
+assert kinds == ["reorder", "convolution", "matmul", "gemm_api"]
+"""
+
+
+def test_kernels_are_judged_by_what_onednn_says_and_the_processor_has(tmp_path: Path) -> None:
+    run = run_program(VERBOSE, tmp_path / "out")
+
+    assert run.exit == 0, run.output
 
 
 COUNTED = """
