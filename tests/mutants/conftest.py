@@ -16,8 +16,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "validation"))
 from attacks import Ground
 from fault import Fault, Row, load_catalogue, table
 from kills import Kill, Kills, codes, last_of_each
-from payload import Bench, make_payload, shipped_cases, stack_of
-from payload_runs import HOROVOD_PYTHON, STACK_PYTHON, versions_of
+from payload import Bench, make_payload, stack_of
+from payload_runs import HOROVOD_PYTHON, STACK_PYTHON
 from walk import Walk
 
 from stackwright.inputs.suggest import did_you_mean
@@ -133,7 +133,7 @@ def bench_of(
     python = Path(interpreter)
     payload = make_payload(tmp_path_factory.mktemp("payload"))
     with stack_of(python) as prefix:
-        yield Bench(prefix, payload, shipped_cases(suite, versions_of(python)))
+        yield Bench(prefix, payload, python)
 
 
 Control = Callable[[ConcreteCase, bool], str]

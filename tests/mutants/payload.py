@@ -13,13 +13,13 @@ import secrets
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from payload_runs import VALIDATION, faulty, load_case_module
+from payload_runs import VALIDATION, faulty, load_case_module, versions_of
 from test_prepare import HEADING, artefact
 
 from stackwright.inputs.stacks import Mpi
@@ -126,7 +126,11 @@ class Bench:
 
     prefix: Prefix
     payload: Path
-    cases: Mapping[str, ConcreteCase]
+    python: Path
+
+    def case(self, name: str, suite: str = "certify") -> ConcreteCase:
+        """A shipped case; skips the test if the stack has not the framework that it is for."""
+        return shipped_cases(suite, versions_of(self.python, suite))[name]
 
     def judge(
         self,

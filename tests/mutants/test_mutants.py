@@ -36,7 +36,7 @@ def each(faults: tuple[Fault, ...]) -> pytest.MarkDecorator:
 
 
 def case_of(fault: Fault, bench: Bench) -> ConcreteCase:
-    case = bench.cases[fault.case]
+    case = bench.case(fault.case, fault.suite)
     return replace(case, timeout_s=fault.timeout_s or case.timeout_s)
 
 

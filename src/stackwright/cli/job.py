@@ -154,6 +154,7 @@ def _way(
     from stackwright.batch.srun import network
     from stackwright.errors import StackwrightError
     from stackwright.runtimes.injections import CARRIERS, carried_by
+    from stackwright.threads import THREADS
 
     if image and name not in CARRIERS:
         raise StackwrightError("--image goes with --way shifter or podman-hpc")
@@ -165,7 +166,7 @@ def _way(
     variables = network(system.fabric, settled) if nodes > 1 else {}
     if name in CARRIERS:
         variables |= {k: v for one in injections for k, v in one.env.items()}
-    told = (*(ways.TORCHRUN if by_torchrun(words) else ways.TORCH), *ways.THREADS, *variables)
+    told = (*(ways.TORCHRUN if by_torchrun(words) else ways.TORCH), *THREADS, *variables)
     short = shop.label.module.replace("/", ":")
     gpu = ["gpu"] if system.gpus else []
     if name == "shifter":
