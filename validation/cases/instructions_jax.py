@@ -7,6 +7,7 @@ bfloat16 in float32 where neither takes them.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -34,8 +35,8 @@ def program() -> str:
 
 
 def environment(folder: Path) -> Mapping[str, str]:
-    """See Part."""
-    return {"XLA_FLAGS": f"--xla_dump_to={folder}"}
+    """See Part. What the stack or the user has set stays."""
+    return {"XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} --xla_dump_to={folder}"}
 
 
 def used(said: str, folder: Path, flags: frozenset[str]) -> Mapping[str, Used]:
