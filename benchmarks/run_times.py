@@ -25,6 +25,7 @@ import os
 import re
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -84,6 +85,7 @@ def main() -> None:
     shop = Workshop(site, parse(measure.LABEL), store)
     os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     os.environ.setdefault("USER", account())  # podman-hpc wants to know it
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # Slurm is ended then, too
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=store.root)))
         folder.chmod(0o755)  # Shifter's user is another
