@@ -10,7 +10,7 @@ from shlex import quote
 from stackwright.errors import StackwrightError
 from stackwright.inputs.site import is_site, new_folder, shipped_content, takes_a_site
 
-FOLDERS = ("stacks", "systems", "images", "modules", "validation", "docs", "examples")
+FOLDERS = ("stacks", "systems", "images", "modules", "recipes", "validation", "docs", "examples")
 README = "README.md"
 
 

@@ -58,4 +58,7 @@ TREE_HASH = "validation/cases/tree_hash.py"
 
 PROVIDERS: Mapping[str, Provider] = {
     "wheel": Provider(read_pep508, "torch==2.13.0", ("images", "modules", TREE_HASH)),
+    "spack": Provider(
+        read_pep508, "torch==2.13.0", ("images", "modules", "recipes", TREE_HASH)
+    ),
 }

@@ -141,7 +141,7 @@ class Site:
             raise ManyErrors([*{str(error): error for error in errors}.values()])
         return {
             Label(stack.name, version, variant, system.name): why_not(
-                stack.variants[variant], system
+                stack.machines_of(variant), system
             )
             for stack in stacks
             for version, variant in stack.releases()
@@ -153,10 +153,18 @@ class Site:
         name = f"{label.stack}-{label.release}@{label.system}.lock.json"
         return self.root / "stacks" / "locks" / name
 
+    def spack_lock_file(self, label: Label) -> Path:
+        """Where it is committed what Spack decided for a label, whether or not it is there."""
+        name = f"{label.stack}-{label.release}@{label.system}.spack.json"
+        return self.root / "stacks" / "locks" / name
+
     def lock_hash(self, label: Label) -> str | None:
         """The hash of a label's lock file; None when the label isn't locked."""
-        path = self.lock_file(label)
-        return hash_file(path) if path.is_file() else None
+        return _hash_if_there(self.lock_file(label))
+
+    def spack_lock_hash(self, label: Label) -> str | None:
+        """Like :meth:`lock_hash`, of what Spack decided."""
+        return _hash_if_there(self.spack_lock_file(label))
 
     def suite_file(self, name: str) -> Path:
         """The file of a validation suite.
@@ -340,6 +348,10 @@ def new_folder(wanted: Path) -> Path:
     parent = wanted if wanted.is_dir() else wanted.parent
     names = chain(["mysite"], (f"mysite-{number}" for number in count(2)))
     return next(folder for name in names if not (folder := parent / name).exists())
+
+
+def _hash_if_there(path: Path) -> str | None:
+    return hash_file(path) if path.is_file() else None
 
 
 def _offered(offers: Mapping[Label, str | None]) -> frozenset[Label]:

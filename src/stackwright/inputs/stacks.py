@@ -7,7 +7,7 @@ version lists the variants it comes in and what differs there. :func:`release_of
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Annotated, Literal
 
@@ -38,11 +38,13 @@ ProviderName = Annotated[str, Field(json_schema_extra={"enum": sorted(PROVIDERS)
 class Variant(Model):
     """How a stack is built for one kind of machine, whatever its version.
 
-    ``architectures`` are those for which it can be had; without any, all.
+    ``architectures`` are those for which it can be had; without any, all. ``wheels`` names the
+    variant whose wheels are installed, in place of all other keys but provider and summary.
     """
 
     provider: ProviderName = "wheel"
     summary: Line | None = None
+    wheels: VariantName | None = None
     frameworks: tuple[Line, ...] = ()
     packages: tuple[Line, ...] = ()
     environment: tuple[Setting, ...] = ()
@@ -122,6 +124,11 @@ class Stack(Model):
     kernel: Kernel
     suite: Name = "certify"
 
+    def machines_of(self, variant: str) -> Variant:
+        """The variant that says which machines a variant is for: itself, or whose wheels it has."""
+        wheels = self.variants[variant].wheels
+        return self.variants[variant if wheels is None else wheels]
+
     def releases(self) -> Iterator[tuple[str, str]]:
         """Every version with each variant it comes in."""
         for version, entry in self.versions.items():
@@ -143,11 +150,15 @@ class Release:
     overlay: str | None
     mpi: Mpi
     gpu: Vendor | None
+    wheels: str | None = None
 
 
 def release_of(stack: Stack, version: str, variant: str) -> Release:
     """Merge what a version changes into the variant that it changes."""
     base, entry = stack.variants[variant], stack.versions[version]
+    if base.wheels is not None:
+        same = release_of(stack, version, base.wheels)
+        return replace(same, provider=base.provider, wheels=base.wheels)
     changes = entry.variants[variant]
     read = PROVIDERS[base.provider].read
     frameworks = {need.name: need for need in map(read, (*base.frameworks, *changes.frameworks))}

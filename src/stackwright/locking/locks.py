@@ -28,12 +28,16 @@ _MEND = (
 
 
 class Wheel(Model):
-    """One wheel, by the hash of its bytes; where it is downloaded from is pip's own matter."""
+    """One wheel, by the hash of its bytes; where it is downloaded from is pip's own matter.
+
+    ``needs`` are the names of the wheels that it needs itself.
+    """
 
     name: PipName
     version: PipVersion
     file: FileName
     digest: Digest
+    needs: tuple[PipName, ...] = ()
 
 
 class Base(Model):
@@ -159,7 +163,8 @@ def changes(old: Lock, new: Lock) -> list[str]:
     files = [
         f"{name} {after[name].version}: {_other_file(before[name], after[name])}"
         for name in sorted(before.keys() & after.keys())
-        if before[name].version == after[name].version and before[name] != after[name]
+        if before[name].version == after[name].version
+        and (before[name].file, before[name].digest) != (after[name].file, after[name].digest)
     ]
     return [*versions, *files, *drift(old.base, new.base)]
 

@@ -64,7 +64,7 @@ def group_wheels(report: Mapping[str, Any], frameworks: Iterable[str], python: s
         if name not in closure:
             closure.add(name)
             waiting += needs[name]
-    wheels = [_wheel(name, item) for name, item in sorted(items.items())]
+    wheels = [_wheel(name, item, needs[name]) for name, item in sorted(items.items())]
     return Wheels(
         tools=(),
         frameworks=tuple(w for w in wheels if w.name in closure),
@@ -120,11 +120,12 @@ def _needs(item: Mapping[str, Any], python: str) -> set[str]:
     return found
 
 
-def _wheel(name: str, item: Mapping[str, Any]) -> Wheel:
+def _wheel(name: str, item: Mapping[str, Any], needs: Iterable[str]) -> Wheel:
     info = item["download_info"]
     return Wheel(
         name=name,
         version=item["metadata"]["version"],
         file=unquote(info["url"].rsplit("/", 1)[1]),
         digest=f"sha256:{info['archive_info']['hashes']['sha256']}",
+        needs=tuple(sorted(needs)),
     )
