@@ -7,6 +7,7 @@ own=$OUT/own/share/stackwright
 mkdir -p "$own" "$OUT/prefix"
 [ ! -d "$RECIPE/overlay" ] || cp -R "$RECIPE/overlay/." "$OUT/own/"
 cp "$RECIPE/plan.json" "$RECIPE/lock.json" "$RECIPE/module.lua" "$RECIPE/kernel.json" "$own/"
+[ ! -f "$RECIPE/spack/spack.lock" ] || cp "$RECIPE/spack/spack.lock" "$own/"
 chmod -R u=rwX,go=rX "$OUT/own" "$OUT/prefix"
 for layer in "$IN_PYTHON/tree" "$IN_FRAMEWORKS/tree" "$IN_PACKAGES/tree"; do
     [ ! -d "$layer" ] || cp -al "$layer/." "$OUT/prefix/" # fails when two layers hold one file

@@ -32,6 +32,14 @@ _PARTS = {"wheels": "ask pip which wheels", "base": "make the base, to know its 
     "--base-only", is_flag=True, help="Make the base anew: Debian's mirrors have moved on."
 )
 @click.option("--wheels-only", is_flag=True, help="Choose the wheels anew, the newest of each.")
+@click.option(
+    "--time-limit",
+    type=click.IntRange(min=1),
+    default=1800,
+    show_default=True,
+    metavar="SECONDS",
+    help="End a Spack that takes longer.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @pass_context
 def command(
@@ -42,6 +50,7 @@ def command(
     upgrade: bool,
     base_only: bool,
     wheels_only: bool,
+    time_limit: int,
     as_json: bool,
 ) -> int:
     """Pin every wheel and Debian package of a label, by version and hash, in stacks/locks/.
@@ -49,6 +58,9 @@ def command(
     LABEL may hold *, ? and [...]; each label that it selects is locked. A lock that is there is
     changed where it no longer fits, and nowhere else: other packages keep their versions if they
     can. Locks are to be committed: builds use nothing else.
+
+    Where Spack installs the wheels of another variant, they are taken from that one's lock, and
+    Spack is asked for its own: the one that STACKWRIGHT_SPACK names, or that of `spack` on PATH.
 
     \b
     Examples:
@@ -72,7 +84,8 @@ def command(
             hint="make a site of your own: stackwright init mysite && cd mysite",
         )
     check_fit(context.site, labels)
-    results = [_lock(context, label, _ANEW[anew[0]] if anew else None) for label in labels]
+    parts = _ANEW[anew[0]] if anew else None
+    results = [_lock(context, label, parts, time_limit) for label in labels]
     if as_json:
         echo_json(results)
     return ExitCode.OK
@@ -93,6 +106,7 @@ def _state(context: Context, label: Label) -> dict[str, Any]:
     from stackwright.locking.lockinputs import lock_inputs, locked, relock, stale_parts
     from stackwright.locking.locks import load_lock
     from stackwright.plans.plan import resolve
+    from stackwright.spack.locked import spack_stale
 
     def entry(state: str, why: str | None, todo: str | None) -> dict[str, Any]:
         fresh = state == "fresh"
@@ -102,8 +116,12 @@ def _state(context: Context, label: Label) -> dict[str, Any]:
     if not path.is_file():
         return entry("missing", "it was never locked", relock(str(label)))
     try:
-        if parts := stale_parts(load_lock(path, label), lock_inputs(plan)):
-            why = f"{' and '.join(parts)}, as the stack or the system file has changed since"
+        lock = load_lock(path, label)
+        if parts := [
+            *stale_parts(lock, lock_inputs(plan)),
+            *(["spack"] if spack_stale(plan, lock, context.site) else []),
+        ]:
+            why = f"{' and '.join(parts)}, as the site's files have changed since"
             return entry("stale", why, relock(str(label)))
         locked(plan, context.site)
     except StackwrightError as error:
@@ -111,7 +129,9 @@ def _state(context: Context, label: Label) -> dict[str, Any]:
     return entry("fresh", None, None)
 
 
-def _lock(context: Context, label: Label, anew: tuple[str, ...] | None) -> dict[str, Any]:
+def _lock(
+    context: Context, label: Label, anew: tuple[str, ...] | None, seconds: int
+) -> dict[str, Any]:
     """Solve these parts of a lock; None for those that don't fit."""
     from stackwright.cli.progress import Progress, duration
     from stackwright.fit import doubts
@@ -123,6 +143,10 @@ def _lock(context: Context, label: Label, anew: tuple[str, ...] | None) -> dict[
     from stackwright.tools.process import Runner
 
     plan = resolve(context.site, label)
+    if plan.spack is not None and anew != _ANEW["--base-only"]:
+        from stackwright.cli.spacklock import lock_by_spack
+
+        return lock_by_spack(context, plan, again=anew is not None, seconds=seconds)
     path = context.site.lock_file(label)
     old = _old(path, label, needed=anew is not None and len(anew) == 1)
     parts = anew or (stale_parts(old, lock_inputs(plan)) if old else _ANEW["--upgrade"])
@@ -137,7 +161,7 @@ def _lock(context: Context, label: Label, anew: tuple[str, ...] | None) -> dict[
     warnings: list[str] = []
     with Progress(color=context.color) as progress:
         lock = solve(
-            plan,
+            plan.model_copy(update={"spack": None}),  # who installs on a base has no part in it
             context.site,
             store,
             Runner(store.log, progress.line),

@@ -14,7 +14,7 @@ from stackwright.report.model import Plan
 
 OWN = Path("share", "stackwright")
 _WRITTEN = {
-    OWN / name for name in ("plan.json", "lock.json", "module.lua", "kernel.json", "manifest.json")
+    OWN / name for name in ("plan.json", "lock.json", "spack.lock", "module.lua", "kernel.json", "manifest.json")
 }
 # What has a list of its own in a plan, or says again what other fields say.
 _LISTED = re.compile(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from stackwright.building.providers import wheel
+from stackwright.building.providers import spack, wheel
 from stackwright.building.providers.steps import Step
 from stackwright.plans.plan import Plan
 
@@ -12,6 +12,8 @@ from stackwright.plans.plan import Plan
 _STEPS: Mapping[tuple[str, str], tuple[Step, ...]] = {
     ("wheel", "debian"): (wheel.DEBIAN_BASE, *wheel.STEPS),
     ("wheel", "image"): (wheel.IMAGE_BASE, *wheel.STEPS),
+    ("spack", "debian"): (wheel.DEBIAN_BASE, *spack.STEPS),
+    ("spack", "image"): (wheel.IMAGE_BASE, *spack.STEPS),
 }
 
 

@@ -74,6 +74,7 @@ STEPS: tuple[Step, ...] = (
             "manifest.py",
             "tree_hash.py",
             "overlay/",
+            "spack/spack.lock",
         ),
         settings=("LABEL", "PLAN_HASH"),
     ),

@@ -1,0 +1,25 @@
+"""The wheels that Spack installs: those that another variant of the stack has locked."""
+
+from __future__ import annotations
+
+from stackwright.inputs.labels import Label
+from stackwright.inputs.site import Site
+from stackwright.locking.lockinputs import lock_inputs, locked
+from stackwright.locking.locks import Lock
+from stackwright.plans.plan import Plan, resolve
+from stackwright.spack.environment import facts_of
+
+
+def wheels_label(plan: Plan) -> Label:
+    """The label whose wheels a plan has."""
+    return Label(plan.stack, plan.version, facts_of(plan).wheels, plan.system)
+
+
+def lock_of_wheels(plan: Plan, site: Site) -> Lock:
+    """The base and the wheels of the other variant, as a lock of this one.
+
+    Raises:
+        StackwrightError: the other one has no lock that fits; names the command.
+    """
+    other = locked(resolve(site, wheels_label(plan)), site)
+    return other.model_copy(update={"label": str(plan.label), "inputs": lock_inputs(plan)})
