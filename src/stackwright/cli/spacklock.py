@@ -34,7 +34,7 @@ def lock_by_spack(context: Context, plan: Plan, *, again: bool, seconds: int) ->
     old = load_spack_lock(own, label) if own.is_file() else None
     same_wheels = path.is_file() and path.read_bytes() == lock.to_json()
     if old and same_wheels and not (again or stale(old, plan, lock, site)):
-        click.echo(f"{own}: fits; to ask Spack again: stackwright lock --upgrade '{label}'", err=True)
+        click.echo(f"{own}: fits; to ask again: stackwright lock --upgrade '{label}'", err=True)
         return {"label": str(label), "file": str(own), "new": False, "changes": []}
     store = Store(context.store(label.system))
     with Progress(color=context.color) as progress:

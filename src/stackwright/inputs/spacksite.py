@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
-from stackwright.inputs.fields import AbsolutePath, Model, Word
+from stackwright.inputs.fields import AbsolutePath, Line, Model, Name, Text, Word
+from stackwright.inputs.spackspecs import read_spec
 
 Language = Literal["c", "cxx", "fortran"]
 _LANGUAGES: Mapping[Language, str] = {"c": "c", "cxx": "c++", "fortran": "fortran"}
+
+
+def _a_spec(value: str) -> str:
+    return str(read_spec(value))
 
 
 class Compiler(Model):
@@ -29,11 +34,42 @@ class Compiler(Model):
         return f"{self.name}@{self.version}{suffix}"
 
 
+class External(Model):
+    """A package that is there already: under a prefix, or behind a module of the system."""
+
+    spec: Line
+    prefix: AbsolutePath | None = None
+    modules: tuple[Word, ...] = ()
+
+    _is_spec = field_validator("spec")(_a_spec)
+
+    @model_validator(mode="after")
+    def _is_somewhere(self) -> External:
+        if self.prefix is None and not self.modules:
+            raise ValueError("where is it? Name its 'prefix', or the 'modules' that bring it")
+        return self
+
+    @property
+    def name(self) -> str:
+        """The package that it is."""
+        return read_spec(self.spec).name
+
+
 class SpackSite(Model):
     """What Spack finds on a system, which no search of its own is asked for.
 
-    ``version`` is the Spack that its environments are rendered for, where no lock says another.
+    Args:
+        version: of the Spack that its environments are rendered for, where no lock says another.
+        compilers: the first is used, the others are there for those who choose one by hand.
+        externals: what is never built; the MPI and the CUDA of the system belong here.
+        providers: which package takes the part of a virtual one, such as ``mpi``.
+        cuda_arch: the compute capability of its GPUs without the dot, such as ``80``.
     """
 
     version: Word | None = None
     compilers: Annotated[tuple[Compiler, ...], Field(min_length=1)]
+    externals: tuple[External, ...] = ()
+    providers: Mapping[Name, Name] = {}
+    cuda_arch: Annotated[str, Text(r"[0-9]{2,3}a?", "a CUDA architecture such as '80'")] | None = (
+        None
+    )

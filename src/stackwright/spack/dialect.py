@@ -24,6 +24,7 @@ class Dialect:
         repository: where a repository lies under a folder; ``{name}`` is its namespace.
         underscores: whether the folder of a package is a Python identifier.
         repositories_by_name: whether ``repos`` is a map rather than a list of paths.
+        packages_apart: whether its builtin packages are a repository of their own.
         compilers_are_packages: whether a compiler is an external package that others depend on;
             else it is an entry of ``compilers.yaml`` and an attribute of what it compiled.
         lock_version: of the files ``spack.lock`` that it writes.
@@ -35,6 +36,7 @@ class Dialect:
     repository: str
     underscores: bool
     repositories_by_name: bool
+    packages_apart: bool
     compilers_are_packages: bool
     lock_version: int
 
@@ -51,6 +53,7 @@ DIALECTS = (
         repository="spack_repo/{name}",
         underscores=True,
         repositories_by_name=True,
+        packages_apart=True,
         compilers_are_packages=True,
         lock_version=6,
     ),
@@ -61,6 +64,7 @@ DIALECTS = (
         repository="{name}",
         underscores=False,
         repositories_by_name=False,
+        packages_apart=False,
         compilers_are_packages=False,
         lock_version=5,
     ),

@@ -1,27 +1,27 @@
 """The files of a Spack environment, rendered from a plan and its locked wheels.
 
-A pure function of its arguments. No path of a machine is in them: ``$OUT``, which Spack fills in,
-stands for the folder that it works in.
+A pure function of its arguments. No path of this machine is in them: ``$OUT``, which Spack fills
+in, stands for the folder that it works in, ``$SPACK_PACKAGES`` for the checkout of its packages.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import groupby
 from typing import Any
 
 from stackwright.building.templates import Templates
 from stackwright.canonical import hash_bytes, hash_value
 from stackwright.inputs.requirements import read_pep508
 from stackwright.inputs.site import Site
-from stackwright.inputs.spacksite import Compiler
+from stackwright.inputs.spacksite import External
 from stackwright.inputs.systems import architecture
 from stackwright.locking.locks import Lock
 from stackwright.plans.plan import Plan, SpackFacts
 from stackwright.spack.dialect import DIALECTS, Dialect, dialect_of
 from stackwright.spack.wheelrepo import (
     REPOSITORY,
-    ExternalPackage,
-    class_name,
+    externals_of,
     spack_name,
     spec_of,
     wheel_packages,
@@ -33,14 +33,7 @@ FOLDER = "spack"
 _OPERATING_SYSTEMS = {"bullseye": "debian11", "bookworm": "debian12", "trixie": "debian13"}
 """What Spack calls the releases of Debian that a base may be of."""
 
-_ATTRIBUTES = {"c": "cc", "cxx": "cxx", "fortran": "fortran"}
-"""Where Spack looks for a compiler's program for a language, in the compiler's package."""
-
-
-def rendered_for(plan: Plan) -> Dialect:
-    """The series of Spack that a plan's files are for where no lock says which: its system's."""
-    facts = facts_of(plan)
-    return dialect_of(facts.site.version) if facts.site.version else DIALECTS[0]
+_FILES = ("packages.yaml", "config.yaml", "repos.yaml", "mirrors.yaml", "modules.yaml")
 
 
 def facts_of(plan: Plan) -> SpackFacts:
@@ -49,25 +42,36 @@ def facts_of(plan: Plan) -> SpackFacts:
     return plan.spack
 
 
+def rendered_for(plan: Plan) -> Dialect:
+    """The series of Spack that a plan's files are for where no lock says which: its system's."""
+    version = facts_of(plan).site.version
+    return dialect_of(version) if version else DIALECTS[0]
+
+
 def inputs_hash(files: Mapping[str, bytes]) -> str:
     """``sha256:<hex>`` of what Spack is asked: a lock made from anything else is stale."""
     return hash_value({name: hash_bytes(content) for name, content in files.items()})
 
 
-def render_environment(plan: Plan, lock: Lock, dialect: Dialect, site: Site) -> dict[str, bytes]:
-    """The environment that installs a plan's wheels, with the repository of their packages.
+def render_environment(
+    plan: Plan, lock: Lock | None, dialect: Dialect, site: Site
+) -> dict[str, bytes]:
+    """The environment of a plan, with the repository of its packages where it has its own.
+
+    Args:
+        lock: the wheels that its packages are made of; None where they are Spack's builtin ones.
 
     Raises:
         StackwrightError: a template is missing or wrong.
     """
     recipes = _Recipes(site, plan.system)
-    context = _context(plan, lock, dialect)
-    names = ["packages.yaml", "config.yaml", "repos.yaml", "mirrors.yaml", "modules.yaml"]
-    if not dialect.compilers_are_packages:
-        names.append("compilers.yaml")
-    files = {"spack.yaml": recipes.render("spack.yaml", {**context, "included": names})}
-    files |= {name: recipes.render(name, context) for name in names}
-    return dict(sorted((files | _repository(plan, lock, dialect, recipes, context)).items()))
+    own = _of_wheels(plan, lock, dialect) if lock else _of_builtin(plan)
+    names = _FILES if dialect.compilers_are_packages else (*_FILES, "compilers.yaml")
+    context = {**_common(plan, dialect), **own, "included": names}
+    files = {name: recipes.render(name, context) for name in ("spack.yaml", *names)}
+    if lock:
+        files |= _repository(plan, lock, dialect, recipes, context)
+    return dict(sorted(files.items()))
 
 
 class _Recipes:
@@ -84,10 +88,7 @@ class _Recipes:
         return self._templates.render(own if there else f"{name}.j2", context)
 
 
-def _context(plan: Plan, lock: Lock, dialect: Dialect) -> dict[str, Any]:
-    facts = facts_of(plan)
-    wheels = {wheel.name: wheel for wheel in (*lock.wheels.frameworks, *lock.wheels.packages)}
-    wanted = [read_pep508(text).name for text in (*plan.frameworks, *plan.packages)]
+def _common(plan: Plan, dialect: Dialect) -> dict[str, Any]:
     return {
         "label": str(plan.label),
         "dialect": dialect,
@@ -95,78 +96,71 @@ def _context(plan: Plan, lock: Lock, dialect: Dialect) -> dict[str, Any]:
         "target": plan.machine.target,
         "architecture": architecture(plan.machine.target),
         "operating_system": _OPERATING_SYSTEMS.get(plan.base.source, plan.base.source),
-        "compilers": facts.site.compilers,
-        "externals": {"python": {"spec": f"python@{plan.python}", "prefix": "/usr"}},
+        "compilers": facts_of(plan).site.compilers,
+    }
+
+
+def _of_wheels(plan: Plan, lock: Lock, dialect: Dialect) -> dict[str, Any]:
+    """What is special where the packages are made of wheels: nothing is compiled."""
+    wheels = {wheel.name: wheel for wheel in (*lock.wheels.frameworks, *lock.wheels.packages)}
+    wanted = [read_pep508(text).name for text in (*plan.frameworks, *plan.packages)]
+    python = External(spec=f"python@{plan.python}", prefix="/usr")
+    return {
+        "externals": _by_name([python]),
+        "providers": {},
+        "cuda_arch": None,
         "roots": [spec_of(wheels[name]) for name in wanted if name in wheels],
         "views": {
             group: [spack_name(wheel.name) for wheel in getattr(lock.wheels, group)]
             for group in ("frameworks", "packages")
         },
-        "repository": {
-            "name": REPOSITORY,
-            "path": f"./repo/{dialect.repository.format(name=REPOSITORY)}",
-        },
-        "own_repository_only": True,
+        "own_repositories": {REPOSITORY: f"./{_root(dialect)}"},
+        "builtin": False,
         "mirrors": {"sources": "file:///sources"},
     }
+
+
+def _of_builtin(plan: Plan) -> dict[str, Any]:
+    """What is special where the packages are Spack's builtin ones, made from source."""
+    site = facts_of(plan).site
+    return {
+        "externals": _by_name(site.externals),
+        "providers": site.providers,
+        "cuda_arch": site.cuda_arch if plan.gpu == "nvidia" else None,
+        "roots": [*plan.frameworks, *plan.packages],
+        "views": {},
+        "own_repositories": {},
+        "builtin": True,
+        "mirrors": {},
+    }
+
+
+def _by_name(externals: Iterable[External]) -> dict[str, list[External]]:
+    ordered = sorted(externals, key=lambda external: (external.name, external.spec))
+    return {name: [*found] for name, found in groupby(ordered, lambda external: external.name)}
 
 
 def _repository(
     plan: Plan, lock: Lock, dialect: Dialect, recipes: _Recipes, context: Mapping[str, Any]
 ) -> dict[str, bytes]:
-    root = f"repo/{dialect.repository.format(name=REPOSITORY)}"
+    root = _root(dialect)
 
     def package(name: str, kind: str, value: object) -> tuple[str, bytes]:
         content = recipes.render(f"spack_repo/{kind}.py", {**context, "package": value})
         return f"{root}/packages/{dialect.folder(name)}/package.py", content
 
+    compilers = facts_of(plan).site.compilers if dialect.compilers_are_packages else ()
+    there = externals_of(plan.python, plan.machine.os.glibc, compilers)
     layer = recipes.site.own("images/layer.py").read_bytes()
     return {
-        f"{root}/repo.yaml": recipes.render("spack_repo/repo.yaml", context),
+        f"{root}/repo.yaml": recipes.render(
+            "spack_repo/repo.yaml", {**context, "repository": REPOSITORY}
+        ),
         f"{root}/packages/{dialect.folder(spack_name('installer'))}/layer.py": layer,
-        **dict(package(found.name, "external", found) for found in _externals(plan, dialect)),
+        **dict(package(found.name, "external", found) for found in there),
         **dict(package(wheel.name, "wheel", wheel) for wheel in wheel_packages(lock)),
     }
 
 
-def _externals(plan: Plan, dialect: Dialect) -> list[ExternalPackage]:
-    python = ExternalPackage(
-        name="python",
-        class_name="Python",
-        version=plan.python,
-        homepage="https://www.python.org",
-    )
-    libc = ExternalPackage(
-        name="glibc",
-        class_name="Glibc",
-        version=plan.machine.os.glibc,
-        homepage="https://www.gnu.org/software/libc",
-        tag="runtime",
-        provides=("libc",),
-    )
-    if not dialect.compilers_are_packages:
-        return [python, libc]
-    return [python, libc, _WRAPPER, *map(_compiler, facts_of(plan).site.compilers)]
-
-
-_WRAPPER = ExternalPackage(
-    name="compiler-wrapper",
-    class_name="CompilerWrapper",
-    version="1.0",
-    homepage="https://spack.io",
-)
-"""What Spack 1 would put before a compiler; no wheel is compiled."""
-
-
-def _compiler(compiler: Compiler) -> ExternalPackage:
-    return ExternalPackage(
-        name=compiler.name,
-        class_name=class_name(compiler.name),
-        version=compiler.version,
-        homepage="https://spack.io",
-        tag="compiler",
-        provides=tuple(sorted(compiler.programs)),
-        programs={
-            _ATTRIBUTES[language]: program for language, program in compiler.programs.items()
-        },
-    )
+def _root(dialect: Dialect) -> str:
+    return f"repo/{dialect.repository.format(name=REPOSITORY)}"

@@ -7,10 +7,14 @@ It needs nothing of Spack's builtin packages: every wheel is a package, and what
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from stackwright.inputs.spacksite import Compiler
 from stackwright.locking.locks import Lock, Wheel
+
+_ATTRIBUTES = {"c": "cc", "cxx": "cxx", "fortran": "fortran"}
+"""Where Spack looks for a compiler's program for a language, in the compiler's package."""
 
 REPOSITORY = "stackwright"
 """The namespace of the packages, and the name of their repository."""
@@ -74,8 +78,7 @@ def wheel_packages(lock: Lock) -> tuple[WheelPackage, ...]:
     """A package for each wheel of a lock, and for the program that installs them."""
     installer = [wheel for wheel in lock.wheels.tools if wheel.name == "installer"]
     wheels = {
-        wheel.name: wheel
-        for wheel in (*installer, *lock.wheels.frameworks, *lock.wheels.packages)
+        wheel.name: wheel for wheel in (*installer, *lock.wheels.frameworks, *lock.wheels.packages)
     }
     needs = acyclic({name: wheel.needs for name, wheel in wheels.items()})
     return tuple(
@@ -110,3 +113,34 @@ def acyclic(needs: Mapping[str, Iterable[str]]) -> dict[str, tuple[str, ...]]:
     for name in sorted(needs):
         visit(name)
     return kept
+
+
+def externals_of(
+    python: str, glibc: str, compilers: Sequence[Compiler]
+) -> tuple[ExternalPackage, ...]:
+    """A package for what is there already: Python, the C library, and the compilers if any.
+
+    Where a compiler is a package, so is the wrapper that Spack puts before it.
+    """
+    named = (
+        ("python", python, "https://www.python.org", "", ()),
+        ("glibc", glibc, "https://www.gnu.org/software/libc", "runtime", ("libc",)),
+        *([("compiler-wrapper", "1.0", "https://spack.io", "", ())] if compilers else []),
+    )
+    there = tuple(
+        ExternalPackage(name, class_name(name), version, homepage, tag, provides)
+        for name, version, homepage, tag, provides in named
+    )
+    return (*there, *map(_compiler, compilers))
+
+
+def _compiler(compiler: Compiler) -> ExternalPackage:
+    return ExternalPackage(
+        name=compiler.name,
+        class_name=class_name(compiler.name),
+        version=compiler.version,
+        homepage="https://spack.io",
+        tag="compiler",
+        provides=tuple(sorted(compiler.programs)),
+        programs={_ATTRIBUTES[name]: program for name, program in compiler.programs.items()},
+    )

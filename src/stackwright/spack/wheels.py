@@ -10,16 +10,14 @@ from stackwright.plans.plan import Plan, resolve
 from stackwright.spack.environment import facts_of
 
 
-def wheels_label(plan: Plan) -> Label:
-    """The label whose wheels a plan has."""
-    return Label(plan.stack, plan.version, facts_of(plan).wheels, plan.system)
-
-
 def lock_of_wheels(plan: Plan, site: Site) -> Lock:
     """The base and the wheels of the other variant, as a lock of this one.
 
     Raises:
         StackwrightError: the other one has no lock that fits; names the command.
     """
-    other = locked(resolve(site, wheels_label(plan)), site)
+    variant = facts_of(plan).wheels
+    assert variant is not None, plan.label  # noqa: S101
+    label = Label(plan.stack, plan.version, variant, plan.system)
+    other = locked(resolve(site, label), site)
     return other.model_copy(update={"label": str(plan.label), "inputs": lock_inputs(plan)})
