@@ -11,6 +11,11 @@ export SPACK_PYTHON
 mkdir /tmp/scope
 echo 'bootstrap: {enable: false, root: /tmp/bootstrap}' >/tmp/scope/bootstrap.yaml
 if /spack/bin/spack -C /tmp/scope -e /out/environment install --fail-fast; then
+    for view in /out/views/*; do # Spack makes a link of each, to where only the container has it
+        made=$(readlink -f "$view")
+        rm "$view"
+        mv "$made" "$view"
+    done
     exit 0
 fi
 find /out/stage -name 'spack-build-out.txt' | while IFS= read -r log; do

@@ -8,3 +8,9 @@ mkdir "$OUT/tree"
 view=$IN_INSTALLED/views/$1
 [ ! -d "$view" ] || cp -RLl "$view/." "$OUT/tree/"
 rm -rf "$OUT/tree/.spack"
+there=$(find "$OUT/tree" -type d -name '*.dist-info' | wc -l)
+locked=$(wc -l <"$RECIPE/requirements/$1.txt")
+[ "$there" -eq "$locked" ] || {
+    echo "error: $there wheels are in Spack's view of the $1, and $locked in the lock" >&2
+    exit 1
+}

@@ -20,6 +20,7 @@ def _layer(group: str) -> Step:
         script="spack-layer.sh",
         argument=group,
         inputs={"installed": "spack-install"},
+        files=(f"requirements/{group}.txt",),
     )
 
 
