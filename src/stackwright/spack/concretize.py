@@ -12,6 +12,7 @@ from stackwright.building.providers.scripts import write_files
 from stackwright.errors import StackwrightError
 from stackwright.inputs.labels import Label
 from stackwright.inputs.site import Site
+from stackwright.inputs.spackspecs import read_spec
 from stackwright.locking.locks import Lock
 from stackwright.plans.plan import Plan
 from stackwright.spack.dialect import dialect_of
@@ -21,7 +22,7 @@ from stackwright.spack.refusal import explain
 from stackwright.spack.wheelrepo import spack_name, spack_version
 from stackwright.store import Store
 from stackwright.tools.process import Runner, ToolError
-from stackwright.tools.spack import Spack, run_spack
+from stackwright.tools.spack import Packages, Spack, run_spack
 
 SECONDS = 1800
 """How long Spack may take, unless told otherwise."""
@@ -31,9 +32,10 @@ _SHOWN = 5
 
 def concretize(
     plan: Plan,
-    lock: Lock,
+    lock: Lock | None,
     site: Site,
     spack: Spack,
+    packages: Packages | None,
     store: Store,
     runner: Runner,
     *,
@@ -42,7 +44,8 @@ def concretize(
     """What Spack decides for a plan, in a folder of its own, with no configuration but ours.
 
     Args:
-        lock: the wheels that its packages are made of.
+        lock: the wheels that its packages are made of; None where it is made from source.
+        packages: Spack's own packages, where they are wanted and not part of Spack.
         seconds: after these Spack is ended.
 
     Raises:
@@ -67,6 +70,7 @@ def concretize(
                 work=work,
                 cache=store.root / "spack" / spack.tree,
                 seconds=seconds,
+                packages=packages,
             )
         except ToolError as error:
             raise (explain(lines, plan, site) or error) from error
@@ -77,29 +81,37 @@ def concretize(
         schema="stackwright/spack-lock/1",
         label=str(plan.label),
         inputs=inputs_hash(files),
-        spack=Source(version=spack.version, commit=spack.commit, tree=spack.tree),
-        packages=None,
+        spack=_source(spack),
+        packages=_source(packages) if packages else None,
         seconds=round(took, 1),
         lock=found,
     )
 
 
-def check(found: Mapping[str, Any], plan: Plan, lock: Lock) -> None:
-    """Check that a ``spack.lock`` holds what was asked for: every wheel, for the right processor.
+def check(found: Mapping[str, Any], plan: Plan, lock: Lock | None) -> None:
+    """Check that a ``spack.lock`` holds what was asked for.
+
+    That is every wheel, or every spec with its version and variants; the processor of every
+    package; and the GPU's architecture of every one that is built for GPUs.
 
     Raises:
         StackwrightError: a solver left something out.
     """
-    if wrong := [*_wrong(found, plan, lock)]:
+    asked = _lost_wheels(found, lock) if lock else _lost_specs(found, plan)
+    if wrong := [*asked, *_other_machine(found, plan)]:
         more = [f"  and {len(wrong) - _SHOWN} more"] if len(wrong) > _SHOWN else []
-        wheels = Label(plan.stack, plan.version, facts_of(plan).wheels or "", plan.system)
         raise StackwrightError(
             "\n".join(["Spack's lock is not what was asked for:", *wrong[:_SHOWN], *more]),
-            hint=f"lock the wheels anew: stackwright lock --wheels-only '{wheels}'",
+            hint=_relock(plan) if lock else "ask for what Spack can give",
         )
 
 
-def _wrong(found: Mapping[str, Any], plan: Plan, lock: Lock) -> Iterator[str]:
+def _relock(plan: Plan) -> str:
+    wheels = Label(plan.stack, plan.version, facts_of(plan).wheels or "", plan.system)
+    return f"lock the wheels anew: stackwright lock --wheels-only '{wheels}'"
+
+
+def _lost_wheels(found: Mapping[str, Any], lock: Lock) -> Iterator[str]:
     there = {node.name: node for node in nodes(found)}
     for wheel in (*lock.wheels.frameworks, *lock.wheels.packages):
         node, version = there.get(spack_name(wheel.name)), spack_version(wheel.version)
@@ -107,6 +119,40 @@ def _wrong(found: Mapping[str, Any], plan: Plan, lock: Lock) -> Iterator[str]:
             yield f"  {spack_name(wheel.name)} is missing"
         elif node.version != version:
             yield f"  {node.name} is {node.version}, not {version}"
-    for node in there.values():
-        if not node.external and node.target != plan.machine.target:
+
+
+def _lost_specs(found: Mapping[str, Any], plan: Plan) -> Iterator[str]:
+    there = {node.name: node for node in nodes(found)}
+    for spec in map(read_spec, (*plan.frameworks, *plan.packages)):
+        node = there.get(spec.name)
+        if node is None:
+            yield f"  {spec.name} is missing"
+            continue
+        if spec.exact and node.version != spec.exact:
+            yield f"  {spec.name} is {node.version}, not {spec.exact}"
+        for variant, value in spec.variants.items():
+            given = node.variants.get(variant)
+            if not _holds(value, given):
+                yield f"  {spec.name}: {variant} is {given}, not {value}"
+
+
+def _holds(asked: bool | tuple[str, ...], given: object) -> bool:
+    if isinstance(asked, bool):
+        return given is asked
+    return {*asked} <= ({*given} if isinstance(given, list) else {given})
+
+
+def _other_machine(found: Mapping[str, Any], plan: Plan) -> Iterator[str]:
+    arch = facts_of(plan).site.cuda_arch
+    for node in nodes(found):
+        if node.external:
+            continue
+        if node.target != plan.machine.target:
             yield f"  {node.name} is for {node.target}, not {plan.machine.target}"
+        built_for = node.variants.get("cuda_arch") if node.variants.get("cuda") is True else None
+        if plan.gpu == "nvidia" and built_for not in (None, [arch]):
+            yield f"  {node.name} is for GPUs of {built_for}, not {arch}"
+
+
+def _source(checkout: Spack | Packages) -> Source:
+    return Source(version=checkout.version, commit=checkout.commit, tree=checkout.tree)

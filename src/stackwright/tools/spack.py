@@ -20,6 +20,9 @@ from stackwright.tools.process import Runner, ToolError, find
 ROOT = "STACKWRIGHT_SPACK"
 """The variable that names the root of a Spack; else the one on PATH is taken."""
 
+PACKAGES = "STACKWRIGHT_SPACK_PACKAGES"
+"""The variable that names a checkout of its packages, which Spack 1 keeps apart from itself."""
+
 _TIMED_OUT = 124
 _BOOTSTRAP = "bootstrap:\n  enable: false\n  root: {root}\n"
 
@@ -38,6 +41,19 @@ class Spack:
         commit: the commit that is checked out.
         tree: what that commit holds, as git names it: the same for the same files, whatever
             repository they came from.
+    """
+
+    root: Path
+    version: str
+    commit: str
+    tree: str
+
+
+@dataclass(frozen=True)
+class Packages:
+    """A checkout of Spack's repository of packages; the fields are those of a Spack.
+
+    ``version`` is the tag that is checked out, or what git calls it else.
     """
 
     root: Path
@@ -68,6 +84,32 @@ def find_spack(runner: Runner, environ: Mapping[str, str] = os.environ) -> Spack
     if version is None:
         raise StackwrightError(f"{program} says no version: {said.strip()}")
     return Spack(root, version.group(), *checked_out(root, runner))
+
+
+def find_packages(
+    spack: Spack, runner: Runner, environ: Mapping[str, str] = os.environ
+) -> Packages | None:
+    """The checkout of Spack's packages that STACKWRIGHT_SPACK_PACKAGES names.
+
+    None where they are part of Spack itself, as they were before 1.0.
+
+    Raises:
+        StackwrightError: there is none.
+    """
+    if (spack.root / "var" / "spack" / "repos" / "builtin").is_dir():
+        return None
+    named = environ.get(PACKAGES)
+    if not named or not Path(named, "repos", "spack_repo", "builtin").is_dir():
+        raise StackwrightError(
+            f"{named} holds no packages of Spack" if named else "where are Spack's packages?",
+            hint=f"export {PACKAGES}=FOLDER; it comes by:"
+            " git clone --depth 1 -b v2025.11.0 https://github.com/spack/spack-packages",
+        )
+    root = Path(named).resolve()
+    commit, tree = checked_out(root, runner)
+    git = ["git", "-c", f"safe.directory={root}", "-C", str(root)]
+    version = runner.run([*git, "describe", "--tags", "--always"]).strip()
+    return Packages(root, version, commit, tree)
 
 
 def checked_out(root: Path, runner: Runner) -> tuple[str, str]:
@@ -102,14 +144,14 @@ def run_spack(
     work: Path,
     cache: Path,
     seconds: int,
-    config: Mapping[str, str] | None = None,
+    packages: Packages | None = None,
 ) -> str:
     """Run Spack with no other configuration than what is given, and end it in time.
 
     Args:
         work: a folder that is used for this run only; ``$OUT`` of the files that Spack reads.
         cache: a folder in which this Spack keeps what it finds out about its packages.
-        config: files of configuration by their names, beside those of the environment.
+        packages: what ``$SPACK_PACKAGES`` stands for in the files that Spack reads.
 
     Raises:
         ToolError: it failed.
@@ -117,14 +159,14 @@ def run_spack(
     """
     scope = work / "scope"
     scope.mkdir()
-    files = {"bootstrap.yaml": _BOOTSTRAP.format(root=json.dumps(str(work / "bootstrap")))}
-    for name, text in {**files, **(config or {})}.items():
-        (scope / name).write_text(text)
+    text = _BOOTSTRAP.format(root=json.dumps(str(work / "bootstrap")))
+    (scope / "bootstrap.yaml").write_text(text)
+    named = {"SPACK_PACKAGES": str(packages.root)} if packages else {}
     argv = [str(spack.root / "bin" / "spack"), "-C", str(scope), *arguments]
     try:
         return runner.run(
             ["timeout", "--kill-after=10", str(seconds), *argv],
-            env={**_environment(work, cache), "OUT": str(work)},
+            env={**_environment(work, cache), **named, "OUT": str(work)},
             cwd=work,
         )
     except ToolError as error:
