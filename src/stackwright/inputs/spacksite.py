@@ -13,6 +13,10 @@ from stackwright.inputs.spackspecs import read_spec
 Language = Literal["c", "cxx", "fortran"]
 _LANGUAGES: Mapping[Language, str] = {"c": "c", "cxx": "c++", "fortran": "fortran"}
 
+ModuleName = Annotated[
+    str, Text(r"[A-Za-z0-9][A-Za-z0-9._+/-]*", "the name of a module, such as 'gcc/12.2'")
+]
+
 
 def _a_spec(value: str) -> str:
     return str(read_spec(value))
@@ -39,7 +43,7 @@ class External(Model):
 
     spec: Line
     prefix: AbsolutePath | None = None
-    modules: tuple[Word, ...] = ()
+    modules: tuple[ModuleName, ...] = ()
 
     _is_spec = field_validator("spec")(_a_spec)
 
