@@ -14,6 +14,8 @@ from stackwright.inputs.site import Site
 from stackwright.locking.lockinputs import lock_inputs
 from stackwright.locking.locks import Lock, load_lock
 from stackwright.plans.plan import Plan, resolve
+from stackwright.spack.dialect import Dialect
+from stackwright.spack.lockfile import SpackLock, load_spack_lock
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[1]
@@ -105,3 +107,8 @@ def spack_roots() -> list[Path]:
 needs_spack = pytest.mark.skipif(
     not spack_roots(), reason=f"needs a Spack on PATH, or several by {ROOTS}=ROOT:ROOT"
 )
+
+
+def recorded(dialect: Dialect) -> SpackLock:
+    """What a real Spack of the series has decided for the small stack."""
+    return load_spack_lock(HERE / "recorded" / f"{dialect.series}.spack.json", parse(LABEL))
