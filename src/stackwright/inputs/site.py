@@ -121,6 +121,12 @@ class Site:
         """
         return _offered(self._offers_like(pattern))
 
+    def defaults_like(self, pattern: str) -> Mapping[str, str]:
+        """By stack, of those that a pattern can mean, the variant that is meant without one."""
+        stack, _, _ = parts(pattern)
+        names = fnmatch.filter(self.stack_names, stack)
+        return {name: variant for name in names if (variant := self.stack(name).default)}
+
     def refused_like(self, pattern: str) -> Mapping[Label, str]:
         """The labels of those files that a system can't take, and why."""
         return {label: why for label, why in self._offers_like(pattern).items() if why}

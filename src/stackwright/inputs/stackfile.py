@@ -85,6 +85,9 @@ def _problems(document: Document[Stack], stem: str) -> Iterator[StackwrightError
         yield document.error(what, "name", hint=f"rename one of them: name: {stem}")
     for where, settings in _setting_lists(stack):
         yield from _repeated_settings(document, settings, where)
+    if stack.default not in (None, *stack.variants):
+        guess = did_you_mean(str(stack.default), stack.variants)
+        yield document.error(f"there is no variant '{stack.default}'{guess}", "default")
     for variant, entry in stack.variants.items():
         yield from _wheels_of_another(document, variant)
         yield from _requirements(document, entry, entry.provider, ("variants", variant))

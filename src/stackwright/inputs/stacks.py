@@ -110,7 +110,10 @@ class Profile(Model):
 
 
 class Stack(Model):
-    """A framework bundle that is shipped."""
+    """A framework bundle that is shipped.
+
+    ``default`` is the variant that a label means which names none, where there are several.
+    """
 
     name: Name
     summary: Line
@@ -120,6 +123,7 @@ class Stack(Model):
     versions: Annotated[Mapping[VersionName, Version], Field(min_length=1)]
     variants: Annotated[Mapping[VariantName, Variant], Field(min_length=1)]
     tuning: Mapping[Name, Profile] = {}
+    default: VariantName | None = None
     module: Module
     kernel: Kernel
     suite: Name = "certify"
