@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -29,6 +29,11 @@ class Compiler(Model):
     version: Word
     prefix: AbsolutePath
     programs: Annotated[Mapping[Language, AbsolutePath], Field(min_length=1)]
+
+    def only(self, languages: Collection[Language]) -> Compiler:
+        """The same compiler, for these languages of those that it has."""
+        programs = {name: path for name, path in self.programs.items() if name in languages}
+        return self.model_copy(update={"programs": programs})
 
     @property
     def spec(self) -> str:

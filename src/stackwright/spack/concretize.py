@@ -12,11 +12,11 @@ from stackwright.building.providers.scripts import write_files
 from stackwright.errors import StackwrightError
 from stackwright.inputs.labels import Label
 from stackwright.inputs.site import Site
-from stackwright.inputs.spackspecs import read_spec
+from stackwright.inputs.spackspecs import Spec, read_spec
 from stackwright.locking.locks import Lock
 from stackwright.plans.plan import Plan
 from stackwright.spack.dialect import dialect_of
-from stackwright.spack.environment import facts_of, inputs_hash, render_environment
+from stackwright.spack.environment import facts_of, inputs_hash, render_environment, source_roots
 from stackwright.spack.lockfile import Source, SpackLock, nodes
 from stackwright.spack.refusal import explain
 from stackwright.spack.wheelrepo import spack_name, spack_version
@@ -123,17 +123,24 @@ def _lost_wheels(found: Mapping[str, Any], lock: Lock) -> Iterator[str]:
 
 def _lost_specs(found: Mapping[str, Any], plan: Plan) -> Iterator[str]:
     there = {node.name: node for node in nodes(found)}
-    for spec in map(read_spec, (*plan.frameworks, *plan.packages)):
+    for spec in map(read_spec, source_roots(plan)):
         node = there.get(spec.name)
         if node is None:
             yield f"  {spec.name} is missing"
             continue
-        if spec.exact and node.version != spec.exact:
+        if spec.exact and not _is(node.version, spec):
             yield f"  {spec.name} is {node.version}, not {spec.exact}"
         for variant, value in spec.variants.items():
             given = node.variants.get(variant)
             if not _holds(value, given):
                 yield f"  {spec.name}: {variant} is {given}, not {value}"
+
+
+def _is(version: str, spec: Spec) -> bool:
+    """Whether a version is what a spec asks for: 3.11.9 is ``@3.11``, and not ``@=3.11``."""
+    if spec.version == f"={spec.exact}":
+        return version == spec.exact
+    return f"{version}.".replace("-", ".").startswith(f"{spec.exact}.".replace("-", "."))
 
 
 def _holds(asked: bool | tuple[str, ...], given: object) -> bool:

@@ -14,7 +14,7 @@ from stackwright.building.templates import Templates
 from stackwright.canonical import hash_bytes, hash_value
 from stackwright.inputs.requirements import read_pep508
 from stackwright.inputs.site import Site
-from stackwright.inputs.spacksite import External
+from stackwright.inputs.spacksite import Compiler, External
 from stackwright.inputs.systems import architecture
 from stackwright.locking.locks import Lock
 from stackwright.plans.plan import Plan, SpackFacts
@@ -46,6 +46,11 @@ def rendered_for(plan: Plan) -> Dialect:
     """The series of Spack that a plan's files are for where no lock says which: its system's."""
     version = facts_of(plan).site.version
     return dialect_of(version) if version else DIALECTS[0]
+
+
+def source_roots(plan: Plan) -> list[str]:
+    """The specs that a plan which is made from source asks for: Python is one of them."""
+    return [f"python@{plan.python}", *plan.frameworks, *plan.packages]
 
 
 def inputs_hash(files: Mapping[str, bytes]) -> str:
@@ -96,7 +101,6 @@ def _common(plan: Plan, dialect: Dialect) -> dict[str, Any]:
         "target": plan.machine.target,
         "architecture": architecture(plan.machine.target),
         "operating_system": _OPERATING_SYSTEMS.get(plan.base.source, plan.base.source),
-        "compilers": facts_of(plan).site.compilers,
     }
 
 
@@ -109,6 +113,7 @@ def _of_wheels(plan: Plan, lock: Lock, dialect: Dialect) -> dict[str, Any]:
         "externals": _by_name([python]),
         "providers": {},
         "cuda_arch": None,
+        "compilers": _compilers_of_wheels(plan),
         "roots": [spec_of(wheels[name]) for name in wanted if name in wheels],
         "views": {
             group: [spack_name(wheel.name) for wheel in getattr(lock.wheels, group)]
@@ -120,6 +125,11 @@ def _of_wheels(plan: Plan, lock: Lock, dialect: Dialect) -> dict[str, Any]:
     }
 
 
+def _compilers_of_wheels(plan: Plan) -> tuple[Compiler, ...]:
+    """What Spack wants declared though nothing is compiled: it asks them which libc they link."""
+    return tuple(compiler.only(("c", "cxx")) for compiler in facts_of(plan).site.compilers)
+
+
 def _of_builtin(plan: Plan) -> dict[str, Any]:
     """What is special where the packages are Spack's builtin ones, made from source."""
     site = facts_of(plan).site
@@ -127,7 +137,8 @@ def _of_builtin(plan: Plan) -> dict[str, Any]:
         "externals": _by_name(site.externals),
         "providers": site.providers,
         "cuda_arch": site.cuda_arch if plan.gpu == "nvidia" else None,
-        "roots": [*plan.frameworks, *plan.packages],
+        "compilers": site.compilers,
+        "roots": source_roots(plan),
         "views": {},
         "own_repositories": {},
         "builtin": True,
@@ -149,7 +160,7 @@ def _repository(
         content = recipes.render(f"spack_repo/{kind}.py", {**context, "package": value})
         return f"{root}/packages/{dialect.folder(name)}/package.py", content
 
-    compilers = facts_of(plan).site.compilers if dialect.compilers_are_packages else ()
+    compilers = _compilers_of_wheels(plan) if dialect.compilers_are_packages else ()
     there = externals_of(plan.python, plan.machine.os.glibc, compilers)
     layer = recipes.site.own("images/layer.py").read_bytes()
     return {
