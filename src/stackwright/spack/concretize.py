@@ -52,6 +52,7 @@ def concretize(
         StackwrightError: it found no solution, or none in time; or what it found is not what was
             asked for.
     """
+    made_by, made_of = _source(spack), _source(packages) if packages else None
     files = render_environment(plan, lock, dialect_of(spack.version), site)
     started = time.monotonic()
     with store.lock("spack-lock"), store.scratch("spack-lock") as work:
@@ -81,8 +82,8 @@ def concretize(
         schema="stackwright/spack-lock/1",
         label=str(plan.label),
         inputs=inputs_hash(files),
-        spack=_source(spack),
-        packages=_source(packages) if packages else None,
+        spack=made_by,
+        packages=made_of,
         seconds=round(took, 1),
         lock=found,
     )

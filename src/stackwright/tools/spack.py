@@ -108,7 +108,7 @@ def find_packages(
     root = Path(named).resolve()
     commit, tree = checked_out(root, runner)
     git = ["git", "-c", f"safe.directory={root}", "-C", str(root)]
-    version = runner.run([*git, "describe", "--tags", "--always"]).strip()
+    version = runner.run([*git, "describe", "--tags", "--always", "--match", "v*"]).strip()
     return Packages(root, version, commit, tree)
 
 
