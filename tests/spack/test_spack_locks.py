@@ -257,7 +257,7 @@ def test_what_is_made_from_source_is_planned_and_rendered_without_spack(
     assert main(["--site", str(site.root), "plan", SOURCE]) == 0
     assert "made from source" in capsys.readouterr().out
     assert main(["--site", str(site.root), "render", SOURCE, "-o", str(tmp_path / "out")]) == 0
-    assert f"next: spack -e {tmp_path / 'out'}/spack concretize" in capsys.readouterr().out
+    assert f"spack -e {tmp_path / 'out'}/spack concretize" in capsys.readouterr().out
     assert (tmp_path / "out" / "spack" / "spack.yaml").is_file()
 
 

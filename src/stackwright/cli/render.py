@@ -26,7 +26,8 @@ def _environment(context: Context, plan: Plan, output: Path) -> None:
     files = recipe_files(plan, found, None, context.site)
     write_files(files, output)
     todo = "install" if found else "concretize"
-    click.echo(f"{len(files)} files in {output}; next: spack -e {output / FOLDER} {todo}")
+    by_hand = f'OUT="$PWD/work" spack -e {output / FOLDER} {todo}'
+    click.echo(f"{len(files)} files in {output}; next: {by_hand}")
 
 
 @click.command("render")

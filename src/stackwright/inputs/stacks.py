@@ -79,9 +79,10 @@ class Changes(Model):
 
 
 class Version(Model):
-    """One version of a stack, and the variants that it comes in."""
+    """One version of a stack, the variants that it comes in, and why its status is what it is."""
 
     status: Status
+    why: Line | None = None
     end_of_life: date | None = None
     python: Annotated[str, Text(r"3\.[0-9]{1,2}", "a Python version such as '3.11'")] | None = None
     variants: Annotated[Mapping[VariantName, Changes], Field(min_length=1)]

@@ -48,6 +48,14 @@ def spack_locked(plan: Plan, lock: Lock | None, site: Site) -> SpackLock:
     return found
 
 
+def locked_from_source(plan: Plan, site: Site) -> bool:
+    """Whether a plan is made from source, and Spack's lock of it fits."""
+    try:
+        return from_source(plan) and spack_locked(plan, None, site) is not None
+    except StackwrightError:
+        return False
+
+
 def stale(found: SpackLock, plan: Plan, lock: Lock | None, site: Site) -> bool:
     """Whether Spack would be asked something else now than it was; Spack itself isn't needed."""
     files = render_environment(plan, lock, dialect_of(found.spack.version), site)
