@@ -155,6 +155,7 @@ def test_a_solver_that_left_something_out_is_found_out(
 def from_source(**variants: object) -> dict[str, Any]:
     """A lock of format 6 with the packages that the variant made from source asks for."""
     asked = {
+        "python": ("3.11.14", {}),
         "py-torch": ("2.9.0", {"gloo": True, "mkldnn": True, **variants}),
         "nccl": ("2.28.7", {"cuda": True, "cuda_arch": ["80"]}),
         "osu-micro-benchmarks": ("7.5", {}),
@@ -170,6 +171,15 @@ def from_source(**variants: object) -> dict[str, Any]:
             for name, (version, parameters) in asked.items()
         }
     }
+
+
+@pytest.mark.parametrize("version", ["3.12.1", "3.1", "3.110"])
+def test_another_version_is_found_out(site: Site, version: str) -> None:
+    lock = from_source()
+    lock["concrete_specs"]["python"]["version"] = version
+
+    with pytest.raises(StackwrightError, match=f"python is {version}, not 3.11"):
+        check(lock, plan_of(site, SOURCE), None)
 
 
 def test_variants_are_checked_as_the_stack_asks_for_them(site: Site) -> None:

@@ -31,8 +31,8 @@ def explain(lines: Sequence[str], plan: Plan, site: Site) -> StackwrightError | 
     return StackwrightError(
         "\n".join([f"Spack finds no solution for {plan.label}:", *shown, *more]),
         where=site.place_in_stack(plan.stack, "variants", plan.variant),
-        hint="allow other versions or variants there, or in the system file; for all of Spack's"
-        f" words: stackwright render '{plan.label}' -o DIR && OUT=DIR/work spack -e DIR/spack concretize",
+        hint="allow other versions or variants there, or in the system file; to try it by hand:"
+        f" stackwright render '{plan.label}' -o DIR",
     )
 
 
