@@ -341,3 +341,23 @@ def test_many_reasons_are_cut(site: Site) -> None:
 
 def test_what_is_no_refusal_is_left_to_others(site: Site) -> None:
     assert explain(["Killed"], plan_of(site), site) is None
+
+
+def test_a_newer_base_of_its_own_stays(site: Site) -> None:
+    """`lock --base-only` of the label has taken it; asking Spack again must not take it back."""
+    lock, _ = write_both(site, DIALECTS[0])
+    newer = lock.model_copy(
+        update={"base": lock.base.model_copy(update={"digest": f"sha256:{'9' * 64}"})}
+    )
+    site.lock_file(parse(LABEL)).write_bytes(newer.to_json())
+
+    assert lock_of_wheels(plan_of(site), site) == newer
+
+
+def test_other_wheels_are_taken_with_the_base_that_they_were_locked_with(site: Site) -> None:
+    lock, _ = write_both(site, DIALECTS[0])
+    wheels = lock.wheels.model_copy(update={"packages": lock.wheels.packages[:1]})
+    older = lock.model_copy(update={"wheels": wheels})
+    site.lock_file(parse(LABEL)).write_bytes(older.to_json())
+
+    assert lock_of_wheels(plan_of(site), site) == lock

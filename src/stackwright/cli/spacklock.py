@@ -37,8 +37,8 @@ def lock_by_spack(context: Context, plan: Plan, *, again: bool, seconds: int) ->
     lock = None if from_source(plan) else lock_of_wheels(plan, site)
     path, own = site.lock_file(label), site.spack_lock_file(label)
     old = spack_lock_of(plan, site)
-    same = lock is None or (path.is_file() and path.read_bytes() == lock.to_json())
-    if old and same and not (again or stale(old, plan, lock, site)):
+    locked = lock is None or (path.is_file() and path.read_bytes() == lock.to_json())
+    if old and locked and not (again or stale(old, plan, lock, site)):
         click.echo(f"{own}: fits; to ask again: stackwright lock --upgrade '{label}'", err=True)
         return {"label": str(label), "file": str(own), "new": False, "changes": []}
     store = Store(context.store(label.system))
