@@ -171,7 +171,10 @@ def run_spack(
         )
     except ToolError as error:
         if error.exit_code == _TIMED_OUT:
-            raise TimedOut(f"spack did not end within {seconds} s") from error
+            raise TimedOut(
+                f"spack did not end within {seconds} s",
+                hint="give it more: --time-limit SECONDS; or ask for less at once",
+            ) from error
         raise
 
 
@@ -185,5 +188,10 @@ def _environment(home: Path, cache: Path) -> dict[str, str]:
         "SPACK_USER_CONFIG_PATH": str(home / "user"),
         "SPACK_USER_CACHE_PATH": str(cache),
     }
-    python = sys.executable if find_spec("clingo") else os.environ.get("SPACK_PYTHON")
+    python = sys.executable if has_solver() else os.environ.get("SPACK_PYTHON")
     return {**environment, **({"SPACK_PYTHON": python} if python else {})}
+
+
+def has_solver() -> bool:
+    """Whether the Python that runs Stackwright has Spack's solver; else Spack's own may."""
+    return find_spec("clingo") is not None
