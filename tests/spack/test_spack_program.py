@@ -23,12 +23,13 @@ from stackwright.tools.spack import (
     run_spack,
 )
 
+SHOW = "import json, os, sys; print(json.dumps([dict(os.environ), sys.argv[1:]]))"
 PROGRAM = f"""#!/bin/sh
 case "$*" in
 *--version*) echo "1.1.0 (2e907202bc)" ;;
 *fail*) echo "==> Error: no"; exit 1 ;;
 *sleep*) sleep 60 ;;
-*) {sys.executable} -c 'import json, os, sys; print(json.dumps([dict(os.environ), sys.argv[1:]]))' "$@" ;;
+*) {sys.executable} -c '{SHOW}' "$@" ;;
 esac
 """
 
