@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
-from spack_samples import LABEL, plan_of, recorded, write_wheels
+from build_samples import fixed_lock
+from spack_samples import LABEL, WHEELS, plan_of, recorded, write_wheels
 from test_recipe import changed, declares, dependents, read_names
 
-from stackwright.building.providers.steps import COMMON, Recipe
+from stackwright.building.providers.scripts import run_script
+from stackwright.building.providers.steps import COMMON, Recipe, step_keys
 from stackwright.building.recipe import render
 from stackwright.inputs.labels import parse
 from stackwright.inputs.site import Site
 from stackwright.spack.dialect import DIALECTS
 from stackwright.spack.wheels import lock_of_wheels
+from stackwright.tools.process import Runner, ToolError
 
 
 def rendered(site: Site) -> Recipe:
@@ -52,11 +57,6 @@ def test_a_changed_package_is_installed_anew_and_what_is_built_on_it(site: Site)
 
 def test_what_the_wheel_provider_does_as_well_is_done_once(site: Site) -> None:
     """Base, downloads and Python have the keys that they have for the variant of the wheels."""
-    from build_samples import fixed_lock
-    from spack_samples import WHEELS
-
-    from stackwright.building.providers.steps import step_keys
-
     own, wheels = rendered(site), plan_of(site, WHEELS)
     other = render(wheels, fixed_lock(wheels), site)
 
@@ -69,11 +69,6 @@ def test_what_the_wheel_provider_does_as_well_is_done_once(site: Site) -> None:
 def test_a_spack_without_the_tree_of_the_lock_is_refused(
     site: Site, tmp_path: Path, has_spack: bool
 ) -> None:
-    import subprocess
-
-    from stackwright.building.providers.scripts import run_script
-    from stackwright.tools.process import Runner, ToolError
-
     checkout = tmp_path / "checkout"
     subprocess.run(["git", "init", "-q", checkout], check=True)
     recipe, out = rendered(site), tmp_path / "out"
@@ -86,3 +81,12 @@ def test_a_spack_without_the_tree_of_the_lock_is_refused(
 
     said = "is not the Spack 1.1.0 that made the lock" if has_spack else "there is no Spack here"
     assert said in caught.value.tail
+
+
+@pytest.mark.skipif(not shutil.which("shellcheck"), reason="needs: apt-get install shellcheck")
+def test_shellcheck_finds_nothing_in_what_runs_in_the_container(site: Site) -> None:
+    script = site.root / "images" / "spack-install.sh"
+
+    found = subprocess.run(["shellcheck", script], capture_output=True, text=True, check=False)
+
+    assert (found.returncode, found.stdout) == (0, "")
