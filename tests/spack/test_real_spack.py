@@ -29,22 +29,24 @@ from stackwright.spack.dialect import dialect_of
 from stackwright.spack.lockfile import SpackLock, load_spack_lock
 from stackwright.store import Store
 from stackwright.tools.process import Runner
-from stackwright.tools.spack import ROOT, Spack, TimedOut, checked_out, find_spack
+from stackwright.tools.spack import ROOT, Checkout, TimedOut, checked_out, find_spack
 
 pytestmark = [pytest.mark.real, needs_spack]
 
 
 @pytest.fixture(params=spack_roots(), ids=lambda root: root.name)
-def spack(request: pytest.FixtureRequest) -> Spack:
+def spack(request: pytest.FixtureRequest) -> Checkout:
     return find_spack(Runner(), {ROOT: str(request.param)})
 
 
-def ask(site: Site, spack: Spack, store: Path, seconds: int = 600) -> SpackLock:
+def ask(site: Site, spack: Checkout, store: Path, seconds: int = 600) -> SpackLock:
     plan, lock = plan_of(site), wheels_of(site)
     return concretize(plan, lock, site, spack, None, Store(store), Runner(), seconds=seconds)
 
 
-def test_the_real_spack_decides_what_was_recorded(site: Site, spack: Spack, tmp_path: Path) -> None:
+def test_the_real_spack_decides_what_was_recorded(
+    site: Site, spack: Checkout, tmp_path: Path
+) -> None:
     """`UPDATE_GOLDEN=1 pytest tests/spack` records anew what tests without Spack read."""
     found = ask(site, spack, tmp_path / "store")
     dialect = dialect_of(spack.version)
@@ -57,7 +59,7 @@ def test_the_real_spack_decides_what_was_recorded(site: Site, spack: Spack, tmp_
 
 
 def test_spack_writes_nothing_but_what_it_is_given(
-    site: Site, spack: Spack, tmp_path: Path
+    site: Site, spack: Checkout, tmp_path: Path
 ) -> None:
     before = {path: path.stat().st_mtime_ns for path in written(spack.root)}
 
@@ -78,7 +80,7 @@ def written(root: Path) -> list[Path]:
 
 
 def test_nothing_of_the_user_is_read(
-    site: Site, spack: Spack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    site: Site, spack: Checkout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = tmp_path / "home"
     (home / ".spack").mkdir(parents=True)
@@ -95,7 +97,9 @@ def test_nothing_of_the_user_is_read(
     )
 
 
-def test_what_can_not_be_is_told_in_a_few_lines(site: Site, spack: Spack, tmp_path: Path) -> None:
+def test_what_can_not_be_is_told_in_a_few_lines(
+    site: Site, spack: Checkout, tmp_path: Path
+) -> None:
     own = site.root / "recipes" / "systems" / "bench" / "spack_repo" / "wheel.py.j2"
     own.parent.mkdir(parents=True)
     own.write_text(
@@ -115,14 +119,14 @@ def test_what_can_not_be_is_told_in_a_few_lines(site: Site, spack: Spack, tmp_pa
     assert "stackwright render" in str(caught.value.hint)
 
 
-def test_spack_is_ended_when_its_time_is_over(site: Site, spack: Spack, tmp_path: Path) -> None:
+def test_spack_is_ended_when_its_time_is_over(site: Site, spack: Checkout, tmp_path: Path) -> None:
     with pytest.raises(TimedOut, match="did not end within 1 s"):
         ask(site, spack, tmp_path / "store", seconds=1)
 
     assert [*(tmp_path / "store" / "work").iterdir()] == []
 
 
-def test_spack_itself_accepts_every_file(site: Site, spack: Spack, tmp_path: Path) -> None:
+def test_spack_itself_accepts_every_file(site: Site, spack: Checkout, tmp_path: Path) -> None:
     """Its own schemas: what it reads of a rendered environment is what was rendered."""
     from stackwright.building.providers.scripts import write_files
     from stackwright.spack.environment import render_environment
@@ -145,7 +149,7 @@ def test_spack_itself_accepts_every_file(site: Site, spack: Spack, tmp_path: Pat
 
 def test_a_label_is_locked_and_found_fresh_without_spack(
     site: Site,
-    spack: Spack,
+    spack: Checkout,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -166,7 +170,7 @@ def test_a_label_is_locked_and_found_fresh_without_spack(
     assert "fits" in capsys.readouterr().err
 
 
-def test_the_committed_lock_is_what_spack_decides(spack: Spack, tmp_path: Path) -> None:
+def test_the_committed_lock_is_what_spack_decides(spack: Checkout, tmp_path: Path) -> None:
     site = Site(REPOSITORY)
     label = parse("pytorch/2.13.0-spack@local")
     committed = load_spack_lock(site.spack_lock_file(label), label)
@@ -178,6 +182,6 @@ def test_the_committed_lock_is_what_spack_decides(spack: Spack, tmp_path: Path) 
     plan = resolve(site, label)
     lock = lock_of_wheels(plan, site)
 
-    found = concretize(plan, lock, site, spack, None, Store(tmp_path), Runner())
+    found = concretize(plan, lock, site, spack, None, Store(tmp_path), Runner(), seconds=600)
 
     assert found.lock["concrete_specs"].keys() == committed.lock["concrete_specs"].keys()

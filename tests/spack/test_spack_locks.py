@@ -17,7 +17,7 @@ from stackwright.inputs.labels import parse
 from stackwright.inputs.site import Site
 from stackwright.locking.lockinputs import locked
 from stackwright.locking.locks import Lock
-from stackwright.spack.concretize import check
+from stackwright.spack.asked import check
 from stackwright.spack.dialect import DIALECTS, Dialect
 from stackwright.spack.lockdiff import differences
 from stackwright.spack.lockfile import load_spack_lock, nodes
@@ -161,6 +161,7 @@ def from_source(**variants: object) -> dict[str, Any]:
         "osu-micro-benchmarks": ("7.5", {}),
     }
     return {
+        "roots": [{"hash": name, "spec": name} for name in asked],
         "concrete_specs": {
             name: {
                 "name": name,
@@ -169,7 +170,7 @@ def from_source(**variants: object) -> dict[str, Any]:
                 "parameters": parameters,
             }
             for name, (version, parameters) in asked.items()
-        }
+        },
     }
 
 

@@ -15,8 +15,7 @@ from stackwright.tools.process import Runner, ToolError
 from stackwright.tools.spack import (
     PACKAGES,
     ROOT,
-    Packages,
-    Spack,
+    Checkout,
     TimedOut,
     find_packages,
     find_spack,
@@ -51,7 +50,7 @@ def root(tmp_path: Path) -> Path:
     return root
 
 
-def found(root: Path) -> Spack:
+def found(root: Path) -> Checkout:
     return find_spack(Runner(), {ROOT: str(root)})
 
 
@@ -111,7 +110,7 @@ def test_one_that_is_no_checkout_is_refused(root: Path) -> None:
 def ask(root: Path, tmp_path: Path, *arguments: str, seconds: int = 60) -> str:
     work = tmp_path / "work"
     work.mkdir()
-    packages = Packages(tmp_path / "packages", "v1", "0" * 40, "0" * 40)
+    packages = Checkout(tmp_path / "packages", "v1", "0" * 40, "0" * 40)
     return run_spack(
         found(root),
         arguments,

@@ -32,12 +32,12 @@ class TimedOut(StackwrightError):  # noqa: N818  (what it is, not that it is an 
 
 
 @dataclass(frozen=True)
-class Spack:
-    """A Spack that is a git checkout, as all are that follow its documentation.
+class Checkout:
+    """A git checkout of Spack, or of its packages, as all are that follow its documentation.
 
     Args:
         root: its folder.
-        version: such as ``1.1.0``.
+        version: of Spack, such as ``1.1.0``; of packages the tag, or what git calls it else.
         commit: the commit that is checked out.
         tree: what that commit holds, as git names it: the same for the same files, whatever
             repository they came from.
@@ -49,20 +49,7 @@ class Spack:
     tree: str
 
 
-@dataclass(frozen=True)
-class Packages:
-    """A checkout of Spack's repository of packages; the fields are those of a Spack.
-
-    ``version`` is the tag that is checked out, or what git calls it else.
-    """
-
-    root: Path
-    version: str
-    commit: str
-    tree: str
-
-
-def find_spack(runner: Runner, environ: Mapping[str, str] = os.environ) -> Spack:
+def find_spack(runner: Runner, environ: Mapping[str, str] = os.environ) -> Checkout:
     """The Spack that STACKWRIGHT_SPACK names, else the one on PATH.
 
     Raises:
@@ -83,12 +70,12 @@ def find_spack(runner: Runner, environ: Mapping[str, str] = os.environ) -> Spack
     version = re.search(r"^\d+(?:\.\d+)+\S*", said, re.MULTILINE)
     if version is None:
         raise StackwrightError(f"{program} says no version: {said.strip()}")
-    return Spack(root, version.group(), *checked_out(root, runner))
+    return Checkout(root, version.group(), *checked_out(root, runner))
 
 
 def find_packages(
-    spack: Spack, runner: Runner, environ: Mapping[str, str] = os.environ
-) -> Packages | None:
+    spack: Checkout, runner: Runner, environ: Mapping[str, str] = os.environ
+) -> Checkout | None:
     """The checkout of Spack's packages that STACKWRIGHT_SPACK_PACKAGES names.
 
     None where they are part of Spack itself, as they were before 1.0.
@@ -109,7 +96,7 @@ def find_packages(
     commit, tree = checked_out(root, runner)
     git = ["git", "-c", f"safe.directory={root}", "-C", str(root)]
     version = runner.run([*git, "describe", "--tags", "--always", "--match", "v*"]).strip()
-    return Packages(root, version, commit, tree)
+    return Checkout(root, version, commit, tree)
 
 
 def checked_out(root: Path, runner: Runner) -> tuple[str, str]:
@@ -137,14 +124,14 @@ def checked_out(root: Path, runner: Runner) -> tuple[str, str]:
 
 
 def run_spack(
-    spack: Spack,
+    spack: Checkout,
     arguments: Sequence[str],
     runner: Runner,
     *,
     work: Path,
     cache: Path,
     seconds: int,
-    packages: Packages | None = None,
+    packages: Checkout | None = None,
 ) -> str:
     """Run Spack with no other configuration than what is given, and end it in time.
 
