@@ -30,19 +30,19 @@ BASES: Mapping[str, Step] = {
 
 def steps(plan: Plan) -> tuple[Step, ...]:
     """The steps that build a plan."""
-    wheels = [*plan.layers]
+    groups = [*plan.layers]
     sources = [source.name for source in plan.sources]
-    layers = ["python", *wheels, *sources]
+    layers = ["python", *groups, *sources]
     return (
         BASES[plan.base.kind],
-        *map(_wheels, ("tools", *wheels)),
-        _PYTHON,
-        *map(_layer, wheels),
+        *map(wheels, ("tools", *groups)),
+        PYTHON,
+        *map(_layer, groups),
         *source_steps(plan.sources, below_sources(plan)),
         *map(_layer, sources),
-        _prefix(layers),
-        _image(layers),
-        _SQUASHFS,
+        prefix(layers),
+        image(layers),
+        SQUASHFS,
     )
 
 
@@ -51,7 +51,8 @@ def below_sources(plan: Plan) -> list[str]:
     return [layer for layer in plan.layers if layer != "packages"]
 
 
-def _wheels(group: str) -> Step:
+def wheels(group: str) -> Step:
+    """Download a group of the lock's wheels."""
     return Step(
         name=f"{group}-wheels",
         title=f"download the wheels of {group}",
@@ -62,7 +63,7 @@ def _wheels(group: str) -> Step:
     )
 
 
-_PYTHON = Step(
+PYTHON = Step(
     name="python",
     title="make a relocatable Python from the base's",
     script="layer.sh",
@@ -85,21 +86,23 @@ def _layer(name: str) -> Step:
     )
 
 
-def _prefix(layers: Sequence[str]) -> Step:
+def prefix(layers: Sequence[str]) -> Step:
+    """Make the install prefix of these layers."""
     return Step(
         name="prefix",
         title="lay the layers over each other as the install prefix",
         script="prefix.sh",
         inputs={variable(layer): layer for layer in layers},
         files=(
-            *("plan.json", "lock.json", "module.lua", "kernel.json"),
+            *("plan.json", "lock.json", "spack/spack.lock", "module.lua", "kernel.json"),
             *("layers.sh", "manifest.py", "tree_hash.py", "overlay/"),
         ),
         settings=("LABEL", "PLAN_HASH", "LAYERS"),
     )
 
 
-def _image(layers: Sequence[str]) -> Step:
+def image(layers: Sequence[str]) -> Step:
+    """Make the image of these layers."""
     return Step(
         name="image",
         title="build the image",
@@ -111,7 +114,7 @@ def _image(layers: Sequence[str]) -> Step:
     )
 
 
-_SQUASHFS = Step(
+SQUASHFS = Step(
     name="squashfs",
     title="compare the image with the prefix and write its squashfs",
     script="squashfs.sh",
