@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 LABEL ?= pytorch/2.13.0-cpu@local
 export STACKWRIGHT_STORE ?= $(CURDIR)/.stackwright
 
-.PHONY: help demo demo-spack test test-long test-quick mutants walkthrough check setup format bench clean
+.PHONY: help demo demo-spack test test-long test-spack test-quick mutants walkthrough check setup format bench clean
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -22,6 +22,9 @@ test: setup .venv-payload/.done ## Set up and run all tests, the real tools and 
 
 test-long: setup .venv-payload/.done ## More faults as in `make test`, and the models that train for minutes
 	STACKWRIGHT_TEST_PYTHON=$(CURDIR)/.venv-payload/bin/python $(BIN)/pytest -m long
+
+test-spack: setup ## What the real Spack decides and builds: STACKWRIGHT_TEST_SPACK=ROOT:ROOT names those to test with
+	$(BIN)/pytest tests/spack -m "real"
 
 test-quick: setup ## The tests without real builds and without the cases: two minutes
 	$(BIN)/pytest -m "not real and not slow"
