@@ -1,4 +1,4 @@
-"""The real Spack on its builtin packages: minutes for each question. `make test-spack` asks them."""
+"""The real Spack on its builtin packages: minutes for a question. `make test-spack` asks them."""
 
 from __future__ import annotations
 
