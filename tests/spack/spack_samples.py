@@ -78,11 +78,18 @@ def wheels_of(site: Site) -> Lock:
     plan = plan_of(site)
     lock = load_lock(FIXED_LOCK)
     needs = {"mpi4py": ("mpich",)}
-    packages = tuple(
-        wheel.model_copy(update={"needs": needs.get(wheel.name, ())})
-        for wheel in lock.wheels.packages
+    layers = tuple(
+        layer.model_copy(
+            update={
+                "wheels": tuple(
+                    wheel.model_copy(update={"needs": needs.get(wheel.name, ())})
+                    for wheel in layer.wheels
+                )
+            }
+        )
+        for layer in lock.wheels.layers
     )
-    wheels = lock.wheels.model_copy(update={"packages": packages})
+    wheels = lock.wheels.model_copy(update={"layers": layers})
     return lock.model_copy(update={"label": LABEL, "inputs": lock_inputs(plan), "wheels": wheels})
 
 

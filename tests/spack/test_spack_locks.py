@@ -357,7 +357,7 @@ def test_a_newer_base_of_its_own_stays(site: Site) -> None:
 
 def test_other_wheels_are_taken_with_the_base_that_they_were_locked_with(site: Site) -> None:
     lock, _ = write_both(site, DIALECTS[0])
-    wheels = lock.wheels.model_copy(update={"packages": lock.wheels.packages[:1]})
+    wheels = lock.wheels.model_copy(update={"layers": lock.wheels.layers[:1]})
     older = lock.model_copy(update={"wheels": wheels})
     site.lock_file(parse(LABEL)).write_bytes(older.to_json())
 

@@ -82,6 +82,24 @@ def test_an_external_must_be_somewhere(site: Site) -> None:
         other.system("bench")
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("{c: /usr/bin/gcc, cxx: /usr/bin/g++}", "{c: /usr/bin/gcc}", "it lacks cxx"),
+        ("spec: cuda@12.4.1", "spec: gcc@12.4.1", "gcc: told twice among compilers and externals"),
+        ('cuda_arch: "80"', 'cuda_arch: "sm_80"', "is not a CUDA architecture such as '80'"),
+        ("spec: mpich@4.2", "spec: mpich@4.2 %gcc", "A spec has"),
+    ],
+)
+def test_a_system_says_what_spack_can_use(site: Site, old: str, new: str, said: str) -> None:
+    other = edit(site, "systems/bench.yaml", old, new)
+
+    with pytest.raises(ManyErrors) as caught:
+        other.system("bench")
+    assert said in str(caught.value)
+    assert "systems/bench.yaml:" in str(caught.value)
+
+
 def test_the_lock_of_spack_is_part_of_the_plan(site: Site) -> None:
     before = plan_of(site)
     path = site.spack_lock_file(parse(LABEL))

@@ -28,7 +28,16 @@ class Compiler(Model):
     name: Literal["gcc", "llvm", "intel-oneapi-compilers", "nvhpc", "cce", "aocc"]
     version: Word
     prefix: AbsolutePath
-    programs: Annotated[Mapping[Language, AbsolutePath], Field(min_length=1)]
+    programs: Mapping[Language, AbsolutePath]
+
+    @field_validator("programs")
+    @classmethod
+    def _the_least(cls, value: Mapping[Language, str]) -> Mapping[Language, str]:
+        if absent := [name for name in ("c", "cxx") if name not in value]:
+            raise ValueError(
+                f"a compiler has programs for c and cxx; it lacks {' and '.join(absent)}"
+            )
+        return value
 
     def only(self, languages: Collection[Language]) -> Compiler:
         """The same compiler, for these languages of those that it has."""
@@ -82,3 +91,12 @@ class SpackSite(Model):
     cuda_arch: Annotated[str, Text(r"[0-9]{2,3}a?", "a CUDA architecture such as '80'")] | None = (
         None
     )
+
+    @model_validator(mode="after")
+    def _told_once(self) -> SpackSite:
+        """One entry each in Spack's packages.yaml; several externals of one name share it."""
+        names: list[str] = [compiler.name for compiler in self.compilers]
+        names += {external.name for external in self.externals}
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"{', '.join(twice)}: told twice among compilers and externals")
+        return self
