@@ -6,29 +6,9 @@ the wheel provider downloads, and the same steps do it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from stackwright.building.providers import wheel
 from stackwright.building.providers.steps import ENGINE_FILES, EPOCH, Step, variable
 from stackwright.plans.plan import Plan
-
-
-def steps(plan: Plan) -> tuple[Step, ...]:
-    """The steps that build a plan."""
-    groups = [*plan.layers]
-    layers = ["python", *groups]
-    return (
-        wheel.BASES[plan.base.kind],
-        *map(wheel.wheels, ("tools", *groups)),
-        _SPACK,
-        _install(groups),
-        wheel.PYTHON,
-        *map(_layer, groups),
-        wheel.prefix(layers),
-        wheel.image(layers),
-        wheel.SQUASHFS,
-    )
-
 
 _SPACK = Step(
     name="spack",
@@ -38,24 +18,40 @@ _SPACK = Step(
 )
 
 
-def _install(groups: Sequence[str]) -> Step:
-    wheels = {variable(group): f"{group}-wheels" for group in ("tools", *groups)}
+def steps(plan: Plan) -> tuple[Step, ...]:
+    """The steps that build a plan."""
+    layers = [*plan.layers]
+    own = {name: _layer(name) for name in layers}
+    found: list[Step] = []
+    for step in wheel.steps(plan):
+        if step.name == layers[0]:
+            found += [_SPACK, _install(layers)]
+        found.append(own.get(step.name, step))
+    return tuple(found)
+
+
+def _install(layers: list[str]) -> Step:
     return Step(
         name="spack-install",
         title="let Spack install its lock",
         script="spack-install.sh",
-        inputs={"base": "base", "spack": "spack", **wheels},
+        inputs={
+            "base": "base",
+            "spack": "spack",
+            "tools": "tools-wheels",
+            **{variable(name): f"{name}-wheels" for name in layers},
+        },
         files=("spack/", "spack-install.sh", "layers.sh", *ENGINE_FILES),
         settings=("PYTHON", "BASE_DIGEST", "LAYERS", EPOCH),
     )
 
 
-def _layer(group: str) -> Step:
+def _layer(name: str) -> Step:
     return Step(
-        name=group,
-        title=f"take the layer {group} out of what Spack installed",
+        name=name,
+        title=f"take the layer {name} out of what Spack installed",
         script="spack-layer.sh",
-        argument=group,
+        argument=name,
         inputs={"installed": "spack-install"},
-        files=(f"requirements/{group}.txt",),
+        files=(f"requirements/{name}.txt",),
     )

@@ -30,19 +30,19 @@ BASES: Mapping[str, Step] = {
 
 def steps(plan: Plan) -> tuple[Step, ...]:
     """The steps that build a plan."""
-    groups = [*plan.layers]
+    wheels = [*plan.layers]
     sources = [source.name for source in plan.sources]
-    layers = ["python", *groups, *sources]
+    layers = ["python", *wheels, *sources]
     return (
         BASES[plan.base.kind],
-        *map(wheels, ("tools", *groups)),
-        PYTHON,
-        *map(_layer, groups),
+        *map(_wheels, ("tools", *wheels)),
+        _PYTHON,
+        *map(_layer, wheels),
         *source_steps(plan.sources, below_sources(plan)),
         *map(_layer, sources),
-        prefix(layers),
-        image(layers),
-        SQUASHFS,
+        _prefix(layers),
+        _image(layers),
+        _SQUASHFS,
     )
 
 
@@ -51,8 +51,7 @@ def below_sources(plan: Plan) -> list[str]:
     return [layer for layer in plan.layers if layer != "packages"]
 
 
-def wheels(group: str) -> Step:
-    """Download a group of the lock's wheels."""
+def _wheels(group: str) -> Step:
     return Step(
         name=f"{group}-wheels",
         title=f"download the wheels of {group}",
@@ -63,7 +62,7 @@ def wheels(group: str) -> Step:
     )
 
 
-PYTHON = Step(
+_PYTHON = Step(
     name="python",
     title="make a relocatable Python from the base's",
     script="layer.sh",
@@ -86,8 +85,7 @@ def _layer(name: str) -> Step:
     )
 
 
-def prefix(layers: Sequence[str]) -> Step:
-    """Make the install prefix of these layers."""
+def _prefix(layers: Sequence[str]) -> Step:
     return Step(
         name="prefix",
         title="lay the layers over each other as the install prefix",
@@ -101,8 +99,7 @@ def prefix(layers: Sequence[str]) -> Step:
     )
 
 
-def image(layers: Sequence[str]) -> Step:
-    """Make the image of these layers."""
+def _image(layers: Sequence[str]) -> Step:
     return Step(
         name="image",
         title="build the image",
@@ -114,7 +111,7 @@ def image(layers: Sequence[str]) -> Step:
     )
 
 
-SQUASHFS = Step(
+_SQUASHFS = Step(
     name="squashfs",
     title="compare the image with the prefix and write its squashfs",
     script="squashfs.sh",
