@@ -136,9 +136,9 @@ COMPILERS = st.builds(
 )
 EXTERNALS = st.builds(
     External,
-    spec=st.tuples(NAMES, st.from_regex(r"[0-9]{1,2}(\.[0-9]{1,3}){0,2}", fullmatch=True)).map(
-        "@".join
-    ),
+    spec=st.tuples(
+        NAMES.map("own-{}".format), st.from_regex(r"[0-9]{1,2}(\.[0-9]{1,3}){0,2}", fullmatch=True)
+    ).map("@".join),
     prefix=PATHS,
     modules=st.lists(WORDS, max_size=2).map(tuple),
 )
@@ -147,7 +147,7 @@ SITES = st.builds(
     version=st.sampled_from(["0.23.1", "1.1.0", None]),
     compilers=st.lists(COMPILERS, min_size=1, max_size=1).map(tuple),
     externals=st.lists(EXTERNALS, max_size=4).map(tuple),
-    providers=st.dictionaries(NAMES, NAMES, max_size=2),
+    providers=st.dictionaries(NAMES.map("part-{}".format), NAMES, max_size=2),
     cuda_arch=st.sampled_from(["80", "90a", None]),
 )
 

@@ -97,6 +97,8 @@ class SpackSite(Model):
         """One entry each in Spack's packages.yaml; several externals of one name share it."""
         names: list[str] = [compiler.name for compiler in self.compilers]
         names += {external.name for external in self.externals}
+        names += [*self.providers, *_LANGUAGES]
         if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"{', '.join(twice)}: told twice among compilers and externals")
+            what = "told twice among compilers, externals, providers and languages"
+            raise ValueError(f"{', '.join(twice)}: {what}")
         return self

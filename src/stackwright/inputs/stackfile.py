@@ -123,9 +123,7 @@ def _wheels_of_another(document: Document[Stack], variant: str) -> Iterator[Stac
         what = f"variant '{entry.wheels}' has no wheels: its provider is another"
         yield document.error(what, *place, "wheels")
     elif known[entry.wheels].sources:
-        what = (
-            f"variant '{entry.wheels}' builds from sources, which Spack doesn't install"
-        )
+        what = f"variant '{entry.wheels}' builds from sources, which Spack doesn't install"
         yield document.error(what, *place, "wheels")
     for name in sorted(entry.model_fields_set - {"provider", "summary", "wheels"}):
         what = f"'{name}' is that of variant '{entry.wheels}', whose wheels these are"
