@@ -86,7 +86,7 @@ def test_an_external_must_be_somewhere(site: Site) -> None:
     ("old", "new", "said"),
     [
         ("{c: /usr/bin/gcc, cxx: /usr/bin/g++}", "{c: /usr/bin/gcc}", "it lacks cxx"),
-        ("spec: cuda@12.4.1", "spec: gcc@12.4.1", "gcc: told twice among compilers and externals"),
+        ("spec: cuda@12.4.1", "spec: gcc@12.4.1", "gcc: told twice among compilers, externals"),
         ('cuda_arch: "80"', 'cuda_arch: "sm_80"', "is not a CUDA architecture such as '80'"),
         ("spec: mpich@4.2", "spec: mpich@4.2 %gcc", "A spec has"),
     ],
