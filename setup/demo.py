@@ -1,4 +1,4 @@
-"""`make demo`: the main job from nothing, in the commands that a maintainer types.
+"""`make demo` and `make demo-spack`: the main job from nothing, as a maintainer types it.
 
 Each command is printed before it runs; what was done before is not done again.
 """
@@ -40,6 +40,12 @@ def run(*argv: str, may_fail: bool = False, quiet: bool = False) -> int:
     return code
 
 
+def lock(label: str) -> None:
+    """Ask Spack for the lock that is committed: it decides the same, or the files will differ."""
+    stage("lock: the real Spack decides, offline")
+    run("stackwright", "lock", label, "--upgrade")
+
+
 def build(label: str) -> None:
     """Build; where Debian has replaced a locked package since, lock the base again first."""
     if (code := run("stackwright", "build", label, may_fail=True)) == 0:
@@ -77,7 +83,8 @@ def use(label: str) -> None:
     program = "import torch; print(torch.__version__, torch.randn(2, 3) @ torch.randn(3, 2))"
     stage("use it: the module, and the image")
     lmod = "/usr/share/lmod/lmod/init/bash"
-    load = f"source {lmod}; module use {found['modules']}; module load pytorch"
+    module = label.partition("@")[0]
+    load = f"source {lmod}; module use {found['modules']}; module load {module}"
     clean = ("env", "-i", f"HOME={Path.home()}", f"JUPYTER_PATH={found['jupyter']}")
     run(
         *clean,
@@ -111,9 +118,11 @@ def use(label: str) -> None:
 
 def main() -> None:
     """Run every stage for the label on the command line."""
-    label = sys.argv[1]
+    label, *asked = sys.argv[1:]
     stage("look at this machine")
     run("stackwright", "doctor", "--system", label.partition("@")[2])
+    if "--lock" in asked:
+        lock(label)
     stage("build: base, wheels, layers, prefix, image, squashfs")
     build(label)
     new = certify(label)

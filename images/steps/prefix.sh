@@ -8,6 +8,7 @@ own=$OUT/own/share/stackwright
 mkdir -p "$own" "$OUT/prefix"
 [ ! -d "$RECIPE/overlay" ] || cp -R "$RECIPE/overlay/." "$OUT/own/"
 cp "$RECIPE/plan.json" "$RECIPE/lock.json" "$RECIPE/module.lua" "$RECIPE/kernel.json" "$own/"
+[ ! -f "$RECIPE/spack/spack.lock" ] || cp "$RECIPE/spack/spack.lock" "$own/"
 chmod -R u=rwX,go=rX "$OUT/own" "$OUT/prefix"
 # shellcheck disable=SC2086  # LAYERS is a list
 lay_over "$OUT/prefix" $LAYERS

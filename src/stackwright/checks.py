@@ -13,9 +13,10 @@ from typing import Any, Literal
 from stackwright.errors import StackwrightError
 from stackwright.inputs.injections import Injection
 from stackwright.inputs.systems import System
+from stackwright.spack.dialect import dialect_of
 from stackwright.store import Store
 from stackwright.survey import differences, survey
-from stackwright.tools import engines, lmod
+from stackwright.tools import engines, lmod, spack
 from stackwright.tools.process import Runner, ToolError, find
 from stackwright.validation.host import Compared, compare, fingerprint
 
@@ -76,6 +77,8 @@ def all_checks(
     yield from check_engines(lambda name: engines.probe(name, store, runner, again=True))
     if find("podman"):
         yield from check_run_root(runner)
+    if system.spack:
+        yield check_spack(runner)
 
 
 def check_host(host: Mapping[str, Any], system: System) -> Iterator[Check]:
@@ -183,6 +186,18 @@ def check_run_root(runner: Runner) -> Iterator[Check]:
             f"{found} is longer than {_LONGEST_RUN_ROOT} characters: each container ends 20 s late",
             "name a shorter runroot in storage.conf",
         )
+
+
+def check_spack(runner: Runner) -> Check:
+    """A row for the Spack that locks and builds would take; only its own variants need one."""
+    try:
+        found = spack.find_spack(runner)
+        dialect_of(found.version)
+    except StackwrightError as error:
+        return Check("Spack", "warning", error.what, error.hint or "")
+    if not spack.has_solver():
+        return Check("Spack", "warning", "its solver, clingo, is not there", "pip install clingo")
+    return Check("Spack", "ok", f"{found.version}, {found.root}")
 
 
 def _version(name: str, runner: Runner) -> str:

@@ -117,8 +117,13 @@ def test_another_field_is_shown_by_its_name(
 
 
 def leaves(value: Any) -> Iterator[tuple[Any, Any]]:
-    """Every holder of a plain value, and the key or index of it."""
+    """Every holder of a plain value, and the key or index of it.
+
+    What a wheel needs stands in the wheel itself, whose digest is a leaf.
+    """
     for key, inner in list(value.items() if isinstance(value, dict) else enumerate(value)):
+        if key == "needs":
+            continue
         if isinstance(inner, (dict, list)):
             yield from leaves(inner)
         else:

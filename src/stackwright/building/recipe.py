@@ -25,6 +25,7 @@ from stackwright.locking.lockinputs import machine_of
 from stackwright.locking.locks import Lock, requirements_txt
 from stackwright.locking.wheelset import platform_tags
 from stackwright.plans.plan import Plan, plan_hash
+from stackwright.spack.locked import recipe_files, spack_locked
 
 IMAGE_PREFIX = "/opt/stackwright"
 """Where the prefix is in every image: one path, so that stacks can share layers."""
@@ -57,7 +58,8 @@ def render(plan: Plan, lock: Lock, site: Site) -> Recipe:
     """
     images = Templates(site.root / "images")
     steps = steps_of(plan)
-    context = _context(plan, lock)
+    spack = spack_locked(plan, lock, site) if plan.spack else None
+    context = {**_context(plan, lock), "spack": spack.spack if spack else None}
     settings_sh = images.render("settings.sh.j2", context)
     files = {
         "plan.json": canonical_json(plan.to_json()) + b"\n",
@@ -77,6 +79,9 @@ def render(plan: Plan, lock: Lock, site: Site) -> Recipe:
         files |= _sources(plan, lock, site)
     for group, wheels in groups.items():
         files[f"requirements/{group}.txt"] = requirements_txt(wheels).encode()
+    if spack is not None:
+        files |= recipe_files(plan, spack, lock, site)
+        files["spack-install.sh"] = _read(site.root / "images" / "spack-install.sh")
     if plan.overlay is not None:
         files |= _folder(site.root / plan.overlay.folder, "overlay")
     return Recipe(files=dict(sorted(files.items())), settings=_settings(settings_sh), steps=steps)

@@ -135,7 +135,7 @@ class Context:
         """The one label that the user means."""
         from stackwright.inputs.labels import pick
 
-        self.about.append(pick(*self._known(pattern)))
+        self.about.append(pick(*self._known(pattern), self.site.defaults_like(pattern)))
         return self.about[-1]
 
     def select(self, pattern: str) -> tuple[Label, ...]:

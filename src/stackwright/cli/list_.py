@@ -81,11 +81,13 @@ def command(context: Context, pattern: str, as_json: bool) -> None:
 
 def _notes(row: Row, elsewhere: Mapping[str, StackwrightError]) -> Iterator[str]:
     """What keeps a label from being built here."""
+    if row.entry.why:
+        yield row.entry.why
     if why := elsewhere.get(row.label.system):
         yield f"store elsewhere: {why.what.rpartition(', but ')[2]}"
     shown_elsewhere = row.state == "retired" or _unreadable(row)
     if isinstance(row.lock, StackwrightError) and not shown_elsewhere:
-        yield row.lock.what.removeprefix(f"{row.label} has ")
+        yield row.lock.what.removeprefix(f"{row.label} ").removeprefix("has ")
 
 
 def _cannot(context: Context, label: Label, why: str) -> dict[str, Any]:

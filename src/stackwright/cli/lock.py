@@ -39,6 +39,14 @@ _PARTS = {
     "--base-only", is_flag=True, help="Make the base anew: Debian's mirrors have moved on."
 )
 @click.option("--wheels-only", is_flag=True, help="Choose the wheels anew, the newest of each.")
+@click.option(
+    "--time-limit",
+    type=click.IntRange(min=1),
+    default=1800,
+    show_default=True,
+    metavar="SECONDS",
+    help="End a Spack that takes longer.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @pass_context
 def command(
@@ -49,6 +57,7 @@ def command(
     upgrade: bool,
     base_only: bool,
     wheels_only: bool,
+    time_limit: int,
     as_json: bool,
 ) -> int:
     """Pin every wheel and Debian package of a label, by version and hash, in stacks/locks/.
@@ -56,6 +65,9 @@ def command(
     LABEL may hold *, ? and [...]; each label that it selects is locked. A lock that is there is
     changed where it no longer fits, and nowhere else: other packages keep their versions if they
     can. Locks are to be committed: builds use nothing else.
+
+    Where Spack installs the wheels of another variant, they are taken from that one's lock, and
+    Spack is asked for its own: the one that STACKWRIGHT_SPACK names, or that of `spack` on PATH.
 
     \b
     Examples:
@@ -79,7 +91,8 @@ def command(
             hint="make a site of your own: stackwright init mysite && cd mysite",
         )
     check_fit(context.site, labels)
-    results = [_lock(context, label, _ANEW[anew[0]] if anew else None) for label in labels]
+    parts = _ANEW[anew[0]] if anew else None
+    results = [_lock(context, label, parts, time_limit) for label in labels]
     if as_json:
         echo_json(results)
     return ExitCode.OK
@@ -106,6 +119,10 @@ def _state(context: Context, label: Label) -> dict[str, Any]:
         return {"label": str(label), "state": state, "fresh": fresh, "why": why, "next": todo}
 
     path, plan = context.site.lock_file(label), resolve(context.site, label)
+    if plan.spack is not None:
+        from stackwright.cli.spacklock import spack_state
+
+        return entry(*spack_state(context.site, plan))
     if not path.is_file():
         return entry("missing", "it was never locked", relock(str(label)))
     try:
@@ -118,7 +135,9 @@ def _state(context: Context, label: Label) -> dict[str, Any]:
     return entry("fresh", None, None)
 
 
-def _lock(context: Context, label: Label, anew: tuple[str, ...] | None) -> dict[str, Any]:
+def _lock(
+    context: Context, label: Label, anew: tuple[str, ...] | None, seconds: int
+) -> dict[str, Any]:
     """Solve these parts of a lock; None for those that don't fit."""
     from stackwright.cli.progress import Progress, duration
     from stackwright.fit import doubts
@@ -131,6 +150,10 @@ def _lock(context: Context, label: Label, anew: tuple[str, ...] | None) -> dict[
     from stackwright.tools.process import Runner
 
     plan = resolve(context.site, label)
+    if plan.spack is not None and anew != _ANEW["--base-only"]:
+        from stackwright.cli.spacklock import lock_by_spack
+
+        return lock_by_spack(context, plan, again=anew is not None, seconds=seconds)
     path = context.site.lock_file(label)
     old = _old(path, label, needed=anew not in (None, _ANEW["--upgrade"]))
     parts = anew or (stale_parts(old, lock_inputs(plan)) if old else _ANEW["--upgrade"])
@@ -146,7 +169,7 @@ def _lock(context: Context, label: Label, anew: tuple[str, ...] | None) -> dict[
     warnings: list[str] = []
     with Progress(color=context.color) as progress:
         lock = solve(
-            plan,
+            plan.model_copy(update={"spack": None}),  # who installs on a base has no part in it
             context.site,
             store,
             Runner(store.log, progress.line),

@@ -19,6 +19,7 @@ from stackwright.locking.locks import Lock
 from stackwright.plans.plan import Plan, plan_hash, resolve
 from stackwright.plans.plandiff import Change, compare
 from stackwright.plans.states import State, StoreFacts, reached, read_facts, read_plan, state_of
+from stackwright.spack.locked import locked_from_source
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ def _row(context: Context, label: Label, store: Path, facts: StoreFacts) -> Row:
     plan = resolve(context.site, label)
     digest = plan_hash(plan)
     lock = _lock(plan, context.site)
-    has_lock = isinstance(lock, Lock)
+    has_lock = isinstance(lock, Lock) or locked_from_source(plan, context.site)
     latest = facts.latest(label)
     old = read_plan(store, latest) if latest else None
     own = {setting.name for setting in context.site.system(label.system).environment}

@@ -3,10 +3,31 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from stackwright.cli.context import Context, pass_context
+
+if TYPE_CHECKING:
+    from stackwright.plans.plan import Plan
+
+
+def _environment(context: Context, plan: Plan, output: Path) -> None:
+    """Write the environment that Spack makes from source; with its lock, if that fits."""
+    from stackwright.building.providers.scripts import write_files
+    from stackwright.spack.environment import FOLDER
+    from stackwright.spack.locked import recipe_files, spack_lock_of, stale
+
+    found = spack_lock_of(plan, context.site)
+    if found and stale(found, plan, None, context.site):
+        click.echo(f"warning: Spack's lock is stale, and left out: lock '{plan.label}'", err=True)
+        found = None
+    files = recipe_files(plan, found, None, context.site)
+    write_files(files, output)
+    todo = "install" if found else "concretize"
+    by_hand = f'OUT="$PWD/work" spack -e {output / FOLDER} {todo}'
+    click.echo(f"{len(files)} files in {output}; next: {by_hand}")
 
 
 @click.command("render")
@@ -31,8 +52,12 @@ def command(context: Context, label: str, output: Path) -> None:
     from stackwright.building.recipe import render, write_recipe
     from stackwright.locking.lockinputs import locked
     from stackwright.plans.plan import resolve
+    from stackwright.spack.locked import from_source
 
     plan = resolve(context.site, context.pick(label))
+    if from_source(plan):
+        _environment(context, plan, output)
+        return
     recipe = render(plan, locked(plan, context.site), context.site)
     write_recipe(recipe, output)
     click.echo(f"{len(recipe.files)} files in {output}; next: sh {output}/build.sh")

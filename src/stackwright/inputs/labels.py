@@ -125,13 +125,20 @@ def pick(
     known: Collection[Label],
     here: Collection[str] = (),
     refused: Mapping[Label, str] | None = None,
+    defaults: Mapping[str, str] | None = None,
 ) -> Label:
     """The one label that a pattern selects, as :func:`select` does.
+
+    Args:
+        defaults: by stack, the variant that is meant where several match.
 
     Raises:
         StackwrightError: none or several match; the hint lists the candidates.
     """
     chosen = select(pattern, known, here, refused)
+    usual = [label for label in chosen if label.variant == (defaults or {}).get(label.stack)]
+    if len(chosen) > 1 and len(usual) == 1:
+        return usual[0]
     if len(chosen) > 1:
         raise StackwrightError(f"'{pattern}' is ambiguous", hint=f"choose one of: {_list(chosen)}")
     return chosen[0]

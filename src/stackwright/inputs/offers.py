@@ -6,8 +6,18 @@ from stackwright.inputs.stacks import Variant
 from stackwright.inputs.systems import System
 
 
-def why_not(variant: Variant, system: System) -> str | None:
-    """Why a variant is not offered on a system; None where it is."""
+def why_not(variant: Variant, machines: Variant, system: System) -> str | None:
+    """Why a variant is not offered on a system; None where it is.
+
+    Args:
+        machines: the variant that says which machines it is for.
+    """
+    if variant.provider == "spack" and system.spack is None:
+        return f"is installed by Spack, of which systems/{system.name}.yaml says nothing"
+    return _no_machine(machines, system)
+
+
+def _no_machine(variant: Variant, system: System) -> str | None:
     if variant.gpu not in (None, *(gpu.vendor for gpu in system.gpus)):
         return f"needs GPUs of {variant.gpu}"
     own = system.cpu.architecture

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from stackwright.inputs.spackspecs import read_spec
+
 NO_DEPS = " --no-deps"
 """Behind a requirement: it is installed without what it says that it needs, as pip's option is."""
 
@@ -60,9 +62,20 @@ def read_pep508(text: str) -> Need:
     return Need(name, f"{name}{extras}{versions}{alone}", exact)
 
 
+def read_spack(text: str) -> Need:
+    """A spec of Spack: a name, a version and variants.
+
+    Raises:
+        ValueError: it isn't one.
+    """
+    spec = read_spec(text)
+    return Need(spec.name, str(spec), spec.exact)
+
+
 # Every prefix carries its tree hash, so the script that computes it decides what is built too.
 TREE_HASH = "validation/cases/tree_hash.py"
 
 PROVIDERS: Mapping[str, Provider] = {
     "wheel": Provider(read_pep508, "torch==2.13.0", ("images", "modules", TREE_HASH)),
+    "spack": Provider(read_spack, "py-torch@2.9.0", ("images", "modules", "recipes", TREE_HASH)),
 }

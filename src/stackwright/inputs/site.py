@@ -157,6 +157,12 @@ class Site:
         """
         return _offered(self._offers_like(pattern))
 
+    def defaults_like(self, pattern: str) -> Mapping[str, str]:
+        """By stack, of those that a pattern can mean, the variant that is meant without one."""
+        stack, _, _ = parts(pattern)
+        names = fnmatch.filter(self.stack_names, stack)
+        return {name: variant for name in names if (variant := self.stack(name).default)}
+
     def refused_like(self, pattern: str) -> Mapping[Label, str]:
         """The labels of those files that a system can't take, and why."""
         return {label: why for label, why in self._offers_like(pattern).items() if why}
@@ -177,7 +183,7 @@ class Site:
             raise ManyErrors([*{str(error): error for error in errors}.values()])
         return {
             Label(stack.name, version, variant, system.name): why_not(
-                stack.variants[variant], system
+                stack.variants[variant], stack.machines_of(variant), system
             )
             for stack in stacks
             for version, variant in stack.releases()
@@ -189,10 +195,18 @@ class Site:
         name = f"{label.stack}-{label.release}@{label.system}.lock.json"
         return self.root / "stacks" / "locks" / name
 
+    def spack_lock_file(self, label: Label) -> Path:
+        """Where it is committed what Spack decided for a label, whether or not it is there."""
+        name = f"{label.stack}-{label.release}@{label.system}.spack.json"
+        return self.root / "stacks" / "locks" / name
+
     def lock_hash(self, label: Label) -> str | None:
         """The hash of a label's lock file; None when the label isn't locked."""
-        path = self.lock_file(label)
-        return hash_file(path) if path.is_file() else None
+        return _hash_if_there(self.lock_file(label))
+
+    def spack_lock_hash(self, label: Label) -> str | None:
+        """Like :meth:`lock_hash`, of what Spack decided."""
+        return _hash_if_there(self.spack_lock_file(label))
 
     def suite_file(self, name: str) -> Path:
         """The file of a validation suite.
@@ -390,6 +404,10 @@ def new_folder(wanted: Path) -> Path:
     parent = wanted if wanted.is_dir() else wanted.parent
     names = chain(["mysite"], (f"mysite-{number}" for number in count(2)))
     return next(folder for name in names if not (folder := parent / name).exists())
+
+
+def _hash_if_there(path: Path) -> str | None:
+    return hash_file(path) if path.is_file() else None
 
 
 def _offered(offers: Mapping[Label, str | None]) -> frozenset[Label]:

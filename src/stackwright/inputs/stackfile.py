@@ -85,7 +85,11 @@ def _problems(document: Document[Stack], stem: str) -> Iterator[StackwrightError
         yield document.error(what, "name", hint=f"rename one of them: name: {stem}")
     for where, settings in _setting_lists(stack):
         yield from _repeated_settings(document, settings, where)
+    if stack.default not in (None, *stack.variants):
+        guess = did_you_mean(str(stack.default), stack.variants)
+        yield document.error(f"there is no variant '{stack.default}'{guess}", "default")
     for variant, entry in stack.variants.items():
+        yield from _wheels_of_another(document, variant)
         yield from _requirements(document, entry, entry.provider, ("variants", variant))
         yield from _profiles(document, entry.tuning, ("variants", variant, "tuning"))
     for version, variant in stack.releases():
@@ -97,8 +101,44 @@ def _problems(document: Document[Stack], stem: str) -> Iterator[StackwrightError
         changes = stack.versions[version].variants[variant]
         yield from _requirements(document, changes, stack.variants[variant].provider, place)
         yield from _profiles(document, changes.tuning or (), (*place, "tuning"))
-        if not (stack.variants[variant].frameworks or changes.frameworks):
+        if (wheels := stack.variants[variant].wheels) is not None:
+            yield from _only_wheels(document, changes, wheels, version, place)
+        elif not (stack.variants[variant].frameworks or changes.frameworks):
             yield document.error("no framework, here or in the variant", *place)
+
+
+def _wheels_of_another(document: Document[Stack], variant: str) -> Iterator[StackwrightError]:
+    """What is wrong where a variant has the wheels of another one."""
+    known = document.value.variants
+    entry, place = known[variant], ("variants", variant)
+    if entry.provider == "wheel" and entry.wheels is not None:
+        what = "only another provider installs the wheels of a variant: provider: spack"
+        yield document.error(what, *place, "wheels")
+    if entry.wheels is None:
+        return
+    if entry.wheels not in known:
+        guess = did_you_mean(entry.wheels, known)
+        yield document.error(f"there is no variant '{entry.wheels}'{guess}", *place, "wheels")
+    elif known[entry.wheels].provider != "wheel":
+        what = f"variant '{entry.wheels}' has no wheels: its provider is another"
+        yield document.error(what, *place, "wheels")
+    elif known[entry.wheels].sources:
+        what = f"variant '{entry.wheels}' builds from sources, which Spack doesn't install"
+        yield document.error(what, *place, "wheels")
+    for name in sorted(entry.model_fields_set - {"provider", "summary", "wheels"}):
+        what = f"'{name}' is that of variant '{entry.wheels}', whose wheels these are"
+        yield document.error(what, *place, name, hint="leave it out here")
+
+
+def _only_wheels(
+    document: Document[Stack], changes: Changes, wheels: str, version: str, place: Place
+) -> Iterator[StackwrightError]:
+    """What is wrong in a version of a variant that has the wheels of another one."""
+    if wheels not in document.value.versions[version].variants:
+        what = f"version {version} has no variant '{wheels}', whose wheels these are"
+        yield document.error(what, *place)
+    for name in sorted(changes.model_fields_set):
+        yield document.error(f"'{name}' is that of variant '{wheels}'", *place, name)
 
 
 def _repeated_settings(

@@ -7,7 +7,7 @@ version lists the variants it comes in and what differs there. :func:`release_of
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Annotated, Literal
 
@@ -39,6 +39,8 @@ class Variant(Model):
     """How a stack is built for one kind of machine, whatever its version.
 
     Args:
+        wheels: the variant whose wheels are installed, in place of all other keys but provider
+            and summary.
         common: a set of packages that it shares with other stacks (``stacks/common``).
         sources: what is built from sources into it (``recipes/sources``).
         architectures: those for which it can be had; without any, all.
@@ -46,6 +48,7 @@ class Variant(Model):
 
     provider: ProviderName = "wheel"
     summary: Line | None = None
+    wheels: VariantName | None = None
     common: Name | None = None
     frameworks: tuple[Line, ...] = ()
     packages: tuple[Line, ...] = ()
@@ -82,9 +85,10 @@ class Changes(Model):
 
 
 class Version(Model):
-    """One version of a stack, and the variants that it comes in."""
+    """One version of a stack, the variants that it comes in, and why its status is what it is."""
 
     status: Status
+    why: Line | None = None
     end_of_life: date | None = None
     python: Annotated[str, Text(r"3\.[0-9]{1,2}", "a Python version such as '3.11'")] | None = None
     variants: Annotated[Mapping[VariantName, Changes], Field(min_length=1)]
@@ -113,7 +117,10 @@ class Profile(Model):
 
 
 class Stack(Model):
-    """A framework bundle that is shipped."""
+    """A framework bundle that is shipped.
+
+    ``default`` is the variant that a label means which names none, where there are several.
+    """
 
     name: Name
     summary: Line
@@ -123,9 +130,15 @@ class Stack(Model):
     versions: Annotated[Mapping[VersionName, Version], Field(min_length=1)]
     variants: Annotated[Mapping[VariantName, Variant], Field(min_length=1)]
     tuning: Mapping[Name, Profile] = {}
+    default: VariantName | None = None
     module: Module
     kernel: Kernel
     suite: Name = "certify"
+
+    def machines_of(self, variant: str) -> Variant:
+        """The variant that says which machines a variant is for: itself, or whose wheels it has."""
+        wheels = self.variants[variant].wheels
+        return self.variants[variant if wheels is None else wheels]
 
     def releases(self) -> Iterator[tuple[str, str]]:
         """Every version with each variant it comes in."""
@@ -150,11 +163,15 @@ class Release:
     overlay: str | None
     mpi: Mpi
     gpu: Vendor | None
+    wheels: str | None = None
 
 
 def release_of(stack: Stack, version: str, variant: str) -> Release:
     """Merge what a version changes into the variant that it changes."""
     base, entry = stack.variants[variant], stack.versions[version]
+    if base.wheels is not None:
+        same = release_of(stack, version, base.wheels)
+        return replace(same, provider=base.provider, wheels=base.wheels)
     changes = entry.variants[variant]
     read = PROVIDERS[base.provider].read
     frameworks = {need.name: need for need in map(read, (*base.frameworks, *changes.frameworks))}

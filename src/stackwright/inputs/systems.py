@@ -26,6 +26,7 @@ from stackwright.inputs.fields import (
 )
 from stackwright.inputs.hosts import Hosts
 from stackwright.inputs.injections import Glibc
+from stackwright.inputs.spacksite import SpackSite
 from stackwright.inputs.suggest import did_you_mean
 from stackwright.inputs.yamlfile import Document, load_document, many_errors
 
@@ -186,6 +187,7 @@ class System(Model):
     injections: tuple[Name, ...] = ()
     rooflines: Mapping[Name, Roofline] = {}
     minimum_suite: Name | None = None
+    spack: SpackSite | None = None
     base: Base
 
     @property

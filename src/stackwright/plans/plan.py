@@ -13,12 +13,14 @@ from typing import Any, Literal
 from pydantic import Field
 
 from stackwright.canonical import hash_bytes, hash_value
+from stackwright.errors import StackwrightError
 from stackwright.inputs.environment import Setting, cautions
 from stackwright.inputs.fields import Model
 from stackwright.inputs.injections import Injection
 from stackwright.inputs.labels import Label
 from stackwright.inputs.requirements import PROVIDERS, read_pep508
 from stackwright.inputs.site import Site
+from stackwright.inputs.spacksite import SpackSite
 from stackwright.inputs.stacks import Kernel, Module, Mpi, Release, Vendor, release_of
 from stackwright.inputs.systems import Base, OperatingSystem
 
@@ -76,6 +78,14 @@ class Machine(Model):
     injections: tuple[Injection, ...]
 
 
+class SpackFacts(Model):
+    """What decides a build by Spack beside what decides any: what its site has, and its lock."""
+
+    wheels: str | None
+    site: SpackSite
+    lock_digest: str | None
+
+
 class Plan(Model):
     """Everything that decides an artefact. Lists are sorted where order in a file is no input."""
 
@@ -102,6 +112,7 @@ class Plan(Model):
     machine: Machine
     templates: Mapping[str, str]
     lock_digest: str | None
+    spack: SpackFacts | None
 
     @property
     def label(self) -> Label:
@@ -115,7 +126,8 @@ class Plan(Model):
         What stacks have in common lies below, then each framework by itself: so two stacks that
         agree in some of it have these layers in common, byte by byte.
         """
-        read = PROVIDERS[self.provider].read
+        of_wheels = self.spack is not None and self.spack.wheels is not None
+        read = PROVIDERS["wheel" if of_wheels else self.provider].read
         needs = tuple(text for source in self.sources for text in source.needs)
         return {
             **({"common": self.common} if self.common else {}),
@@ -159,6 +171,7 @@ def resolve(site: Site, label: Label) -> Plan:
         machine=_machine(site, system.name),
         templates={name: site.content_hash(name) for name in PROVIDERS[release.provider].templates},
         lock_digest=site.lock_hash(label),
+        spack=_spack(site, label, release),
     )
 
 
@@ -236,6 +249,19 @@ def _source(site: Site, name: str, release: Release) -> SourceBuild:
 
 def _overlay(site: Site, folder: str | None) -> Overlay | None:
     return Overlay(folder=folder, digest=site.content_hash(folder)) if folder else None
+
+
+def _spack(site: Site, label: Label, release: Release) -> SpackFacts | None:
+    if release.provider != "spack":
+        return None
+    found = site.system(label.system).spack
+    if found is None:
+        raise StackwrightError(
+            f"{label} is installed by Spack, and its system says nothing of it",
+            where=site.place_in_system(label.system),
+            hint="name its compilers under 'spack': docs/spack.md",
+        )
+    return SpackFacts(wheels=release.wheels, site=found, lock_digest=site.spack_lock_hash(label))
 
 
 def _machine(site: Site, name: str) -> Machine:

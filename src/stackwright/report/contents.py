@@ -13,9 +13,8 @@ from stackwright.plans.plandiff import fields
 from stackwright.report.model import Plan
 
 OWN = Path("share", "stackwright")
-_WRITTEN = {
-    OWN / name for name in ("plan.json", "lock.json", "module.lua", "kernel.json", "manifest.json")
-}
+_RECORDS = ("plan.json", "lock.json", "spack.lock", "manifest.json")
+_WRITTEN = {OWN / name for name in (*_RECORDS, "module.lua", "kernel.json")}
 # What has a list of its own in a plan, or says again what other fields say.
 _LISTED = re.compile(
     r"environment\[[^]]*\]\.(name|value)$|lock\.(label$|inputs\.|base\.packages\.)"

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from stackwright.building.providers import wheel
+from stackwright.building.providers import spack, wheel
 from stackwright.building.providers.steps import Step
 from stackwright.plans.plan import Plan
 
-_STEPS: Mapping[str, Callable[[Plan], tuple[Step, ...]]] = {"wheel": wheel.steps}
+_STEPS: Mapping[str, Callable[[Plan], tuple[Step, ...]]] = {
+    "wheel": wheel.steps,
+    "spack": spack.steps,
+}
 
 
 def steps_of(plan: Plan) -> tuple[Step, ...]:

@@ -92,7 +92,7 @@ def _prefix(layers: Sequence[str]) -> Step:
         script="prefix.sh",
         inputs={variable(layer): layer for layer in layers},
         files=(
-            *("plan.json", "lock.json", "module.lua", "kernel.json"),
+            *("plan.json", "lock.json", "spack/spack.lock", "module.lua", "kernel.json"),
             *("layers.sh", "manifest.py", "tree_hash.py", "overlay/"),
         ),
         settings=("LABEL", "PLAN_HASH", "LAYERS"),

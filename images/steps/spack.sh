@@ -1,0 +1,23 @@
+#!/bin/sh
+# The Spack that made the lock, out of a checkout that has it, without its packages: OUT/spack
+# STACKWRIGHT_SPACK names the checkout; else it is that of the spack on PATH.
+set -eu
+. "$RECIPE/common.sh"
+
+root=${STACKWRIGHT_SPACK:-}
+if [ -z "$root" ]; then
+    program=$(command -v spack) || {
+        echo "error: there is no Spack here; put its bin into PATH, or export STACKWRIGHT_SPACK" >&2
+        exit 1
+    }
+    root=$(dirname -- "$(dirname -- "$(realpath -- "$program")")")
+fi
+spack_git() {
+    git -c safe.directory="$root" -C "$root" "$@"
+}
+spack_git cat-file -e "$SPACK_TREE" 2>/dev/null || {
+    echo "error: $root is not the Spack $SPACK_VERSION that made the lock; next: check that version out, or stackwright lock $LABEL" >&2
+    exit 1
+}
+mkdir "$OUT/spack"
+spack_git archive "$SPACK_TREE" -- bin etc lib share var ':(exclude)var/spack/repos' | tar -xC "$OUT/spack"

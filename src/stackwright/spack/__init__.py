@@ -1,0 +1,1 @@
+"""Spack: environments rendered from a plan, and the locks that the real Spack makes of them."""

@@ -1,0 +1,91 @@
+"""Whether a lock of Spack holds what was asked for: a solver may leave out what it likes to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from stackwright.errors import StackwrightError
+from stackwright.inputs.labels import Label
+from stackwright.inputs.spackspecs import Spec, read_spec
+from stackwright.locking.locks import Lock
+from stackwright.plans.plan import Plan
+from stackwright.spack.environment import facts_of, source_roots
+from stackwright.spack.lockfile import nodes
+from stackwright.spack.wheelrepo import spack_name, spack_version
+
+_SHOWN = 5
+
+
+def check(found: Mapping[str, Any], plan: Plan, lock: Lock | None) -> None:
+    """Check that a ``spack.lock`` holds what was asked for.
+
+    That is every wheel, or every spec with its version and variants; the processor of every
+    package; and the GPU's architecture of every one that is built for GPUs.
+
+    Raises:
+        StackwrightError: a solver left something out.
+    """
+    asked = _lost_wheels(found, lock) if lock else _lost_specs(found, plan)
+    if wrong := [*asked, *_other_machine(found, plan)]:
+        more = [f"  and {len(wrong) - _SHOWN} more"] if len(wrong) > _SHOWN else []
+        raise StackwrightError(
+            "\n".join(["Spack's lock is not what was asked for:", *wrong[:_SHOWN], *more]),
+            hint=_relock(plan) if lock else "ask for what Spack can give",
+        )
+
+
+def _relock(plan: Plan) -> str:
+    wheels = Label(plan.stack, plan.version, facts_of(plan).wheels or "", plan.system)
+    return f"lock the wheels anew: stackwright lock --wheels-only '{wheels}'"
+
+
+def _lost_wheels(found: Mapping[str, Any], lock: Lock) -> Iterator[str]:
+    there = {node.name: node for node in nodes(found)}
+    for wheel in lock.wheels.installed:
+        node, version = there.get(spack_name(wheel.name)), spack_version(wheel.version)
+        if node is None:
+            yield f"  {spack_name(wheel.name)} is missing"
+        elif node.version != version:
+            yield f"  {node.name} is {node.version}, not {version}"
+
+
+def _lost_specs(found: Mapping[str, Any], plan: Plan) -> Iterator[str]:
+    roots = {root["hash"] for root in found["roots"]}
+    there = {node.name: node for node in nodes(found) if node.hash in roots}
+    for spec in map(read_spec, source_roots(plan)):
+        node = there.get(spec.name)
+        if node is None:
+            yield f"  {spec.name} is missing"
+            continue
+        if spec.exact and not _is(node.version, spec):
+            yield f"  {spec.name} is {node.version}, not {spec.exact}"
+        for variant, value in spec.variants.items():
+            given = node.variants.get(variant)
+            if not _holds(value, given):
+                yield f"  {spec.name}: {variant} is {given}, not {value}"
+
+
+def _is(version: str, spec: Spec) -> bool:
+    """Whether a version is what a spec asks for: 3.11.9 is ``@3.11``, and not ``@=3.11``."""
+    if spec.version == f"={spec.exact}":
+        return version == spec.exact
+    return f"{version}.".replace("-", ".").startswith(f"{spec.exact}.".replace("-", "."))
+
+
+def _holds(asked: bool | tuple[str, ...], given: object) -> bool:
+    if isinstance(asked, bool):
+        return given is asked
+    return {*asked} <= ({*given} if isinstance(given, list) else {given})
+
+
+def _other_machine(found: Mapping[str, Any], plan: Plan) -> Iterator[str]:
+    arch = facts_of(plan).site.cuda_arch
+    for node in nodes(found):
+        if node.external:
+            continue
+        if node.target != plan.machine.target:
+            yield f"  {node.name} is for {node.target}, not {plan.machine.target}"
+        built_for = node.variants.get("cuda_arch") if node.variants.get("cuda") is True else None
+        if plan.gpu == "nvidia" and built_for not in (None, [arch]):
+            yield f"  {node.name} is for GPUs of {built_for}, not {arch}"

@@ -1,0 +1,83 @@
+"""Ask the real Spack for a lock."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import replace
+
+from stackwright.building.providers.scripts import write_files
+from stackwright.inputs.site import Site
+from stackwright.locking.locks import Lock
+from stackwright.plans.plan import Plan
+from stackwright.spack.asked import check
+from stackwright.spack.dialect import dialect_of
+from stackwright.spack.environment import inputs_hash, render_environment
+from stackwright.spack.lockfile import Source, SpackLock
+from stackwright.spack.refusal import explain
+from stackwright.store import Store
+from stackwright.tools.process import Runner, ToolError
+from stackwright.tools.spack import Checkout, run_spack
+
+
+def concretize(
+    plan: Plan,
+    lock: Lock | None,
+    site: Site,
+    spack: Checkout,
+    packages: Checkout | None,
+    store: Store,
+    runner: Runner,
+    *,
+    seconds: int,
+) -> SpackLock:
+    """What Spack decides for a plan, in a folder of its own, with no configuration but ours.
+
+    Args:
+        lock: the wheels that its packages are made of; None where it is made from source.
+        packages: Spack's own packages, where they are wanted and not part of Spack.
+        seconds: after these Spack is ended.
+
+    Raises:
+        StackwrightError: it found no solution, or none in time; or what it found is not what was
+            asked for.
+    """
+    made_by, made_of = _source(spack), _source(packages) if packages else None
+    files = render_environment(plan, lock, dialect_of(spack.version), site)
+    started = time.monotonic()
+    with store.lock("spack-lock"), store.scratch("spack-lock") as work:
+        write_files(files, work / "environment")
+        lines: list[str] = []
+
+        def keep(line: str) -> None:
+            lines.append(line)
+            runner.on_line(line)
+
+        try:
+            run_spack(
+                spack,
+                ["-e", str(work / "environment"), "concretize"],
+                replace(runner, on_line=keep),
+                work=work,
+                cache=store.root / "spack" / spack.tree,
+                seconds=seconds,
+                packages=packages,
+            )
+        except ToolError as error:
+            raise (explain(lines, plan, site) or error) from error
+        found = json.loads((work / "environment" / "spack.lock").read_bytes())
+    took = time.monotonic() - started
+    check(found, plan, lock)
+    return SpackLock(
+        schema="stackwright/spack-lock/1",
+        label=str(plan.label),
+        inputs=inputs_hash(files),
+        spack=made_by,
+        packages=made_of,
+        seconds=round(took, 1),
+        lock=found,
+    )
+
+
+def _source(checkout: Checkout) -> Source:
+    return Source(version=checkout.version, commit=checkout.commit, tree=checkout.tree)

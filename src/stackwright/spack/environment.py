@@ -1,0 +1,177 @@
+"""The files of a Spack environment, rendered from a plan and its locked wheels.
+
+A pure function of its arguments. No path of this machine is in them: ``$OUT``, which Spack fills
+in, stands for the folder that it works in, ``$SPACK_PACKAGES`` for the checkout of its packages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from itertools import groupby
+from typing import Any
+
+from stackwright.building.templates import Templates
+from stackwright.canonical import hash_bytes, hash_value
+from stackwright.inputs.requirements import read_pep508
+from stackwright.inputs.site import Site
+from stackwright.inputs.spacksite import Compiler, External
+from stackwright.inputs.systems import architecture
+from stackwright.locking.locks import Lock
+from stackwright.plans.plan import Plan, SpackFacts
+from stackwright.spack.dialect import DIALECTS, Dialect, dialect_of
+from stackwright.spack.wheelrepo import (
+    REPOSITORY,
+    externals_of,
+    spack_name,
+    spec_of,
+    wheel_packages,
+)
+
+FOLDER = "spack"
+"""Where a recipe has the environment."""
+
+_OPERATING_SYSTEMS = {"bullseye": "debian11", "bookworm": "debian12", "trixie": "debian13"}
+"""What Spack calls the releases of Debian that a base may be of."""
+
+_FILES = ("packages.yaml", "config.yaml", "repos.yaml", "mirrors.yaml", "modules.yaml")
+
+
+def facts_of(plan: Plan) -> SpackFacts:
+    """What a plan says to Spack; only plans of its provider have it."""
+    assert plan.spack is not None, plan.label  # noqa: S101
+    return plan.spack
+
+
+def rendered_for(plan: Plan) -> Dialect:
+    """The series of Spack that a plan's files are for where no lock says which: its system's."""
+    version = facts_of(plan).site.version
+    return dialect_of(version) if version else DIALECTS[0]
+
+
+def source_roots(plan: Plan) -> list[str]:
+    """The specs that a plan which is made from source asks for: Python is one of them."""
+    return [f"python@{plan.python}", *plan.frameworks, *plan.packages]
+
+
+def inputs_hash(files: Mapping[str, bytes]) -> str:
+    """``sha256:<hex>`` of what Spack is asked: a lock made from anything else is stale."""
+    return hash_value({name: hash_bytes(content) for name, content in files.items()})
+
+
+def render_environment(
+    plan: Plan, lock: Lock | None, dialect: Dialect, site: Site
+) -> dict[str, bytes]:
+    """The environment of a plan, with the repository of its packages where it has its own.
+
+    Args:
+        lock: the wheels that its packages are made of; None where they are Spack's builtin ones.
+
+    Raises:
+        StackwrightError: a template is missing or wrong.
+    """
+    recipes = _Recipes(site, plan.system)
+    own = _of_wheels(plan, lock, dialect) if lock else _of_builtin(plan)
+    names = _FILES if dialect.compilers_are_packages else (*_FILES, "compilers.yaml")
+    context = {**_common(plan, dialect), **own, "included": names}
+    files = {name: recipes.render(name, context) for name in ("spack.yaml", *names)}
+    if lock:
+        files |= _repository(plan, lock, dialect, recipes, context)
+    return dict(sorted(files.items()))
+
+
+class _Recipes:
+    """The templates of ``recipes/``; those of ``recipes/systems/NAME/`` stand in their place."""
+
+    def __init__(self, site: Site, system: str) -> None:
+        self.site = site
+        self._templates = Templates(site.root / "recipes")
+        self._own = f"systems/{system}"
+
+    def render(self, name: str, context: Mapping[str, Any]) -> bytes:
+        own = f"{self._own}/{name}.j2"
+        there = (self.site.root / "recipes" / own).is_file()
+        return self._templates.render(own if there else f"{name}.j2", context)
+
+
+def _common(plan: Plan, dialect: Dialect) -> dict[str, Any]:
+    return {
+        "label": str(plan.label),
+        "dialect": dialect,
+        "python": plan.python,
+        "target": plan.machine.target,
+        "architecture": architecture(plan.machine.target),
+        "operating_system": _OPERATING_SYSTEMS.get(plan.base.source, plan.base.source),
+    }
+
+
+def _of_wheels(plan: Plan, lock: Lock, dialect: Dialect) -> dict[str, Any]:
+    """What is special where the packages are made of wheels: nothing is compiled."""
+    wheels = {wheel.name: wheel for wheel in lock.wheels.installed}
+    wanted = [read_pep508(text).name for texts in plan.layers.values() for text in texts]
+    python = External(spec=f"python@{plan.python}", prefix="/usr")
+    return {
+        "externals": _by_name([python]),
+        "providers": {},
+        "cuda_arch": None,
+        "compilers": _compilers_of_wheels(plan),
+        "roots": [spec_of(wheels[name]) for name in wanted if name in wheels],
+        "views": {
+            layer.name: [spack_name(wheel.name) for wheel in layer.wheels]
+            for layer in lock.wheels.layers
+        },
+        "own_repositories": {REPOSITORY: f"./{_root(dialect)}"},
+        "builtin": False,
+        "mirrors": {"sources": "file:///sources"},
+    }
+
+
+def _compilers_of_wheels(plan: Plan) -> tuple[Compiler, ...]:
+    """What Spack wants declared though nothing is compiled: it asks them which libc they link."""
+    return tuple(compiler.only(("c", "cxx")) for compiler in facts_of(plan).site.compilers)
+
+
+def _of_builtin(plan: Plan) -> dict[str, Any]:
+    """What is special where the packages are Spack's builtin ones, made from source."""
+    site = facts_of(plan).site
+    return {
+        "externals": _by_name(site.externals),
+        "providers": site.providers,
+        "cuda_arch": site.cuda_arch if plan.gpu == "nvidia" else None,
+        "compilers": site.compilers,
+        "roots": source_roots(plan),
+        "views": {},
+        "own_repositories": {},
+        "builtin": True,
+        "mirrors": {},
+    }
+
+
+def _by_name(externals: Iterable[External]) -> dict[str, list[External]]:
+    ordered = sorted(externals, key=lambda external: (external.name, external.spec))
+    return {name: [*found] for name, found in groupby(ordered, lambda external: external.name)}
+
+
+def _repository(
+    plan: Plan, lock: Lock, dialect: Dialect, recipes: _Recipes, context: Mapping[str, Any]
+) -> dict[str, bytes]:
+    root = _root(dialect)
+
+    def package(name: str, kind: str, value: object) -> tuple[str, bytes]:
+        content = recipes.render(f"spack_repo/{kind}.py", {**context, "package": value})
+        return f"{root}/packages/{dialect.folder(name)}/package.py", content
+
+    compilers = _compilers_of_wheels(plan) if dialect.compilers_are_packages else ()
+    there = externals_of(plan.python, plan.machine.os.glibc, compilers)
+    layer = recipes.site.own("images/layer.py").read_bytes()
+    return {
+        f"{root}/repo.yaml": recipes.render(
+            "spack_repo/repo.yaml", {**context, "repository": REPOSITORY}
+        ),
+        f"{root}/packages/{dialect.folder(spack_name('installer'))}/layer.py": layer,
+        **dict(package(found.name, "external", found) for found in there),
+        **dict(package(wheel.name, "wheel", wheel) for wheel in wheel_packages(lock)),
+    }
+
+
+def _root(dialect: Dialect) -> str:
+    return f"repo/{dialect.repository.format(name=REPOSITORY)}"

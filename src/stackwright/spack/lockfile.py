@@ -1,0 +1,142 @@
+"""What Spack decided for a label: its own lock, and what it was made by and from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StringConstraints, ValidationError
+
+from stackwright.errors import Location, StackwrightError
+from stackwright.inputs.fields import Model, Word
+from stackwright.inputs.labels import Label
+from stackwright.locking.locks import Digest
+
+GitId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}([0-9a-f]{24})?$")]
+
+_MEND = (
+    "`stackwright lock LABEL` writes locks, hands don't: take it back from version control,"
+    " or remove it and lock anew"
+)
+
+
+class Source(Model):
+    """A checkout that had a part in a lock. ``tree`` is the same in every copy of its files."""
+
+    version: Word
+    commit: GitId
+    tree: GitId
+
+
+class SpackLock(Model):
+    """What the real Spack decided, and what decided it.
+
+    Args:
+        inputs: the hash of the files that it was asked with.
+        packages: Spack's repository of packages; None where none of it was used.
+        seconds: what it took.
+        lock: Spack's own ``spack.lock``.
+    """
+
+    schema_: Literal["stackwright/spack-lock/1"] = Field(alias="schema")
+    label: str
+    inputs: Digest
+    spack: Source
+    packages: Source | None
+    seconds: Annotated[float, Field(ge=0)]
+    lock: Mapping[str, Any]
+
+    def to_json(self) -> bytes:
+        """One package a line, for readable differences."""
+        value = self.model_dump(mode="json", by_alias=True)
+        lock = value.pop("lock")
+        head = json.dumps(value, indent=1, sort_keys=True).removesuffix("\n}")
+        return f'{head},\n "lock": {_by_line(lock)}\n}}\n'.encode()
+
+    def same_as(self, other: SpackLock) -> bool:
+        """Whether another one says the same, whatever it took."""
+        return self.model_copy(update={"seconds": other.seconds}) == other
+
+    @property
+    def spack_lock(self) -> bytes:
+        """The content of the file ``spack.lock``."""
+        return f"{_by_line(self.lock)}\n".encode()
+
+
+@dataclass(frozen=True)
+class Node:
+    """A package of a lock, whatever version the lock's format has.
+
+    Args:
+        compiler: the compiler's spec, in formats before 6; later it is a package like others.
+        variants: as Spack has them: true, false, or the values.
+    """
+
+    name: str
+    version: str
+    hash: str
+    target: str
+    compiler: str | None
+    variants: Mapping[str, Any]
+    external: bool
+
+
+def nodes(lock: Mapping[str, Any]) -> tuple[Node, ...]:
+    """The packages of a ``spack.lock`` of format 5 or 6, by name."""
+    found = (_node(key, value) for key, value in lock["concrete_specs"].items())
+    return tuple(sorted(found, key=lambda node: (node.name, node.hash)))
+
+
+def _node(key: str, value: Mapping[str, Any]) -> Node:
+    target = value["arch"]["target"]
+    compiler = value.get("compiler")
+    return Node(
+        name=value["name"],
+        version=value["version"],
+        hash=key,
+        target=target if isinstance(target, str) else target["name"],
+        compiler=f"{compiler['name']}@{compiler['version']}" if compiler else None,
+        variants=value.get("parameters", {}),
+        external="external" in value,
+    )
+
+
+def load_spack_lock(path: Path, label: Label) -> SpackLock:
+    """Read what Spack decided for a label.
+
+    Raises:
+        StackwrightError: it is not such a file, or another label's.
+    """
+    try:
+        lock = SpackLock.model_validate_json(path.read_bytes())
+        nodes(lock.lock)
+    except (ValidationError, KeyError, TypeError, AttributeError) as error:
+        what = error.errors()[0]["msg"] if isinstance(error, ValidationError) else repr(error)
+        raise StackwrightError(
+            f"not a lock of Spack: {what}", where=Location(path), hint=_MEND
+        ) from error
+    if lock.label != str(label):
+        raise StackwrightError(
+            f"not a lock of Spack: it is that of {lock.label}, not of {label}",
+            where=Location(path),
+            hint=_MEND,
+        )
+    return lock
+
+
+def _by_line(lock: Mapping[str, Any]) -> str:
+    """JSON with a line for each package; the keys keep their order, which Spack gave them."""
+    return "{\n" + ",\n".join(_lines(lock)) + "\n }"
+
+
+def _lines(lock: Mapping[str, Any]) -> Iterator[str]:
+    for key, value in lock.items():
+        if key == "concrete_specs":
+            found = sorted(value.items(), key=lambda item: (item[1]["name"], item[0]))
+            specs = ",\n".join(f"   {json.dumps(h)}: {json.dumps(spec)}" for h, spec in found)
+            yield f"  {json.dumps(key)}: {{\n{specs}\n  }}"
+        else:
+            yield f"  {json.dumps(key)}: {json.dumps(value)}"

@@ -1,0 +1,187 @@
+"""The real Spack on the small stack: seconds for a question, no network, nothing of the user's."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+from spack_samples import (
+    HERE,
+    LABEL,
+    REPOSITORY,
+    needs_spack,
+    plan_of,
+    recorded,
+    spack_roots,
+    wheels_of,
+    write_wheels,
+)
+
+from stackwright.cli import main
+from stackwright.errors import StackwrightError
+from stackwright.inputs.labels import parse
+from stackwright.inputs.site import Site
+from stackwright.spack.concretize import concretize
+from stackwright.spack.dialect import dialect_of
+from stackwright.spack.lockfile import SpackLock, load_spack_lock
+from stackwright.store import Store
+from stackwright.tools.process import Runner
+from stackwright.tools.spack import ROOT, Checkout, TimedOut, checked_out, find_spack
+
+pytestmark = [pytest.mark.real, needs_spack]
+
+
+@pytest.fixture(params=spack_roots(), ids=lambda root: root.name)
+def spack(request: pytest.FixtureRequest) -> Checkout:
+    return find_spack(Runner(), {ROOT: str(request.param)})
+
+
+def ask(site: Site, spack: Checkout, store: Path, seconds: int = 600) -> SpackLock:
+    plan, lock = plan_of(site), wheels_of(site)
+    return concretize(plan, lock, site, spack, None, Store(store), Runner(), seconds=seconds)
+
+
+def test_the_real_spack_decides_what_was_recorded(
+    site: Site, spack: Checkout, tmp_path: Path
+) -> None:
+    """`UPDATE_GOLDEN=1 pytest tests/spack` records anew what tests without Spack read."""
+    found = ask(site, spack, tmp_path / "store")
+    dialect = dialect_of(spack.version)
+    if os.environ.get("UPDATE_GOLDEN"):
+        (HERE / "recorded").mkdir(exist_ok=True)
+        (HERE / "recorded" / f"{dialect.series}.spack.json").write_bytes(found.to_json())
+
+    assert found.lock["concrete_specs"].keys() == recorded(dialect).lock["concrete_specs"].keys()
+    assert found.lock["_meta"]["lockfile-version"] == dialect.lock_version
+
+
+def test_spack_writes_nothing_but_what_it_is_given(
+    site: Site, spack: Checkout, tmp_path: Path
+) -> None:
+    before = {path: path.stat().st_mtime_ns for path in written(spack.root)}
+
+    ask(site, spack, tmp_path / "store")
+
+    assert {path: path.stat().st_mtime_ns for path in written(spack.root)} == before
+    assert checked_out(spack.root, Runner()) == (spack.commit, spack.tree)
+
+
+def written(root: Path) -> list[Path]:
+    """What Spack would write into its own tree, and the configuration it would write for all."""
+    return [
+        path
+        for folder in ("etc/spack", "var/spack", "opt", "share/spack/modules")
+        for path in (root / folder).rglob("*")
+        if "repos" not in path.parts and "__pycache__" not in path.parts
+    ]
+
+
+def test_nothing_of_the_user_is_read(
+    site: Site, spack: Checkout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    (home / ".spack").mkdir(parents=True)
+    (home / ".spack" / "packages.yaml").write_text("packages: {all: {require: ['@:never']}}\n")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("SPACK_USER_CONFIG_PATH", str(home / ".spack"))
+    monkeypatch.setenv("SPACK_ENV", str(home))
+
+    found = ask(site, spack, tmp_path / "store")
+
+    assert (
+        found.lock["concrete_specs"].keys()
+        == recorded(dialect_of(spack.version)).lock["concrete_specs"].keys()
+    )
+
+
+def test_what_can_not_be_is_told_in_a_few_lines(
+    site: Site, spack: Checkout, tmp_path: Path
+) -> None:
+    own = site.root / "recipes" / "systems" / "bench" / "spack_repo" / "wheel.py.j2"
+    own.parent.mkdir(parents=True)
+    own.write_text(
+        '{% extends "spack_repo/wheel.py.j2" %}\n{% block dependencies %}\n'
+        '{% if package.project == "mpi4py" %}\n'
+        '    depends_on("py-numpy@3:", type="run")\n'
+        "{% endif %}\n{{ super() }}{% endblock %}\n"
+    )
+
+    with pytest.raises(StackwrightError) as caught:
+        ask(site, spack, tmp_path / "store")
+
+    what = caught.value.what.splitlines()
+    assert what[0] == f"Spack finds no solution for {LABEL}:"
+    assert any("py-numpy@3:" in line for line in what[1:])
+    assert len(what) <= 7
+    assert "stackwright render" in str(caught.value.hint)
+
+
+def test_spack_is_ended_when_its_time_is_over(site: Site, spack: Checkout, tmp_path: Path) -> None:
+    with pytest.raises(TimedOut, match="did not end within 1 s"):
+        ask(site, spack, tmp_path / "store", seconds=1)
+
+    assert [*(tmp_path / "store" / "work").iterdir()] == []
+
+
+def test_spack_itself_accepts_every_file(site: Site, spack: Checkout, tmp_path: Path) -> None:
+    """Its own schemas: what it reads of a rendered environment is what was rendered."""
+    from stackwright.building.providers.scripts import write_files
+    from stackwright.spack.environment import render_environment
+    from stackwright.tools.spack import run_spack
+
+    dialect = dialect_of(spack.version)
+    files = render_environment(plan_of(site), wheels_of(site), dialect, site)
+    work = tmp_path / "work"
+    work.mkdir()
+    write_files(files, work / "environment")
+    for number, section in enumerate(("packages", "config", "repos", "mirrors", "modules")):
+        out = tmp_path / str(number)
+        out.mkdir()
+        arguments = ["-e", str(work / "environment"), "config", "get", section]
+        said = run_spack(
+            spack, arguments, Runner(), work=out, cache=tmp_path / "cache", seconds=600
+        )
+        assert section in yaml.safe_load(said)
+
+
+def test_a_label_is_locked_and_found_fresh_without_spack(
+    site: Site,
+    spack: Checkout,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    write_wheels(site)
+    monkeypatch.setenv("STACKWRIGHT_STORE", str(tmp_path / "store"))
+    monkeypatch.setenv(ROOT, str(spack.root))
+    assert main(["--site", str(site.root), "lock", LABEL]) == 0
+    said = capsys.readouterr().err
+    assert f"packages by Spack {spack.version}" in said
+    found = load_spack_lock(site.spack_lock_file(parse(LABEL)), parse(LABEL))
+    assert (found.spack.commit, found.packages) == (spack.commit, None)
+
+    monkeypatch.setenv(ROOT, "/nowhere")
+    assert main(["--site", str(site.root), "lock", LABEL, "--check", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["state"] == "fresh"
+    assert main(["--site", str(site.root), "lock", LABEL]) == 0
+    assert "fits" in capsys.readouterr().err
+
+
+def test_the_committed_lock_is_what_spack_decides(spack: Checkout, tmp_path: Path) -> None:
+    site = Site(REPOSITORY)
+    label = parse("pytorch/2.13.0-spack@local")
+    committed = load_spack_lock(site.spack_lock_file(label), label)
+    if dialect_of(committed.spack.version) != dialect_of(spack.version):
+        pytest.skip(f"the committed lock was made by Spack {committed.spack.version}")
+    from stackwright.plans.plan import resolve
+    from stackwright.spack.wheels import lock_of_wheels
+
+    plan = resolve(site, label)
+    lock = lock_of_wheels(plan, site)
+
+    found = concretize(plan, lock, site, spack, None, Store(tmp_path), Runner(), seconds=600)
+
+    assert found.lock["concrete_specs"].keys() == committed.lock["concrete_specs"].keys()

@@ -1,0 +1,364 @@
+"""What Spack decided: recorded by the real one of both series, read and checked without any."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from spack_samples import HERE, LABEL, SOURCE, plan_of, recorded, wheels_of, write_wheels
+
+from stackwright.building.recipe import render
+from stackwright.cli import main
+from stackwright.errors import StackwrightError
+from stackwright.inputs.labels import parse
+from stackwright.inputs.site import Site
+from stackwright.locking.lockinputs import locked
+from stackwright.locking.locks import Lock
+from stackwright.spack.asked import check
+from stackwright.spack.dialect import DIALECTS, Dialect
+from stackwright.spack.lockdiff import differences
+from stackwright.spack.lockfile import load_spack_lock, nodes
+from stackwright.spack.refusal import explain
+from stackwright.spack.wheels import lock_of_wheels
+
+BOTH = pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.series)
+
+
+def spec(lock: dict[str, Any], name: str) -> dict[str, Any]:
+    (found,) = (one for one in lock["concrete_specs"].values() if one["name"] == name)
+    value: dict[str, Any] = found
+    return value
+
+
+def lock_of(dialect: Dialect) -> dict[str, Any]:
+    return copy.deepcopy(dict(recorded(dialect).lock))
+
+
+def write_both(site: Site, dialect: Dialect) -> tuple[Lock, Path]:
+    """The locks of the label, as `stackwright lock` would have written them."""
+    write_wheels(site)
+    lock = lock_of_wheels(plan_of(site), site)
+    site.lock_file(parse(LABEL)).write_bytes(lock.to_json())
+    path = site.spack_lock_file(parse(LABEL))
+    path.write_bytes(recorded(dialect).to_json())
+    return lock, path
+
+
+# Files
+
+
+@BOTH
+def test_a_lock_survives_writing_and_reading(dialect: Dialect, tmp_path: Path) -> None:
+    found = recorded(dialect)
+    path = tmp_path / "again.json"
+    path.write_bytes(found.to_json())
+
+    assert load_spack_lock(path, parse(LABEL)) == found
+
+
+@BOTH
+def test_a_lock_has_a_line_for_each_package(dialect: Dialect) -> None:
+    """So that a difference between two of them can be read."""
+    lines = recorded(dialect).to_json().decode().splitlines()
+
+    for node in nodes(recorded(dialect).lock):
+        assert len([line for line in lines if line.startswith(f'   "{node.hash}"')]) == 1
+
+
+@BOTH
+def test_spacks_own_file_says_what_it_said(dialect: Dialect) -> None:
+    found = recorded(dialect)
+
+    assert json.loads(found.spack_lock) == found.lock
+
+
+@BOTH
+def test_packages_of_both_formats_are_read(dialect: Dialect) -> None:
+    found = {node.name: node for node in nodes(recorded(dialect).lock)}
+
+    numpy = found["py-numpy"]
+    assert (numpy.version, numpy.target, numpy.external) == ("2.2.6", "x86_64", False)
+    assert numpy.compiler == (None if dialect.compilers_are_packages else "gcc@12.2.0")
+    assert found["python"].external
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda value: value.pop("spack"), "Field required"),
+        (lambda value: value["lock"].pop("concrete_specs"), "concrete_specs"),
+        (lambda value: value["lock"].update(concrete_specs=[]), "items"),
+        (lambda value: value.update(label="mini/2.0-spack@bench"), "it is that of mini/2.0"),
+        (lambda value: value["spack"].update(commit="main"), "should match pattern"),
+    ],
+)
+def test_what_is_no_lock_is_refused(change: Any, said: str, tmp_path: Path) -> None:
+    value = json.loads((HERE / "recorded" / "1.spack.json").read_text())
+    change(value)
+    path = tmp_path / "bad.json"
+    path.write_text(json.dumps(value))
+
+    with pytest.raises(StackwrightError, match="not a lock of Spack") as caught:
+        load_spack_lock(path, parse(LABEL))
+    assert said in str(caught.value)
+    assert "hands don't" in str(caught.value.hint)
+
+
+def test_what_it_took_is_no_difference() -> None:
+    found = recorded(DIALECTS[0])
+    slower = found.model_copy(update={"seconds": found.seconds + 1})
+
+    assert slower.same_as(found)
+    assert not slower.model_copy(update={"label": "mini/1.1-spack@bench"}).same_as(found)
+
+
+# What was asked for is there
+
+
+@BOTH
+def test_a_lock_of_the_real_spack_is_what_was_asked_for(site: Site, dialect: Dialect) -> None:
+    check(recorded(dialect).lock, plan_of(site), wheels_of(site))
+
+
+def drop(lock: dict[str, Any]) -> None:
+    lock["concrete_specs"] = {
+        key: one for key, one in lock["concrete_specs"].items() if one["name"] != "py-mpich"
+    }
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (drop, "py-mpich is missing"),
+        (lambda lock: spec(lock, "py-numpy").update(version="2.2.5"), "py-numpy is 2.2.5, not"),
+        (
+            lambda lock: spec(lock, "py-numpy")["arch"].update(target="zen4"),
+            "py-numpy is for zen4, not x86_64",
+        ),
+    ],
+)
+def test_a_solver_that_left_something_out_is_found_out(
+    site: Site, dialect: Dialect, change: Any, said: str
+) -> None:
+    lock = lock_of(dialect)
+    change(lock)
+
+    with pytest.raises(StackwrightError, match="not what was asked for") as caught:
+        check(lock, plan_of(site), wheels_of(site))
+    assert said in str(caught.value)
+
+
+def from_source(**variants: object) -> dict[str, Any]:
+    """A lock of format 6 with the packages that the variant made from source asks for."""
+    asked = {
+        "python": ("3.11.14", {}),
+        "py-torch": ("2.9.0", {"gloo": True, "mkldnn": True, **variants}),
+        "nccl": ("2.28.7", {"cuda": True, "cuda_arch": ["80"]}),
+        "osu-micro-benchmarks": ("7.5", {}),
+    }
+    return {
+        "roots": [{"hash": name, "spec": name} for name in asked],
+        "concrete_specs": {
+            name: {
+                "name": name,
+                "version": version,
+                "arch": {"target": {"name": "x86_64"}},
+                "parameters": parameters,
+            }
+            for name, (version, parameters) in asked.items()
+        },
+    }
+
+
+@pytest.mark.parametrize("version", ["3.12.1", "3.1", "3.110"])
+def test_another_version_is_found_out(site: Site, version: str) -> None:
+    lock = from_source()
+    lock["concrete_specs"]["python"]["version"] = version
+
+    with pytest.raises(StackwrightError, match=f"python is {version}, not 3.11"):
+        check(lock, plan_of(site, SOURCE), None)
+
+
+def test_variants_are_checked_as_the_stack_asks_for_them(site: Site) -> None:
+    check(from_source(), plan_of(site, SOURCE), None)
+
+
+@pytest.mark.parametrize(
+    ("package", "change", "said"),
+    [
+        ("py-torch", {"gloo": False}, "py-torch: gloo is False, not True"),
+        ("py-torch", {"mkldnn": None}, "py-torch: mkldnn is None, not True"),
+        ("nccl", {"cuda_arch": ["70"]}, r"nccl is for GPUs of \['70'\], not 80"),
+        ("nccl", {"cuda": False}, "nccl: cuda is False, not True"),
+    ],
+)
+def test_a_variant_that_was_dropped_is_found_out(
+    site: Site, package: str, change: dict[str, object], said: str
+) -> None:
+    lock = from_source()
+    lock["concrete_specs"][package]["parameters"].update(change)
+
+    with pytest.raises(StackwrightError, match=said):
+        check(lock, plan_of(site, SOURCE), None)
+
+
+# Fresh, stale, missing
+
+
+@BOTH
+def test_a_label_with_both_locks_is_locked(site: Site, dialect: Dialect) -> None:
+    write_both(site, dialect)
+
+    assert locked(plan_of(site), site).label == LABEL
+
+
+@BOTH
+def test_the_recipe_has_the_environment_and_its_lock(site: Site, dialect: Dialect) -> None:
+    lock, _ = write_both(site, dialect)
+
+    recipe = render(plan_of(site), lock, site)
+
+    assert json.loads(recipe.files["spack/spack.lock"]) == recorded(dialect).lock
+    assert {"spack/spack.yaml", "spack-install.sh"} <= recipe.files.keys()
+    assert recipe.settings["SPACK_TREE"] == recorded(dialect).spack.tree
+
+
+def state(site: Site, capsys: pytest.CaptureFixture[str], label: str = LABEL) -> tuple[str, str]:
+    main(["--site", str(site.root), "lock", label, "--check", "--json"])
+    (entry,) = json.loads(capsys.readouterr().out)
+    return entry["state"], entry["next"]
+
+
+def test_a_lock_is_fresh_until_what_is_asked_changes(
+    site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_both(site, DIALECTS[0])
+    assert state(site, capsys) == ("fresh", None)
+
+    template = site.root / "recipes" / "spack.yaml.j2"
+    template.write_text(template.read_text().replace("unify: true", "unify: false"))
+
+    assert state(site, capsys) == ("stale", f"stackwright lock '{LABEL}'")
+
+
+def test_a_label_that_spack_was_never_asked_for_is_missing(
+    site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for label in (LABEL, SOURCE):
+        assert state(site, capsys, label) == ("missing", f"stackwright lock '{label}'")
+
+
+def test_wheels_that_were_never_locked_come_first(
+    site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--site", str(site.root), "lock", LABEL]) != 0
+    assert "hint: stackwright lock 'mini/1.0-cpu@bench'" in capsys.readouterr().err
+
+
+def test_what_is_made_from_source_is_planned_and_rendered_without_spack(
+    site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    monkeypatch.setenv("STACKWRIGHT_STORE", str(tmp_path / "store"))
+
+    assert main(["--site", str(site.root), "plan", SOURCE]) == 0
+    assert "made from source" in capsys.readouterr().out
+    assert main(["--site", str(site.root), "render", SOURCE, "-o", str(tmp_path / "out")]) == 0
+    assert f"spack -e {tmp_path / 'out'}/spack concretize" in capsys.readouterr().out
+    assert (tmp_path / "out" / "spack" / "spack.yaml").is_file()
+
+
+# Differences
+
+
+@BOTH
+def test_a_lock_differs_from_itself_in_nothing(dialect: Dialect) -> None:
+    assert differences(lock_of(dialect), lock_of(dialect)) == []
+
+
+def test_what_differs_is_told_by_package() -> None:
+    old, new = lock_of(DIALECTS[1]), lock_of(DIALECTS[1])
+    spec(new, "py-numpy")["version"] = "2.3.0"
+    spec(new, "py-mpich")["parameters"]["device"] = ["ch4", "ofi"]
+    spec(new, "py-mpi4py")["arch"]["target"] = "zen4"
+    spec(new, "py-installer")["compiler"]["version"] = "13.1.0"
+    drop(old)
+
+    assert differences(old, new) == [
+        "py-installer compiler gcc@12.2.0 -> gcc@13.1.0",
+        "py-mpi4py target x86_64 -> zen4",
+        "py-mpich (absent) -> 5.0.2",
+        "py-numpy 2.2.6 -> 2.3.0",
+    ]
+
+
+# Refusals, as the real ones were
+
+
+UNSATISFIABLE = """\
+==> Error: failed to concretize `py-h5py@=3.16.0`, `py-mpich@=5.0.2` for the following reasons:
+     1. Cannot satisfy 'py-numpy@3:' 4(2.4.6)
+        required because py-h5py depends on py-numpy@3:
+          required because py-h5py@=3.16.0 requested explicitly
+     2. Cannot satisfy 'py-numpy@3:' 2(2.4.6). You could consider setting `concretizer:unify` to \
+`when_possible` or `false` to allow multiple versions of some packages.
+"""
+NO_VARIANT = "==> Error: No such variant {'mkl'} for spec: 'py-numpy@=2.4.6+mkl'\n"
+
+
+@pytest.mark.parametrize(
+    ("said", "lines"),
+    [
+        (
+            UNSATISFIABLE,
+            [
+                "  Cannot satisfy 'py-numpy@3:' 4(2.4.6), as py-h5py depends on py-numpy@3:",
+                "  Cannot satisfy 'py-numpy@3:' 2(2.4.6)",
+            ],
+        ),
+        (NO_VARIANT, ["  No such variant {'mkl'} for spec: 'py-numpy@=2.4.6+mkl'"]),
+    ],
+)
+def test_a_refusal_is_told_by_its_reasons(site: Site, said: str, lines: list[str]) -> None:
+    error = explain(said.splitlines(), plan_of(site), site)
+
+    assert error is not None
+    assert error.what.splitlines()[1:] == lines
+    assert "stacks/mini.yaml" in str(error)
+
+
+def test_many_reasons_are_cut(site: Site) -> None:
+    said = ["==> Error: for the following reasons:", *(f"  {n}. no {n}" for n in range(1, 9))]
+
+    error = explain(said, plan_of(site), site)
+
+    assert error is not None
+    assert error.what.splitlines()[-1] == "  and 3 more"
+
+
+def test_what_is_no_refusal_is_left_to_others(site: Site) -> None:
+    assert explain(["Killed"], plan_of(site), site) is None
+
+
+def test_a_newer_base_of_its_own_stays(site: Site) -> None:
+    """`lock --base-only` of the label has taken it; asking Spack again must not take it back."""
+    lock, _ = write_both(site, DIALECTS[0])
+    newer = lock.model_copy(
+        update={"base": lock.base.model_copy(update={"digest": f"sha256:{'9' * 64}"})}
+    )
+    site.lock_file(parse(LABEL)).write_bytes(newer.to_json())
+
+    assert lock_of_wheels(plan_of(site), site) == newer
+
+
+def test_other_wheels_are_taken_with_the_base_that_they_were_locked_with(site: Site) -> None:
+    lock, _ = write_both(site, DIALECTS[0])
+    wheels = lock.wheels.model_copy(update={"layers": lock.wheels.layers[:1]})
+    older = lock.model_copy(update={"wheels": wheels})
+    site.lock_file(parse(LABEL)).write_bytes(older.to_json())
+
+    assert lock_of_wheels(plan_of(site), site) == lock
