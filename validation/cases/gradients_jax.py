@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -37,6 +40,26 @@ def loss(p: Tree, batch: Array, target: Array, second: Array) -> Array:
     return jnp.mean((forward(p, batch, second) - target) ** 2)
 
 
+@cache
+def mean_gradient(mesh: Mesh, micro_batches: int) -> Callable[..., Tree]:
+    """Compile what accumulates each device's own gradient, and takes the mean over all."""
+
+    def own(p: Tree, *shard: Array) -> Tree:
+        p = jax.tree.map(lambda x: lax.pcast(x, AXIS, to="varying"), p)
+
+        def add(total: Tree, piece: tuple[Array, ...]) -> tuple[Tree, None]:
+            return jax.tree.map(jnp.add, total, jax.grad(loss)(p, *piece)), None
+
+        pieces = [x.reshape(micro_batches, -1, *x.shape[1:]) for x in shard]
+        total, _ = lax.scan(add, jax.tree.map(jnp.zeros_like, p), pieces)
+        return lax.pmean(jax.tree.map(lambda x: x / micro_batches, total), AXIS)
+
+    together = jax.shard_map(
+        own, mesh=mesh, in_specs=(Parts(), *[Parts(AXIS)] * 3), out_specs=Parts()
+    )
+    return jax.jit(together)
+
+
 class Meshed:
     """Training over a mesh; see `gradients.Trainer`."""
 
@@ -46,33 +69,7 @@ class Meshed:
         """Take this rank's shard of the batch."""
         self._rank, self._world = out.rank, out.world
         self._mesh = mesh
-
-    def initial(self, dtype: str) -> Arrays:
-        """See Trainer."""
-        keys = jax.random.split(jax.random.key(SEED), len(SHAPES))
-        drawn = zip(SHAPES.items(), keys, strict=True)
-        return {
-            name: 0.3 * np.asarray(jax.random.normal(key, s, dtype)) for (name, s), key in drawn
-        }
-
-    def gradients(self, dtype: str, *, partly: bool = False, micro_batches: int = 1) -> Arrays:
-        """See Trainer. Each device accumulates its own gradient, and then they take the mean."""
-
-        def own(p: Tree, *shard: Array) -> Tree:
-            p = jax.tree.map(lambda x: lax.pcast(x, AXIS, to="varying"), p)
-            pieces = zip(*(jnp.split(array, micro_batches) for array in shard), strict=True)
-            each = [jax.grad(loss)(p, *piece) for piece in pieces]
-            mine = jax.tree.map(lambda *parts: sum(parts) / micro_batches, *each)
-            return lax.pmean(mine, AXIS)
-
-        together = jax.shard_map(
-            own, mesh=self._mesh, in_specs=(Parts(), *[Parts(AXIS)] * 3), out_specs=Parts()
-        )
-        return arrays(jax.jit(together)(self._parameters(dtype), *self._batch(dtype, partly)))
-
-    def train(self, dtype: str) -> tuple[Arrays, list[float]]:
-        """See Trainer. The compiler shares gradients, as the batch lies over all devices."""
-        peak = max(rates(self._world))
+        peak = max(rates(out.world))
         schedule = optax.join_schedules(
             [
                 optax.linear_schedule(peak / WARM_UP, peak, WARM_UP - 1),
@@ -80,18 +77,35 @@ class Meshed:
             ],
             [WARM_UP],
         )
-        optimizer = optax.inject_hyperparams(optax.sgd)(schedule, momentum=MOMENTUM)
-        p, batch = self._parameters(dtype), self._batch(dtype, partly=False)
-        state = jax.jit(optimizer.init)(p)
+        self._optimizer = optax.inject_hyperparams(optax.sgd)(schedule, momentum=MOMENTUM)
+        self._step = jax.jit(self._next)
 
-        @jax.jit
-        def step(p: Tree, state: optax.OptState, batch: list[Array]) -> tuple[Tree, optax.OptState]:
-            changes, state = optimizer.update(jax.grad(loss)(p, *batch), state, p)
-            return optax.apply_updates(p, changes), state
+    def _next(
+        self, p: Tree, state: optax.OptState, batch: list[Array]
+    ) -> tuple[Tree, optax.OptState]:
+        """Take a step."""
+        changes, state = self._optimizer.update(jax.grad(loss)(p, *batch), state, p)
+        return optax.apply_updates(p, changes), state
 
+    def initial(self, dtype: str) -> Arrays:
+        """See Trainer."""
+        sizes = [math.prod(shape) for shape in SHAPES.values()]
+        drawn = 0.3 * np.asarray(jax.random.normal(jax.random.key(SEED), sum(sizes), dtype))
+        parts = np.split(drawn, np.cumsum(sizes)[:-1])
+        return {n: part.reshape(SHAPES[n]) for n, part in zip(SHAPES, parts, strict=True)}
+
+    def gradients(self, dtype: str, *, partly: bool = False, micro_batches: int = 1) -> Arrays:
+        """See Trainer."""
+        p, batch = self._everywhere(self.initial(dtype)), self._batch(dtype, partly)
+        return arrays(mean_gradient(self._mesh, micro_batches)(p, *batch))
+
+    def train(self, dtype: str) -> tuple[Arrays, list[float]]:
+        """See Trainer. The compiler shares gradients, as the batch lies over all devices."""
+        initial, batch = self.initial(dtype), self._batch(dtype, partly=False)
+        p, state = self._everywhere(initial), self._everywhere(self._optimizer.init(initial))
         used = []
         for _ in range(STEPS):
-            p, state = step(p, state, batch)
+            p, state = self._step(p, state, batch)
             used.append(float(state.hyperparams["learning_rate"]))
         return arrays(p), used
 
@@ -107,13 +121,12 @@ class Meshed:
         jax.make_array_from_callback((count,), self._over(Parts(AXIS)), numbers)
         return asked
 
-    def _parameters(self, dtype: str) -> Tree:
-        """Lay the first parameters onto all devices."""
-        everywhere = self._over(Parts())
-        return {
-            name: jax.make_array_from_process_local_data(everywhere, array)
-            for name, array in self.initial(dtype).items()
-        }
+    def _everywhere(self, tree: Any) -> Any:
+        """Lay a tree of arrays, the same on each rank, onto all devices."""
+        whole = self._over(Parts())
+        return jax.tree.map(
+            lambda x: jax.make_array_from_process_local_data(whole, np.asarray(x)), tree
+        )
 
     def _batch(self, dtype: str, partly: bool) -> list[Array]:
         """Lay samples, targets and which head they use over the devices, each rank its shard."""

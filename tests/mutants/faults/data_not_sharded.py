@@ -2,5 +2,14 @@
 
 import tensorflow as tf
 
-options = tf.data.experimental.AutoShardPolicy
-options.DATA = options.FILE = options.OFF
+kind = tf.distribute.MultiWorkerMirroredStrategy
+whole = kind.experimental_distribute_dataset
+
+
+def distribute(self, data, *args, **kwargs):
+    off = tf.data.Options()
+    off.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    return whole(self, data.with_options(off), *args, **kwargs)
+
+
+kind.experimental_distribute_dataset = distribute
