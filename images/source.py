@@ -14,6 +14,7 @@ import os
 import re
 import subprocess
 import sys
+import sysconfig
 import tarfile
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -72,6 +73,8 @@ def environment(told: Mapping[str, str], prefix: Path, march: str) -> dict[str, 
         "PYTHONHASHSEED": "0",
         "PYTHONDONTWRITEBYTECODE": "1",
         "HOME": str(WORK),
+        # Debian's Python has no distutils, which sources may ask where its headers are.
+        "CPATH": sysconfig.get_config_var("INCLUDEPY"),
         "CFLAGS": flags,
         "CXXFLAGS": flags,
         "MAKEFLAGS": f"-j{len(os.sched_getaffinity(0))}",
