@@ -75,7 +75,7 @@ def rates(world: int) -> list[float]:
 
     Linear scaling and warm-up are those of Goyal et al. 2017 (arXiv:1706.02677).
     """
-    peak = world / 32
+    peak = world / 128  # more would let roundings grow, on many ranks
     warm_up = [peak * (step + 1) / WARM_UP for step in range(WARM_UP)]
     return warm_up + [peak / 2] * (STEPS - WARM_UP)
 

@@ -22,7 +22,7 @@ from horovod_training import (
 FILE = "checkpoint"
 # In the order of Keras's variables: those of a layer after those of the layer before it.
 ORDER = ("kernel", "bias", "scale", "shift", "first", "first_bias", "second", "second_bias")
-LEGACY = tf.keras.__version__.startswith("2.")
+LEGACY = tf.keras.Model.__module__.startswith("tf_keras")
 
 
 def fresh_model(dtype: str) -> Any:
@@ -159,6 +159,7 @@ class Distributed:
 
     def shard(self, count: int) -> list[int]:
         """See Training."""
+        tf.keras.utils.set_random_seed(1)  # the shuffle's own seed counts beside the global one
         numbers = tf.data.Dataset.range(count).shuffle(count, seed=3)
         mine = numbers.shard(self._horovod.size(), self._horovod.rank())
         return [int(number) for number in mine]

@@ -76,6 +76,8 @@ class Distributed:
 
     def _optimizer(self, model: Branches, passes: int = 1) -> Any:
         plain = torch.optim.SGD(model.parameters(), lr=1.0, momentum=MOMENTUM)
+        for group in plain.param_groups:
+            group["initial_lr"] = 1.0  # a schedule's; ranks must have the same to broadcast it
         return self._horovod.DistributedOptimizer(
             plain, named_parameters=model.named_parameters(), backward_passes_per_step=passes
         )
@@ -88,8 +90,8 @@ class Distributed:
         batch, target = (tensor.to(exact) for tensor in self._shard)
         parts = zip(batch.chunk(micro_batches), target.chunk(micro_batches), strict=True)
         for inputs, wanted in parts:
-            # Horovod divides by the passes itself.
-            nn.functional.mse_loss(model(inputs), wanted).backward()
+            # Horovod adds up what the passes leave.
+            (nn.functional.mse_loss(model(inputs), wanted) / micro_batches).backward()
         optimizer.synchronize()
         return arrays({name: p.grad for name, p in model.named().items()})
 
@@ -132,7 +134,7 @@ class Distributed:
         batch, target = (tensor.to(getattr(torch, dtype)) for tensor in self._shard)
         wanted = rates(self._world)
         for group in optimizer.param_groups:
-            group.update(lr=1.0, initial_lr=1.0)
+            group["lr"] = 1.0
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: wanted[min(step, STEPS - 1)], last_epoch=steps.start - 1
         )
