@@ -9,10 +9,22 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from branches import EPSILON, HIDDEN, SHAPES, Arrays, batch_of
+from branches import CHANNELS, EPSILON, Arrays, batch_of, shapes
 from emit import Emitter
-from gradients import MOMENTUM, SAMPLES_PER_RANK, SEED, STEPS, WARM_UP, rates, share, uses_second
+from gradients import (
+    EPOCHS,
+    MOMENTUM,
+    SAMPLES_PER_RANK,
+    SEED,
+    STEPS,
+    WARM_UP,
+    own_seed,
+    rates,
+    share,
+    uses_second,
+)
 from jax import Array, lax
+from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as Parts
 from world_jax import AXIS, clustered
@@ -25,7 +37,7 @@ jax.config.update("jax_enable_x64", True)
 def forward(p: Tree, batch: Array, second: Array) -> Array:
     """Map (samples, FEATURES) to (samples,)."""
     convolved = lax.conv_general_dilated(batch[:, None], p["kernel"][:, None], (1,), "SAME")
-    flat = jnp.tanh(convolved + p["bias"][:, None]).reshape(-1, HIDDEN)
+    flat = jnp.tanh(convolved + p["bias"][:, None]).reshape(len(batch), -1)
     normal = jax.nn.standardize(flat, axis=1, epsilon=EPSILON)
     hidden = normal * p["scale"] + p["shift"]
     first = hidden @ p["first"] + p["first_bias"]
@@ -37,25 +49,37 @@ def loss(p: Tree, batch: Array, target: Array, second: Array) -> Array:
     return jnp.mean((forward(p, batch, second) - target) ** 2)
 
 
+def drawn(dtype: str, channels: int, seed: int) -> Arrays:
+    """Draw parameters on this rank alone."""
+    wanted = shapes(channels)
+    keys = jax.random.split(jax.random.key(seed), len(wanted))
+    each = zip(wanted.items(), keys, strict=True)
+    return {name: 0.3 * np.asarray(jax.random.normal(key, s, dtype)) for (name, s), key in each}
+
+
 class Meshed:
     """Training over a mesh; see `gradients.Trainer`."""
 
     rate_in_velocity = False
+    uneven = False
 
     def __init__(self, out: Emitter, mesh: Mesh) -> None:
         """Take this rank's shard of the batch."""
         self._rank, self._world = out.rank, out.world
         self._mesh = mesh
 
-    def initial(self, dtype: str) -> Arrays:
+    def initial(self, dtype: str, channels: int = CHANNELS) -> Arrays:
         """See Trainer."""
-        keys = jax.random.split(jax.random.key(SEED), len(SHAPES))
-        drawn = zip(SHAPES.items(), keys, strict=True)
-        return {
-            name: 0.3 * np.asarray(jax.random.normal(key, s, dtype)) for (name, s), key in drawn
-        }
+        return drawn(dtype, channels, SEED)
 
-    def gradients(self, dtype: str, *, partly: bool = False, micro_batches: int = 1) -> Arrays:
+    def gradients(
+        self,
+        dtype: str,
+        *,
+        partly: bool = False,
+        micro_batches: int = 1,
+        channels: int = CHANNELS,
+    ) -> Arrays:
         """See Trainer. Each device accumulates its own gradient, and then they take the mean."""
 
         def own(p: Tree, *shard: Array) -> Tree:
@@ -68,7 +92,14 @@ class Meshed:
         together = jax.shard_map(
             own, mesh=self._mesh, in_specs=(Parts(), *[Parts(AXIS)] * 3), out_specs=Parts()
         )
-        return arrays(jax.jit(together)(self._parameters(dtype), *self._batch(dtype, partly)))
+        p = self._parameters(dtype, channels)
+        return arrays(jax.jit(together)(p, *self._batch(dtype, partly)))
+
+    def handed_out(self) -> dict[str, tuple[Arrays, Arrays]]:
+        """See Trainer: JAX hands out what it is told to."""
+        own = drawn("float32", CHANNELS, own_seed(self._rank))
+        got = multihost_utils.broadcast_one_to_all(own)
+        return {"parameters": (own, {name: np.asarray(array) for name, array in got.items()})}
 
     def train(self, dtype: str) -> tuple[Arrays, list[float]]:
         """See Trainer. The compiler shares gradients, as the batch lies over all devices."""
@@ -95,24 +126,30 @@ class Meshed:
             used.append(float(state.hyperparams["learning_rate"]))
         return arrays(p), used
 
-    def shard(self, count: int) -> list[int]:
+    def shards(self, count: int) -> list[list[int]]:
         """See Trainer: which elements of an array that lies over all devices are asked of this."""
-        asked: list[int] = []
+        epochs = []
+        for epoch in range(EPOCHS):
+            key = jax.random.fold_in(jax.random.key(SEED), epoch)
+            order = np.asarray(jax.random.permutation(key, count))
+            asked: list[int] = []
 
-        def numbers(index: tuple[slice, ...]) -> np.ndarray:
-            found = np.arange(count)[index]
-            asked.extend(found.tolist())
-            return found
+            def numbers(
+                index: tuple[slice, ...], order: np.ndarray = order, asked: list[int] = asked
+            ) -> np.ndarray:
+                asked.extend(order[index].tolist())
+                return order[index]
 
-        jax.make_array_from_callback((count,), self._over(Parts(AXIS)), numbers)
-        return asked
+            jax.make_array_from_callback((count,), self._over(Parts(AXIS)), numbers)
+            epochs.append(asked)
+        return epochs
 
-    def _parameters(self, dtype: str) -> Tree:
+    def _parameters(self, dtype: str, channels: int = CHANNELS) -> Tree:
         """Lay the first parameters onto all devices."""
         everywhere = self._over(Parts())
         return {
             name: jax.make_array_from_process_local_data(everywhere, array)
-            for name, array in self.initial(dtype).items()
+            for name, array in self.initial(dtype, channels).items()
         }
 
     def _batch(self, dtype: str, partly: bool) -> list[Array]:
