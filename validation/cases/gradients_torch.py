@@ -109,12 +109,14 @@ class Ddp:
         ddp = DistributedDataParallel(model)
         wrapped = arrays(model.state_dict())
 
-        begins: list[Arrays] = []
-        model.register_forward_pre_hook(lambda *_: begins.append(arrays(dict(norm.named_buffers()))))
-        ends = []
+        def buffers() -> Arrays:
+            return arrays(dict(norm.named_buffers()))
+
+        begins, ends = [], []
+        model.register_forward_pre_hook(lambda *_: begins.append(buffers()))
         for _ in range(2):
             ddp(self._shard[0].float()).square().mean().backward()
-            ends.append(arrays(dict(norm.named_buffers())))
+            ends.append(buffers())
         return {"parameters": (drawn, wrapped), "buffers": (ends[0], begins[1])}
 
     def train(self, dtype: str) -> tuple[Arrays, list[float]]:

@@ -113,9 +113,7 @@ def gemm(dtype: torch.dtype, tolerance: float) -> Kernel:
         result.fill_(torch.nan)
         return off
 
-    return Kernel(
-        2 * n**3, "GFLOP/s", tolerance, lambda: [torch.mm(a, b, out=result)], error
-    )
+    return Kernel(2 * n**3, "GFLOP/s", tolerance, lambda: [torch.mm(a, b, out=result)], error)
 
 
 def conv2d() -> Kernel:
