@@ -46,6 +46,40 @@ def test_fewer_than_a_hundred_times_have_the_longest_as_their_99th_percentile() 
     }
 
 
+WRONG_ANYWHERE = """
+import torch
+import kernels
+
+def shown(kernel, place=None, by=1.0):
+    found = kernel.run()
+    for result in found if place else ():
+        result.flatten()[int(place * (result.numel() - 1))] += by * result.abs().max()
+    return kernel.error(found) > kernel.tolerance
+
+kernels.GEMM_SIZE[torch.float32], kernels.CONV = 64, (3, 4, 5, 8, 3)
+for kernel in (kernels.gemm(torch.float32, 1e-5), kernels.conv2d()):
+    assert not shown(kernel)
+    for place in (0.1, 0.5, 0.9, 1.0):
+        assert shown(kernel, place, 0.01), place
+        assert shown(kernel, place, torch.nan), place
+    assert not shown(kernel)
+
+product = kernels.gemm(torch.float32, 1e-5)
+(result,) = product.run()
+product.error([result])
+assert product.error([result]) == torch.inf, "what is not computed again may not count"
+"""
+
+
+@needs_stack
+def test_one_wrong_element_shows_wherever_it_is(tmp_path: Path) -> None:
+    assert STACK_PYTHON is not None
+
+    run = run_python([STACK_PYTHON, "-c", WRONG_ANYWHERE], tmp_path / "out")
+
+    assert run.exit == 0, run.output
+
+
 ROUNDED = """
 import torch
 {where} as owner

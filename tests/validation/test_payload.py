@@ -15,6 +15,7 @@ from payload_runs import (
     needs_stack,
     run_broken,
     run_case,
+    run_python,
     versions_of,
 )
 
@@ -122,6 +123,31 @@ def test_details_are_words_not_python_values(script: str, versions: str, tmp_pat
 
     assert run.details()
     assert [detail for detail in run.details() if {*"[]{}'"} & {*detail}] == []
+
+
+NOT_A_NUMBER = """
+import math
+import arithmetic, gradients, horovod_training, parity
+import numpy as np
+
+wanted = horovod_training.initial()
+for error in (gradients.relative_error, horovod_training.relative_error, parity.deviation):
+    assert error(wanted, wanted) == 0
+    for name in wanted:
+        wrong = {each: array.copy() for each, array in wanted.items()}
+        wrong[name].flat[-1] = np.nan
+        assert not error(wrong, wanted) <= math.inf, (error, name)
+for place in range(3):
+    found = np.ones(3)
+    found[place] = np.nan
+    assert not arithmetic.deviation(found, np.ones(3)) <= math.inf, place
+"""
+
+
+def test_what_is_not_a_number_is_within_no_limit(tmp_path: Path) -> None:
+    run = run_python([str(STACK_PYTHON), "-c", NOT_A_NUMBER], tmp_path / "out")
+
+    assert run.exit == 0, run.output
 
 
 def test_gemm_in_low_precision_shows(tmp_path: Path, roofline: Path) -> None:

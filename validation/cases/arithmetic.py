@@ -8,12 +8,13 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from itertools import product
+from statistics import median
 from typing import NamedTuple, Protocol
 
 import numpy as np
 from emit import Emitter
 from frameworks import frameworks, part, stack_argument
-from timing import median_seconds
+from timing import verified_seconds
 
 from probes import emit_ceilings
 
@@ -64,13 +65,29 @@ class Part(Protocol):
 
 
 def deviation(found: np.ndarray, wanted: np.ndarray) -> float:
-    """Give the largest error relative to the largest element."""
-    return float(np.abs(found.astype(np.float64) - wanted).max() / np.abs(wanted).max())
+    """Give the largest error relative to the largest element; nan, within no limit, if one is."""
+    return float(np.abs(found - wanted).max() / np.abs(wanted).max())
 
 
-def timed(kernel: Kernel) -> tuple[float, tuple[np.ndarray, ...]]:
-    """Give the median seconds of a kernel, and its result."""
-    return median_seconds(kernel.work, REPETITIONS), kernel.read(kernel.work())
+def mixed(array: np.ndarray, axis: int, factors: np.ndarray) -> np.ndarray:
+    """Add up the slices along an axis, each times its factor, in float64.
+
+    What is linear in its operands takes such sums to sums: a result of which no slice is left out
+    is verified by work on one (Freivalds 1977). Not by a matrix product, which is what is verified.
+    """
+    shape = [1] * array.ndim
+    shape[axis] = -1
+    found: np.ndarray = (array.astype(np.float64) * factors.reshape(shape)).sum(axis)
+    return found
+
+
+def timed(kernel: Kernel, error: Callable[..., float]) -> tuple[float, float]:
+    """Give the median seconds of a kernel, and the largest error of all its results."""
+    errors: list[float] = []
+    seconds = verified_seconds(
+        kernel.work, lambda found: errors.append(error(*kernel.read(found))), REPETITIONS
+    )
+    return median(seconds), float(np.max(errors))
 
 
 def bfloat16(array: np.ndarray) -> np.ndarray:
@@ -81,21 +98,27 @@ def bfloat16(array: np.ndarray) -> np.ndarray:
 
 
 def gemm(kernels: Part, dtype: str) -> tuple[float, float]:
-    """Multiply square matrices: GFLOP/s, and the error of the first rows."""
+    """Multiply square matrices: GFLOP/s, and the error of C x against A (B x) for a random x."""
     n, rng = GEMM_SIZE[dtype], np.random.default_rng(1)
     shown = np.float64 if dtype == "float64" else np.float32
     a, b = (rng.standard_normal((n, n)).astype(shown) for _ in range(2))
-    seconds, (result,) = timed(kernels.gemm(a, b, dtype))
+    kernel = kernels.gemm(a, b, dtype)
     if dtype == "bfloat16":
         a, b = bfloat16(a), bfloat16(b)
-    # Without a matrix product, which is what is being verified.
-    wanted = np.stack([(row[:, None] * b.astype(np.float64)).sum(axis=0) for row in a[:2]])
-    return 2 * n**3 / seconds / 1e9, deviation(result[:2], wanted)
+    x = rng.standard_normal(n)
+    wanted = mixed(a, 1, mixed(b, 1, x))
+    seconds, error = timed(kernel, lambda result: deviation(mixed(result, 1, x), wanted))
+    return 2 * n**3 / seconds / 1e9, error
+
+
+def taps(weight: np.ndarray) -> np.ndarray:
+    """Give what a kernel (channels, 3, 3, 3) has at each offset."""
+    return weight.reshape(len(weight), 27).T
 
 
 def shifted(array: np.ndarray) -> list[np.ndarray]:
     """Give the array moved by each offset of a 3 x 3 x 3 kernel, zeros beyond its edges."""
-    padded = np.pad(array, [(0, 0)] * (array.ndim - 3) + [(1, 1)] * 3)
+    padded = np.pad(array.astype(np.float64), [(0, 0)] * (array.ndim - 3) + [(1, 1)] * 3)
     side = array.shape[-1]
     return [
         padded[..., i : i + side, j : j + side, k : k + side]
@@ -115,30 +138,25 @@ def conv3d(kernels: Part) -> tuple[float, float]:
             (SAMPLES, FILTERS, *cells),
         )
     )
-    seconds, (out, of_image, of_weight) = timed(kernels.conv3d(image, weight, upstream))
-    # One sample alone tells the output and the image's gradient, two filters alone the weight's.
-    exact = [array.astype(np.float64) for array in (image, weight, upstream)]
-    taps = np.moveaxis(exact[1].reshape(FILTERS, CHANNELS, 27), -1, 0)
-    worst = max(
-        deviation(
-            out[0],
-            sum(np.tensordot(tap, s, 1) for tap, s in zip(taps, shifted(exact[0][0]), strict=True)),
-        ),
-        deviation(
-            of_image[0],
-            sum(
-                np.tensordot(tap.T, s, 1)
-                for tap, s in zip(taps[::-1], shifted(exact[2][0]), strict=True)
-            ),
-        ),
-        deviation(
-            of_weight[:2].reshape(2, CHANNELS, 27),
-            np.stack(
-                [np.einsum("nfzyx,nczyx->fc", exact[2][:, :2], s) for s in shifted(exact[0])],
-                axis=-1,
-            ),
-        ),
+    # A random mix of filters verifies output and weight's gradient, one of channels the image's.
+    x, y = rng.standard_normal(FILTERS), rng.standard_normal(CHANNELS)
+    wanted_out = sum(
+        np.tensordot(s, tap, (1, 0))
+        for tap, s in zip(taps(mixed(weight, 0, x)), shifted(image), strict=True)
     )
+    wanted_image = sum(
+        np.tensordot(s, tap, (1, 0))
+        for tap, s in zip(taps(mixed(weight, 1, y))[::-1], shifted(upstream), strict=True)
+    )
+    up = mixed(upstream, 1, x)
+    wanted_weight = np.stack([np.einsum("nzyx,nczyx->c", up, s) for s in shifted(image)], axis=-1)
+
+    def error(out: np.ndarray, of_image: np.ndarray, of_weight: np.ndarray) -> float:
+        found = (mixed(out, 1, x), mixed(of_image, 1, y), mixed(of_weight, 0, x))
+        wanted = (wanted_out, wanted_image, wanted_weight.reshape(CHANNELS, 3, 3, 3))
+        return float(np.max([deviation(f, w) for f, w in zip(found, wanted, strict=True)]))
+
+    seconds, worst = timed(kernels.conv3d(image, weight, upstream), error)
     # Forward, gradient of the image, gradient of the weight: the same work each.
     flops = 3 * 2 * SAMPLES * FILTERS * CHANNELS * 27 * CELLS**3
     return flops / seconds / 1e9, worst
@@ -148,9 +166,10 @@ def triad(kernels: Part) -> tuple[float, float]:
     """Compute a = b + 3 c: GB/s as STREAM counts (probes/roofline.c), and the error."""
     count = TRIAD_BYTES // 8
     b, c = np.full(count, 2.0), np.full(count, 0.5)
-    seconds, (a,) = timed(kernels.triad(b, c, TRIAD_FACTOR))
     wanted = 2.0 + TRIAD_FACTOR * 0.5
-    return 3 * TRIAD_BYTES / seconds / 1e9, float(np.abs(a - wanted).max())
+    kernel = kernels.triad(b, c, TRIAD_FACTOR)
+    seconds, error = timed(kernel, lambda a: float(np.abs(a - wanted).max()))
+    return 3 * TRIAD_BYTES / seconds / 1e9, error
 
 
 def main() -> None:

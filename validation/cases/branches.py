@@ -15,16 +15,24 @@ CHANNELS = 8
 TAPS = 3
 EPSILON = 1e-5
 HIDDEN = CHANNELS * FEATURES
-SHAPES = {
-    "kernel": (CHANNELS, TAPS),
-    "bias": (CHANNELS,),
-    "scale": (HIDDEN,),
-    "shift": (HIDDEN,),
-    "first": (HIDDEN,),
-    "first_bias": (1,),
-    "second": (HIDDEN,),
-    "second_bias": (1,),
-}
+
+
+def shapes(channels: int) -> dict[str, tuple[int, ...]]:
+    """Give the shape of each parameter."""
+    hidden = channels * FEATURES
+    return {
+        "kernel": (channels, TAPS),
+        "bias": (channels,),
+        "scale": (hidden,),
+        "shift": (hidden,),
+        "first": (hidden,),
+        "first_bias": (1,),
+        "second": (hidden,),
+        "second_bias": (1,),
+    }
+
+
+SHAPES = shapes(CHANNELS)
 
 
 def batch_of(count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -44,7 +52,7 @@ def gradient(p: Arrays, batch: np.ndarray, target: np.ndarray, second: np.ndarra
     windows = np.stack([padded[:, k : k + FEATURES] for k in range(TAPS)], axis=-1)
     convolved = np.einsum("nfk,ck->ncf", windows, p["kernel"]) + p["bias"][:, None]
     squashed = np.tanh(convolved)
-    flat = squashed.reshape(count, HIDDEN)
+    flat = squashed.reshape(count, -1)
     centred = flat - flat.mean(axis=1, keepdims=True)
     inverse = 1 / np.sqrt((centred**2).mean(axis=1, keepdims=True) + EPSILON)
     normal = centred * inverse

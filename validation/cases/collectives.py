@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Collection, Iterator
+from functools import cache
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -146,9 +147,15 @@ class Mpi:
         return result
 
 
+@cache
+def pattern(rank: int, size: int) -> np.ndarray:
+    """Make a rank's array in bytes: every element depends on its rank and on its place."""
+    return ((np.arange(size) * 31 + rank * 17 + 1) % MODULUS).astype(np.uint8)
+
+
 def values(rank: int, size: int, dtype: str) -> np.ndarray:
-    """Make a rank's array: every element depends on its rank and on its place."""
-    return ((np.arange(size) * 31 + rank * 17 + 1) % MODULUS).astype(dtype)
+    """Give a rank's array in a dtype."""
+    return pattern(rank, size).astype(dtype)
 
 
 class Trial(NamedTuple):
@@ -170,7 +177,8 @@ def trials(backend: Backend, kinds: Collection[str], rank: int, world: int) -> I
                     yield Trial(kind, backend.allreduce(mine[rank], operation), want)
             if "reduce_scatter" in kinds:
                 whole = [values(r, size * world, dtype) for r in range(world)]
-                want = np.add.reduce(whole).astype(dtype)[rank * size : (rank + 1) * size]
+                pieces = [array[rank * size : (rank + 1) * size] for array in whole]
+                want = np.add.reduce(pieces).astype(dtype)
                 yield Trial("reduce_scatter", backend.reduce_scatter(whole[rank], world), want)
         for dtype in backend.copied:
             mine = [values(r, size, dtype) for r in range(world)]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import math
 from contextlib import AbstractContextManager
 from typing import Protocol
 
 import numpy as np
-from branches import SHAPES, Arrays, batch_of, gradient
+from branches import CHANNELS, Arrays, batch_of, gradient, shapes
 from emit import Emitter
 from frameworks import Findings, findings, of_the_stack, part
 from meeting import meeting
@@ -16,6 +17,9 @@ from meeting import meeting
 SAMPLES_PER_RANK = 12
 STEPS = 6
 SEED = 7
+EPOCHS = 2
+# 2.2 MB of float64: DDP's first bucket takes 1 MiB, so that there is a second one.
+WIDE = 4096
 # Powers of two, which every framework's rates hold exactly.
 MOMENTUM = 0.875
 WARM_UP = 4
@@ -32,22 +36,40 @@ class Trainer(Protocol):
     """Whether its SGD multiplies slopes by the rate of their own step, as Keras does after
     Sutskever et al. 2013, or what they add up to by the present one, as PyTorch and Optax do."""
 
-    def initial(self, dtype: str) -> Arrays:
+    uneven: bool
+    """Whether it shares samples among ranks that their number does not divide by."""
+
+    def initial(self, dtype: str, channels: int = CHANNELS) -> Arrays:
         """Draw the parameters that the others start from, on this rank alone, by SEED."""
 
-    def gradients(self, dtype: str, *, partly: bool = False, micro_batches: int = 1) -> Arrays:
+    def gradients(
+        self,
+        dtype: str,
+        *,
+        partly: bool = False,
+        micro_batches: int = 1,
+        channels: int = CHANNELS,
+    ) -> Arrays:
         """Give the gradient that all ranks end up with, by parameter.
 
         Args:
             partly: only even ranks use the second head.
             micro_batches: in how many parts the shard is taken, before ranks communicate.
+            channels: of the convolution.
+        """
+
+    def handed_out(self) -> dict[str, tuple[Arrays, Arrays]]:
+        """Give what this rank had of its own, and what it has once rank 0's was handed out.
+
+        That is `parameters`, drawn by `own_seed`, and what else the framework hands out.
         """
 
     def train(self, dtype: str) -> tuple[Arrays, list[float]]:
         """Take STEPS steps by the framework's own SGD and schedule: parameters, and the rates."""
 
-    def shard(self, count: int) -> list[int]:
-        """Give the numbers of the samples, of `count`, that the framework hands this rank."""
+    def shards(self, count: int) -> list[list[int]]:
+        """Give the numbers of the samples, of `count`, that the framework hands this rank in each
+        of EPOCHS epochs, as it shuffles them."""
 
 
 class Part(Protocol):
@@ -62,10 +84,15 @@ def rates(world: int) -> list[float]:
 
     Linear scaling and warm-up are those of Goyal et al. 2017 (arXiv:1706.02677).
     """
-    peak = world / 32
+    peak = world / 64
     return [peak * min(step + 1, WARM_UP) / WARM_UP for step in range(WARM_UP)] + [peak / 2] * (
         STEPS - WARM_UP
     )
+
+
+def own_seed(rank: int) -> int:
+    """Give a seed that no other rank has."""
+    return 100 * (rank + 1)
 
 
 def share(array: np.ndarray, rank: int) -> np.ndarray:
@@ -105,15 +132,20 @@ def exact(arrays: Arrays) -> Arrays:
     Raises:
         ValueError: one has another number of elements.
     """
-    return {name: arrays[name].astype(np.float64).reshape(shape) for name, shape in SHAPES.items()}
+    wanted = shapes(arrays["bias"].size)
+    return {name: arrays[name].astype(np.float64).reshape(shape) for name, shape in wanted.items()}
 
 
 def relative_error(found: Arrays, wanted: Arrays) -> float:
-    """Give the largest deviation, over the arrays, relative to each one's largest element."""
-    return max(
-        float(np.abs(array - wanted[name]).max() / np.abs(wanted[name]).max())
+    """Give the largest deviation, over the arrays, relative to each one's largest element.
+
+    It is nan where anything is, which is within no limit; Python's `max` would pass over it.
+    """
+    errors = [
+        np.abs(array - wanted[name]).max() / np.abs(wanted[name]).max()
         for name, array in exact(found).items()
-    )
+    ]
+    return float(np.max(errors))
 
 
 def hash_of(arrays: Arrays) -> str:
@@ -139,6 +171,25 @@ def check_gradients(found: Findings, trainer: Trainer, world: int) -> None:
             detail = f"max relative error {error:.1e}, limit {limit:.0e}"
             found.check(f"{check}_{dtype}", error <= limit, detail)
 
+    wanted = whole_gradient(trainer.initial("float64", WIDE), world, partly=False)
+    error = relative_error(trainer.gradients("float64", channels=WIDE), wanted)
+    size = sum(array.nbytes for array in wanted.values()) / 1e6
+    detail = f"max relative error {error:.1e} in {size:.1f} MB, limit {TOLERANCE['float64']:.0e}"
+    found.check("large_gradient_float64", error <= TOLERANCE["float64"], detail)
+
+
+def check_broadcast(found: Findings, trainer: Trainer, rank: int, world: int) -> None:
+    """Check that ranks of which each has something else go on with what rank 0 has."""
+    mine = trainer.handed_out()
+    hashes = {what: [hash_of(own), hash_of(got)] for what, (own, got) in mine.items()}
+    told = meeting(rank, world).gather(hashes)
+    right, details = True, []
+    for what in mine:
+        own, got = (list(each) for each in zip(*(each[what] for each in told), strict=True))
+        right = right and len(set(own)) == world and got == [own[0]] * world
+        details.append(f"{len(set(own))} {what} became {len(set(got))}")
+    found.check("broadcast_parameters", right, f"of {world} ranks {', '.join(details)}")
+
 
 def check_parameters(found: Findings, trainer: Trainer, rank: int, world: int) -> None:
     """Compare the parameters after training: with one rank's, over the ranks, over two runs."""
@@ -159,12 +210,22 @@ def check_parameters(found: Findings, trainer: Trainer, rank: int, world: int) -
 
 
 def check_shards(found: Findings, trainer: Trainer, rank: int, world: int) -> None:
-    """Check that the shards are disjoint and cover the data."""
-    count = SAMPLES_PER_RANK * world
-    shards = meeting(rank, world).gather([int(index) for index in trainer.shard(count)])
-    seen = sorted(itertools.chain.from_iterable(shards))
-    told = f"{len(set(seen))} of {count} samples, {len(seen)} drawn"
-    found.check("shards", seen == list(range(count)), told)
+    """Check that shards are disjoint and cover the data, and that each epoch has its own order.
+
+    Where ranks do not divide the samples, some may be drawn again until all ranks have as many.
+    """
+    even = SAMPLES_PER_RANK * world
+    right, details = True, []
+    for count in (even, even + 1) if trainer.uneven else (even,):
+        shards = meeting(rank, world).gather(trainer.shards(count))
+        for epoch in zip(*shards, strict=True):
+            seen = list(itertools.chain.from_iterable(epoch))
+            enough = len(seen) in (count, math.ceil(count / world) * world)
+            right = right and set(seen) == {*range(count)} and enough
+            details.append(f"{len(set(seen))} of {count} samples, {len(seen)} drawn")
+    found.check("shards", right, "; ".join(details))
+    orders = {tuple(order) for order in shards[rank]}
+    found.check("epochs", len(orders) == EPOCHS, f"{len(orders)} orders in {EPOCHS} epochs")
 
 
 def main() -> None:
@@ -175,6 +236,7 @@ def main() -> None:
             each: Part = part("gradients", found.framework)
             with each.trainer(out) as trainer:
                 check_gradients(found, trainer, out.world)
+                check_broadcast(found, trainer, out.rank, out.world)
                 check_parameters(found, trainer, out.rank, out.world)
                 check_shards(found, trainer, out.rank, out.world)
 

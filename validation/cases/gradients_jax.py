@@ -12,10 +12,22 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from branches import EPSILON, HIDDEN, SHAPES, Arrays, batch_of
+from branches import CHANNELS, EPSILON, Arrays, batch_of, shapes
 from emit import Emitter
-from gradients import MOMENTUM, SAMPLES_PER_RANK, SEED, STEPS, WARM_UP, rates, share, uses_second
+from gradients import (
+    EPOCHS,
+    MOMENTUM,
+    SAMPLES_PER_RANK,
+    SEED,
+    STEPS,
+    WARM_UP,
+    own_seed,
+    rates,
+    share,
+    uses_second,
+)
 from jax import Array, lax
+from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as Parts
 from world_jax import AXIS, clustered
@@ -28,7 +40,7 @@ jax.config.update("jax_enable_x64", True)
 def forward(p: Tree, batch: Array, second: Array) -> Array:
     """Map (samples, FEATURES) to (samples,)."""
     convolved = lax.conv_general_dilated(batch[:, None], p["kernel"][:, None], (1,), "SAME")
-    flat = jnp.tanh(convolved + p["bias"][:, None]).reshape(-1, HIDDEN)
+    flat = jnp.tanh(convolved + p["bias"][:, None]).reshape(len(batch), -1)
     normal = jax.nn.standardize(flat, axis=1, epsilon=EPSILON)
     hidden = normal * p["scale"] + p["shift"]
     first = hidden @ p["first"] + p["first_bias"]
@@ -38,6 +50,15 @@ def forward(p: Tree, batch: Array, second: Array) -> Array:
 def loss(p: Tree, batch: Array, target: Array, second: Array) -> Array:
     """Give the mean squared error."""
     return jnp.mean((forward(p, batch, second) - target) ** 2)
+
+
+def drawn(dtype: str, channels: int, seed: int) -> Arrays:
+    """Draw parameters on this rank alone: all at once, as each size is compiled."""
+    wanted = shapes(channels)
+    sizes = [math.prod(shape) for shape in wanted.values()]
+    every = 0.3 * np.asarray(jax.random.normal(jax.random.key(seed), sum(sizes), dtype))
+    parts = np.split(every, np.cumsum(sizes)[:-1])
+    return {name: part.reshape(wanted[name]) for name, part in zip(wanted, parts, strict=True)}
 
 
 @cache
@@ -64,6 +85,7 @@ class Meshed:
     """Training over a mesh; see `gradients.Trainer`."""
 
     rate_in_velocity = False
+    uneven = False
 
     def __init__(self, out: Emitter, mesh: Mesh) -> None:
         """Take this rank's shard of the batch."""
@@ -87,17 +109,27 @@ class Meshed:
         changes, state = self._optimizer.update(jax.grad(loss)(p, *batch), state, p)
         return optax.apply_updates(p, changes), state
 
-    def initial(self, dtype: str) -> Arrays:
+    def initial(self, dtype: str, channels: int = CHANNELS) -> Arrays:
         """See Trainer."""
-        sizes = [math.prod(shape) for shape in SHAPES.values()]
-        drawn = 0.3 * np.asarray(jax.random.normal(jax.random.key(SEED), sum(sizes), dtype))
-        parts = np.split(drawn, np.cumsum(sizes)[:-1])
-        return {n: part.reshape(SHAPES[n]) for n, part in zip(SHAPES, parts, strict=True)}
+        return drawn(dtype, channels, SEED)
 
-    def gradients(self, dtype: str, *, partly: bool = False, micro_batches: int = 1) -> Arrays:
+    def gradients(
+        self,
+        dtype: str,
+        *,
+        partly: bool = False,
+        micro_batches: int = 1,
+        channels: int = CHANNELS,
+    ) -> Arrays:
         """See Trainer."""
-        p, batch = self._everywhere(self.initial(dtype)), self._batch(dtype, partly)
-        return arrays(mean_gradient(self._mesh, micro_batches)(p, *batch))
+        p = self._everywhere(self.initial(dtype, channels))
+        return arrays(mean_gradient(self._mesh, micro_batches)(p, *self._batch(dtype, partly)))
+
+    def handed_out(self) -> dict[str, tuple[Arrays, Arrays]]:
+        """See Trainer: JAX hands out what it is told to."""
+        own = drawn("float32", CHANNELS, own_seed(self._rank))
+        got = multihost_utils.broadcast_one_to_all(own)
+        return {"parameters": (own, {name: np.asarray(array) for name, array in got.items()})}
 
     def train(self, dtype: str) -> tuple[Arrays, list[float]]:
         """See Trainer. The compiler shares gradients, as the batch lies over all devices."""
@@ -109,17 +141,23 @@ class Meshed:
             used.append(float(state.hyperparams["learning_rate"]))
         return arrays(p), used
 
-    def shard(self, count: int) -> list[int]:
+    def shards(self, count: int) -> list[list[int]]:
         """See Trainer: which elements of an array that lies over all devices are asked of this."""
-        asked: list[int] = []
+        epochs = []
+        for epoch in range(EPOCHS):
+            key = jax.random.fold_in(jax.random.key(SEED), epoch)
+            order = np.asarray(jax.random.permutation(key, count))
+            asked: list[int] = []
 
-        def numbers(index: tuple[slice, ...]) -> np.ndarray:
-            found = np.arange(count)[index]
-            asked.extend(found.tolist())
-            return found
+            def numbers(
+                index: tuple[slice, ...], order: np.ndarray = order, asked: list[int] = asked
+            ) -> np.ndarray:
+                asked.extend(order[index].tolist())
+                return order[index]
 
-        jax.make_array_from_callback((count,), self._over(Parts(AXIS)), numbers)
-        return asked
+            jax.make_array_from_callback((count,), self._over(Parts(AXIS)), numbers)
+            epochs.append(asked)
+        return epochs
 
     def _everywhere(self, tree: Any) -> Any:
         """Lay a tree of arrays, the same on each rank, onto all devices."""

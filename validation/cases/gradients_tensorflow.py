@@ -13,18 +13,18 @@ import numpy as np
 import tensorflow as tf
 from branches import CHANNELS, EPSILON, FEATURES, Arrays, batch_of
 from emit import Emitter
-from gradients import MOMENTUM, SAMPLES_PER_RANK, SEED, STEPS, rates, share
+from gradients import EPOCHS, MOMENTUM, SAMPLES_PER_RANK, SEED, STEPS, own_seed, rates, share
 from world_tensorflow import mirrored
 
 # In the order of Keras's variables: those of a layer after those of the layer before it.
 ORDER = ("kernel", "bias", "scale", "shift", "first", "first_bias", "second", "second_bias")
 
 
-def make_model(dtype: str) -> keras.Model:
-    """Make the same model on every rank and every call: samples to both heads' outputs."""
-    keras.utils.set_random_seed(SEED)
+def make_model(dtype: str, channels: int = CHANNELS, seed: int = SEED) -> keras.Model:
+    """Make the same model on every call: samples to both heads' outputs."""
+    keras.utils.set_random_seed(seed)
     samples = keras.Input((FEATURES, 1), dtype=dtype)
-    hidden = keras.layers.Conv1D(CHANNELS, 3, padding="same", activation="tanh", dtype=dtype)(
+    hidden = keras.layers.Conv1D(channels, 3, padding="same", activation="tanh", dtype=dtype)(
         samples
     )
     # Channels first, as branches.py flattens.
@@ -45,6 +45,7 @@ class Mirrored:
     """Training by a strategy; see `gradients.Trainer`."""
 
     rate_in_velocity = True
+    uneven = True
 
     def __init__(self, out: Emitter, strategy: tf.distribute.Strategy) -> None:
         """Take this rank's shard of the batch."""
@@ -53,14 +54,21 @@ class Mirrored:
         whole = batch_of(SAMPLES_PER_RANK * out.world)
         self._shard = [share(array, out.rank) for array in whole]
 
-    def initial(self, dtype: str) -> Arrays:
+    def initial(self, dtype: str, channels: int = CHANNELS) -> Arrays:
         """See Trainer."""
-        return arrays(make_model(dtype).get_weights())
+        return arrays(make_model(dtype, channels).get_weights())
 
-    def gradients(self, dtype: str, *, partly: bool = False, micro_batches: int = 1) -> Arrays:
+    def gradients(
+        self,
+        dtype: str,
+        *,
+        partly: bool = False,
+        micro_batches: int = 1,
+        channels: int = CHANNELS,
+    ) -> Arrays:
         """See Trainer."""
         with self._strategy.scope():
-            model = make_model(dtype)
+            model = make_model(dtype, channels)
         use_second = self._rank % 2 == 0 if partly else True
         parts = [np.array_split(array.astype(dtype), micro_batches) for array in self._shard]
         variables = [variable.value for variable in model.trainable_variables]
@@ -77,6 +85,14 @@ class Mirrored:
 
         found = tf.function(lambda: self._strategy.run(mean))()
         return arrays([tensor.numpy() for tensor in found])
+
+    def handed_out(self) -> dict[str, tuple[Arrays, Arrays]]:
+        """See Trainer: a strategy's variables begin with what the first rank drew."""
+        seed = own_seed(self._rank)
+        drawn = arrays(make_model("float32", seed=seed).get_weights())
+        with self._strategy.scope():
+            mirrored = arrays(make_model("float32", seed=seed).get_weights())
+        return {"parameters": (drawn, mirrored)}
 
     def train(self, dtype: str) -> tuple[Arrays, list[float]]:
         """See Trainer. Keras sums gradients over replicas: the loss is divided by their number."""
@@ -101,15 +117,18 @@ class Mirrored:
             together()
         return arrays(model.get_weights()), used
 
-    def shard(self, count: int) -> list[int]:
+    def shards(self, count: int) -> list[list[int]]:
         """See Trainer."""
         options = tf.data.Options()
         policy = tf.data.experimental.AutoShardPolicy.DATA
         options.experimental_distribute.auto_shard_policy = policy
         numbers = tf.data.Dataset.range(count).shuffle(count, seed=3).batch(count // 2)
         each = self._strategy.experimental_distribute_dataset(numbers.with_options(options))
-        mine = (self._strategy.experimental_local_results(batch) for batch in each)
-        return [number for parts in mine for part in parts for number in part.numpy().tolist()]
+        epochs = []
+        for _ in range(EPOCHS):
+            mine = (self._strategy.experimental_local_results(batch) for batch in each)
+            epochs.append([n for parts in mine for part in parts for n in part.numpy().tolist()])
+        return epochs
 
 
 def loss_of(

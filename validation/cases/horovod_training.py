@@ -106,11 +106,14 @@ def trained_alone(world: int, rate_in_velocity: bool) -> Arrays:
 
 
 def relative_error(found: Arrays, wanted: Arrays) -> float:
-    """Give the largest deviation, over the arrays, relative to each one's largest element."""
-    return max(
-        float(np.abs(found[name] - array).max() / np.abs(array).max())
-        for name, array in wanted.items()
-    )
+    """Give the largest deviation, over the arrays, relative to each one's largest element.
+
+    It is nan where anything is, which is within no limit; Python's `max` would pass over it.
+    """
+    errors = [
+        np.abs(found[name] - array).max() / np.abs(array).max() for name, array in wanted.items()
+    ]
+    return float(np.max(errors))
 
 
 def hash_of(arrays: Arrays) -> str:

@@ -23,7 +23,12 @@ from torch import Tensor, nn
 from probes import emit_ceilings
 
 REPETITIONS = 7
-GEMM_SIZE = 2048
+GEMM_SIZE = {
+    torch.bfloat16: 2048,
+    torch.float16: 2048,
+    torch.float32: 2048,
+    torch.float64: 1536,
+}
 # Samples, channels in and out, pixels a side, kernel: the second stage of ResNet-50.
 CONV = (4, 64, 64, 56, 3)
 # Samples, channels, pixels a side: 32 MiB, beyond the caches that two cores have of their own.
@@ -64,6 +69,17 @@ def deviation(found: Tensor, wanted: Tensor) -> float:
     return error if math.isfinite(error) else math.inf
 
 
+def mixed(tensor: Tensor, dimension: int, factors: Tensor) -> Tensor:
+    """Add up the slices along a dimension, each times its factor, in float64.
+
+    What is linear in its operands takes such sums to sums: a result of which no slice is left out
+    is verified by work on one (Freivalds 1977). Not by a matrix product, which is what is verified.
+    """
+    shape = [1] * tensor.dim()
+    shape[dimension] = -1
+    return (tensor.double() * factors.view(shape)).sum(dimension, keepdim=True)
+
+
 def worst(found: Sequence[Tensor], wanted: Sequence[Tensor]) -> float:
     """Give the largest deviation of several results."""
     return max(deviation(f, w) for f, w in zip(found, wanted, strict=True))
@@ -84,44 +100,64 @@ def doubles(*tensors: Tensor) -> list[Tensor]:
 
 
 def gemm(dtype: torch.dtype, tolerance: float) -> Kernel:
-    """Multiply square matrices of a short format; first, middle and last rows are verified."""
-    n = GEMM_SIZE
-    a, b = (torch.randn(n, n).to(dtype) for _ in range(2))
-    result = torch.empty(n, n, dtype=dtype)
-    rows = [0, n // 2, n - 1]
-    # Without a matrix product, which is what is being verified.
-    wanted = torch.stack([(row.unsqueeze(1) * b.double()).sum(dim=0) for row in a[rows].double()])
-    return Kernel(
-        2 * n**3,
-        "GFLOP/s",
-        tolerance,
-        lambda: [torch.mm(a, b, out=result)],
-        lambda found: deviation(found[0][rows], wanted),
-    )
+    """Multiply square matrices: C x is verified for a random x, against A (B x)."""
+    n = GEMM_SIZE[dtype]
+    a, b = (torch.randn(n, n, dtype=torch.float64).to(dtype) for _ in range(2))
+    # Whatever is not computed stays nan, also after a repetition that was right.
+    result = torch.full((n, n), torch.nan, dtype=dtype)
+    x = torch.randn(n, dtype=torch.float64)
+    wanted = mixed(a, 1, mixed(b, 1, x).flatten())
+
+    def error(found: Sequence[Tensor]) -> float:
+        off = deviation(mixed(found[0], 1, x), wanted)
+        result.fill_(torch.nan)
+        return off
+
+    return Kernel(2 * n**3, "GFLOP/s", tolerance, lambda: [torch.mm(a, b, out=result)], error)
 
 
 def conv2d() -> Kernel:
-    """Convolve; the first sample tells output and image gradient, two filters the weight's."""
+    """Convolve images."""
     samples, channels, filters, pixels, width = CONV
     image = torch.randn(samples, channels, pixels, pixels)
     weight = torch.randn(filters, channels, width, width)
-    upstream = torch.randn(samples, filters, pixels, pixels)
 
     def convolve(image: Tensor, weight: Tensor) -> Tensor:
         return nn.functional.conv2d(image, weight, padding=width // 2)
 
-    last = doubles(image[-1:], weight)
-    out, image_gradient, _ = gradients(convolve, last, upstream[-1:].double())
-    few = doubles(image, weight[-2:])
-    *_, weight_gradient = gradients(convolve, few, upstream[:, -2:].double())
+    return convolution(convolve, image, weight, 2e-5)
+
+
+def convolution(
+    convolve: Callable[[Tensor, Tensor], Tensor], image: Tensor, weight: Tensor, tolerance: float
+) -> Kernel:
+    """Convolve forward and backward: random mixes of filters and of channels verify all of it.
+
+    Args:
+        convolve: maps an image and the filters to an output of the image's size.
+        image: (samples, channels, ...).
+        weight: (filters, channels, ...).
+    """
+    filters, channels = weight.shape[:2]
+    upstream = torch.randn(len(image), filters, *image.shape[2:])
+    x, y = (torch.randn(count, dtype=torch.float64) for count in (filters, channels))
+    one_filter = [image.double(), mixed(weight, 0, x)]
+    out, _, weight_gradient = gradients(convolve, one_filter, mixed(upstream, 1, x))
+    one_channel = [mixed(image, 1, y), mixed(weight, 1, y)]
+    _, image_gradient, _ = gradients(convolve, one_channel, upstream.double())
     wanted = [out, image_gradient, weight_gradient]
+
+    def error(found: Sequence[Tensor]) -> float:
+        mixes = ((1, x), (1, y), (0, x))
+        return worst([mixed(f, *mix) for f, mix in zip(found, mixes, strict=True)], wanted)
+
     return Kernel(
         # Forward, gradient of the image, gradient of the weight: the same work each.
-        3 * 2 * samples * filters * channels * width**2 * pixels**2,
+        3 * 2 * weight.numel() * image.numel() // channels,
         "GFLOP/s",
-        2e-5,
+        tolerance,
         lambda: gradients(convolve, [image, weight], upstream),
-        lambda found: worst([found[0][-1:], found[1][-1:], found[2][-2:]], wanted),
+        error,
     )
 
 

@@ -19,6 +19,8 @@ HIDDEN = 64
 DROPOUT = 0.5
 # The rate halves every two steps, by the framework's own schedule.
 RATE, HALVES_EVERY, MOMENTUM = 0.05, 2, 0.9
+# Some frameworks hold rates in float32.
+RATE_TOLERANCE = 1e-6
 
 Arrays = dict[str, np.ndarray]
 
@@ -26,8 +28,8 @@ Arrays = dict[str, np.ndarray]
 class Training(Protocol):
     """A network with batch norm and dropout, its optimizer, schedule and random state."""
 
-    def run(self, steps: range) -> None:
-        """Take the given steps, each on `batch_of` its number."""
+    def run(self, steps: range) -> list[float]:
+        """Take the given steps, each on `batch_of` its number: the rates that they took."""
 
     def save(self, folder: Path) -> None:
         """Write a checkpoint, as users of the framework do."""
@@ -77,7 +79,10 @@ def through_hdf5(arrays: Arrays, path: Path) -> Arrays:
 def check(found: Findings, framework: Part, folder: Path) -> None:
     """Stop, resume, and compare with a run that never stopped."""
     whole = framework.start(seed=1)
-    whole.run(range(STEPS))
+    used = whole.run(range(STEPS))
+    wanted = [RATE / 2 ** (step // HALVES_EVERY) for step in range(STEPS)]
+    right = len(used) == STEPS and np.allclose(used, wanted, rtol=RATE_TOLERANCE, atol=0)
+    found.check("learning_rates", right, ", ".join(f"{rate:g}" for rate in used))
 
     stopped = framework.start(seed=1)
     stopped.run(range(STOP_AFTER))

@@ -27,9 +27,8 @@ class Network(nn.Module):
 
 
 NETWORK = Network()
-OPTIMIZER = optax.sgd(
-    optax.exponential_decay(RATE, HALVES_EVERY, 0.5, staircase=True), momentum=MOMENTUM
-)
+SCHEDULE = optax.exponential_decay(RATE, HALVES_EVERY, 0.5, staircase=True)
+OPTIMIZER = optax.inject_hyperparams(optax.sgd)(SCHEDULE, momentum=MOMENTUM)
 
 
 @jax.jit
@@ -71,10 +70,13 @@ class Training:
             "key": key,
         }
 
-    def run(self, steps: range) -> None:
+    def run(self, steps: range) -> list[float]:
         """See Training."""
+        used = []
         for step in steps:
             self._state = train(self._state, batch_of(step))
+            used.append(float(self._state["optimizer"].hyperparams["learning_rate"]))
+        return used
 
     def save(self, folder: Path) -> None:
         """See Training."""

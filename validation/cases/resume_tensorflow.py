@@ -40,14 +40,17 @@ class Training:
             model=self.model, optimizer=self.optimizer, seeds=seeds
         )
 
-    def run(self, steps: range) -> None:
+    def run(self, steps: range) -> list[float]:
         """See Training."""
+        used = []
         for step in steps:
+            used.append(float(self.optimizer.learning_rate))
             with tf.GradientTape() as tape:
                 outputs = self.model(batch_of(step), training=True)
                 loss = tf.reduce_mean(outputs**2)
             variables = self.model.trainable_variables
             self.optimizer.apply(tape.gradient(loss, variables))
+        return used
 
     def save(self, folder: Path) -> None:
         """See Training."""

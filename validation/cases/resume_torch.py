@@ -21,13 +21,16 @@ class Training:
     optimizer: torch.optim.Optimizer
     schedule: torch.optim.lr_scheduler.LRScheduler
 
-    def run(self, steps: range) -> None:
+    def run(self, steps: range) -> list[float]:
         """See Training."""
+        used = []
         for step in steps:
+            used.append(float(self.optimizer.param_groups[0]["lr"]))
             self.optimizer.zero_grad()
             self.model(torch.from_numpy(batch_of(step))).square().mean().backward()
             self.optimizer.step()
             self.schedule.step()
+        return used
 
     def save(self, folder: Path) -> None:
         """See Training."""
