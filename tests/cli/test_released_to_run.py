@@ -1,4 +1,4 @@
-"""`run` and `job` give users what was certified, with what was injected into it then, or nothing."""
+"""`run` and `job` give users what was certified, with what was injected into it, or nothing."""
 
 from __future__ import annotations
 

@@ -150,7 +150,11 @@ def _way(
     *,
     plugin: bool,
 ) -> Way:
-    """The way into the stack, by the image's digest or ID, with what the site injects and the network between nodes."""
+    """The way into the stack, with what the site injects and the network between nodes.
+
+    Images are named by what was certified, as names may be given to others: Shifter's by the
+    manifest's digest, podman-hpc's by that of the configuration, its ID.
+    """
     from stackwright.batch import ways
     from stackwright.batch.script import by_torchrun
     from stackwright.batch.srun import network
