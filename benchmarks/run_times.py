@@ -25,6 +25,7 @@ import os
 import re
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -47,6 +48,7 @@ from stackwright.runtimes.here import Here
 from stackwright.runtimes.shifter import Shifter
 from stackwright.store import Store
 from stackwright.tools import lmod
+from stackwright.tools.account import account
 from stackwright.tools.engines import CONTAINER_ENGINES
 from stackwright.validation import launch
 from stackwright.workshop import Workshop
@@ -81,7 +83,9 @@ def main() -> None:
     places = ["--site", str(site.root), "--store", str(store.root)]
     measure.seconds([measure.STACKWRIGHT, *places, "build", measure.LABEL])
     shop = Workshop(site, parse(measure.LABEL), store)
-    os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # podman-hpc
+    os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    os.environ.setdefault("USER", account())  # podman-hpc wants to know it
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # Slurm is ended then, too
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=store.root)))
         folder.chmod(0o755)  # Shifter's user is another

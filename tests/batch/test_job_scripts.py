@@ -36,10 +36,11 @@ from stackwright.inputs.labels import parse
 from stackwright.inputs.site import Site
 from stackwright.inputs.systems import Fabric
 from stackwright.store import Store
+from stackwright.threads import THREADS
 from stackwright.workshop import Workshop
 
 GOLDEN = Path(__file__).parent / "golden_jobs"
-TOLD = (*ways.TORCH, *ways.THREADS)
+TOLD = (*ways.TORCH, *THREADS)
 SCHEDULERS = {"slurm": SLURM, "lsf": LSF, "pbs": PBS}
 WAYS = {
     "module": ways.module("/s/live/modules", "pytorch/2.13.0-cpu", "/lmod/init/bash"),

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from build_samples import LABEL, make_site
+from build_samples import LABEL, REPOSITORY, make_site
 
 from stackwright.building.recipe import render_modules
 from stackwright.building.templates import Templates
@@ -171,3 +171,47 @@ def test_help_whatis_and_spider_tell_about_the_stack(init: Path, modules: Path) 
     for text in ("Version: 1.0-cpu", "URL: https://example.org/mini", "Keywords: test, mini"):
         assert text in shown
     assert "mini/2.0-cpu" in shown
+
+
+@pytest.fixture
+def shipped(tmp_path: Path) -> Path:
+    """The newest version of each stack that is shipped, for the machine in front of you."""
+    site = Site(REPOSITORY)
+    tree = tmp_path / "shipped"
+    for label in (label for label in site.labels if label.system == "local"):
+        file = tree / label.stack / f"{label.release}.lua"
+        file.parent.mkdir(parents=True)
+        prefix = f"/apps/{label.stack}"
+        file.write_bytes(render_modules(resolve(site, label), site, prefix)["module.lua"])
+    return tree
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [("pytorch", "tensorflow"), ("tensorflow", "jax"), ("jax", "pytorch")]
+)
+def test_a_stack_of_another_framework_takes_the_place_of_the_first(
+    init: Path, shipped: Path, first: str, second: str
+) -> None:
+    script = (
+        f"env -0; echo END; module load {first}; module load {second}; env -0; echo END;"
+        " module -t --redirect list; module purge; env -0; echo END"
+    )
+
+    done = bash(init, shipped, script)
+
+    before, loaded, after = environments(done.stdout)
+    assert f"/apps/{second}/bin" in loaded["PATH"].split(":")
+    assert f"/apps/{first}/bin" not in loaded["PATH"].split(":")
+    assert loaded["STACKWRIGHT_LABEL"].startswith(f"{second}/")
+    assert after == before
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize("stack", ["pytorch", "tensorflow", "jax"])
+def test_help_shows_how_several_processes_are_started(
+    init: Path, shipped: Path, stack: str
+) -> None:
+    shown = bash(init, shipped, f"module --redirect help {stack}").stdout
+
+    assert re.search(r"^ +python train\.py +one process$", shown, re.MULTILINE)
+    assert re.search(r"^ +mpiexec -n 2 python train\.py +two processes", shown, re.MULTILINE)

@@ -246,3 +246,18 @@ def test_anything_else_is_told_in_pips_words(
     assert isinstance(error, ToolError)
     assert "invalid" in error.tail
     assert error.hint == ELSEWHERE
+
+
+def test_what_is_asked_for_alone_comes_without_what_it_needs(site: Site, chosen: Wheels) -> None:
+    """As tf-keras does beside tensorflow-cpu: it needs tensorflow, by another name."""
+    del chosen
+
+    found = solved(site, "aaa --no-deps")
+
+    assert versions(found) == {"aaa": "2.0"}
+
+
+def test_what_is_asked_for_alone_keeps_its_version(site: Site, chosen: Wheels) -> None:
+    found = solved(site, "aaa --no-deps", prefer=chosen)
+
+    assert versions(found) == {"aaa": "1.0"}

@@ -16,8 +16,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "validation"))
 from attacks import Ground
 from fault import Fault, Row, load_catalogue, table
 from kills import Kill, Kills, codes, last_of_each
-from payload import Bench, make_payload, shipped_cases, stack_of
-from payload_runs import HOROVOD_PYTHON, STACK_PYTHON, versions_of
+from payload import Bench, make_payload, stack_of
+from payload_runs import HOROVOD_PYTHON, STACK_PYTHON
 from walk import Walk
 
 from stackwright.inputs.suggest import did_you_mean
@@ -115,7 +115,7 @@ def pytest_terminal_summary(
 
 @pytest.fixture(scope="session")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    with bench_of("pytorch", STACK_PYTHON, tmp_path_factory) as found:
+    with bench_of("certify", STACK_PYTHON, tmp_path_factory) as found:
         yield found
 
 
@@ -127,13 +127,13 @@ def horovod_bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
 
 @contextmanager
 def bench_of(
-    stack: str, interpreter: str | None, tmp_path_factory: pytest.TempPathFactory
+    suite: str, interpreter: str | None, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Bench]:
     assert interpreter is not None
     python = Path(interpreter)
     payload = make_payload(tmp_path_factory.mktemp("payload"))
     with stack_of(python) as prefix:
-        yield Bench(prefix, payload, shipped_cases(versions_of(python), stack))
+        yield Bench(prefix, payload, python)
 
 
 Control = Callable[[ConcreteCase, bool], str]

@@ -25,8 +25,8 @@ class Fault(Model):
 
     name: Name
     what: Line
-    stack: Name = "pytorch"
     case: Word = ""
+    suite: Name = "certify"
     verdicts: tuple[Verdict, ...] = ("FAIL",)
     checks: tuple[Word, ...] = ()
     perhaps: tuple[Word, ...] = ()
@@ -78,11 +78,14 @@ class Catalogue(Model):
 def enough(faults: Sequence[Fault]) -> frozenset[str]:
     """The names of those without which some check of a case would not be seen to fail at all.
 
-    A fault whose checks others before it have failed as well is for `make mutants`.
+    A fault whose checks others before it have failed as well is for `make mutants`; and so are
+    those of the suites of other frameworks, but for the first of each.
     """
     seen: set[tuple[str, str]] = set()
     names = set()
-    for fault in faults:
+    others = {fault.suite: fault.name for fault in reversed(faults) if fault.suite != "certify"}
+    names |= set(others.values())
+    for fault in (fault for fault in faults if fault.suite == "certify"):
         script = fault.case.partition(".")[0]
         shows = {(script, what) for what in fault.checks or (fault.reason,)}
         if not shows <= seen:

@@ -13,13 +13,13 @@ import secrets
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from payload_runs import VALIDATION, faulty, load_case_module
+from payload_runs import VALIDATION, faulty, load_case_module, versions_of
 from test_prepare import HEADING, artefact
 
 from stackwright.inputs.stacks import Mpi
@@ -104,14 +104,12 @@ def make_payload(folder: Path) -> Path:
     return folder
 
 
-SUITES = {"pytorch": "certify", "horovod": "horovod"}
-"""The largest suite of each stack: it holds the stack's others."""
+def shipped_cases(suite: str = "certify", versions: str = "") -> dict[str, ConcreteCase]:
+    """The cases of a shipped suite that run in the image, by their id without the channel.
 
-
-def shipped_cases(versions: str = "", stack: str = "pytorch") -> dict[str, ConcreteCase]:
-    """The shipped cases of a stack that run in the image, by their id without the channel."""
-    suite = load_suite(VALIDATION / f"suites/{SUITES[stack]}.yaml")
-    cases = expand(suite, {"VERSIONS": versions})
+    Unless another is named, that of PyTorch that holds all the others.
+    """
+    cases = expand(load_suite(VALIDATION / f"suites/{suite}.yaml"), {"VERSIONS": versions})
     return {c.id.removesuffix(".image"): c for c in cases if c.channel == "image"}
 
 
@@ -128,7 +126,11 @@ class Bench:
 
     prefix: Prefix
     payload: Path
-    cases: Mapping[str, ConcreteCase]
+    python: Path
+
+    def case(self, name: str, suite: str = "certify") -> ConcreteCase:
+        """A shipped case; skips the test if the stack has not the framework that it is for."""
+        return shipped_cases(suite, versions_of(self.python, suite))[name]
 
     def judge(
         self,

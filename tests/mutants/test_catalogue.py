@@ -15,7 +15,7 @@ from attacks import Ground
 from build_samples import REPOSITORY
 from fault import Fault, Outcome, enough, load_catalogue, make_row, shortfalls, table
 from payload import Bench, shipped_cases
-from payload_runs import FAULTS, needs_stack
+from payload_runs import FAULTS, SUITES, needs_stack
 from pydantic import ValidationError
 from test_mutants import Control
 from walk import Ran, Walk
@@ -87,7 +87,7 @@ def test_injectors_and_entries_are_the_same() -> None:
 
 @pytest.mark.parametrize("entry", [*CATALOGUE.start_up, *CATALOGUE.prefix], ids=lambda f: f.name)
 def test_the_case_has_the_checks_that_are_to_catch_a_fault(entry: Fault) -> None:
-    case = shipped_cases(stack=entry.stack)[entry.case]
+    case = shipped_cases(entry.suite)[entry.case]
 
     assert {*entry.checks, *entry.perhaps} <= set(case.checks)
     assert entry.minutes <= bool(case.looks)
@@ -95,14 +95,20 @@ def test_the_case_has_the_checks_that_are_to_catch_a_fault(entry: Fault) -> None
 
 
 @pytest.mark.parametrize(
-    ("name", "elsewhere"), [("core", ELSEWHERE), ("microbenchmarks", set()), ("horovod", set())]
+    ("name", "elsewhere"),
+    [
+        ("core", ELSEWHERE),
+        ("microbenchmarks", set()),
+        ("tensorflow", set()),
+        ("jax", set()),
+        ("horovod", set()),
+    ],
 )
 def test_every_check_of_a_suite_is_seen_to_fail(name: str, elsewhere: set[str]) -> None:
     suite = load_suite(REPOSITORY / f"validation/suites/{name}.yaml")
     shipped = {(c.script, check) for c in expand(suite, {"VERSIONS": ""}) for check in c.checks}
-    cases = shipped_cases() | shipped_cases(stack="horovod")
-    seen = {(cases[f.case].script, k) for f in CATALOGUE.start_up for k in f.checks}
-    seen |= {(cases[f.case].script, k) for f in CATALOGUE.prefix for k in f.checks}
+    faults = (*CATALOGUE.start_up, *CATALOGUE.prefix)
+    seen = {(shipped_cases(f.suite)[f.case].script, k) for f in faults for k in f.checks}
 
     assert {f"{script}: {check}" for script, check in shipped - seen} == elsewhere
 
@@ -113,11 +119,13 @@ def test_the_faults_of_make_test_fail_every_check_that_all_faults_fail() -> None
             (f.case.partition(".")[0], what) for f in faults for what in f.checks or (f.reason,)
         }
 
+    faults = [fault for fault in CATALOGUE.start_up if fault.suite == "certify"]
     names = enough(CATALOGUE.start_up)
-    chosen = [fault for fault in CATALOGUE.start_up if fault.name in names]
+    chosen = [fault for fault in faults if fault.name in names]
 
-    assert shown(chosen) == shown(CATALOGUE.start_up)
-    assert len(chosen) < len(CATALOGUE.start_up)
+    assert shown(chosen) == shown(faults)
+    assert len(chosen) < len(faults)
+    assert len(names) - len(chosen) == len({*SUITES} - {"certify"})
 
 
 def test_what_was_caught_as_it_should_be_counts() -> None:
@@ -214,7 +222,7 @@ def test_an_attack_that_succeeds_has_survived(tmp_path: Path) -> None:
 def test_no_fault_at_all_survives(bench: Bench, control: Control, tmp_path: Path) -> None:
     """Else whatever is injected would count as caught, as by an injector that breaks Python."""
     fault = next(f for f in CATALOGUE.start_up if f.name == "momentum_forgotten")
-    case = bench.cases[fault.case]
+    case = bench.case(fault.case)
 
     found = Outcome.of(bench.judge(case, tmp_path / "run", "nothing"))
 
@@ -225,7 +233,7 @@ def test_no_fault_at_all_survives(bench: Bench, control: Control, tmp_path: Path
 def test_a_run_on_its_own_shows_what_checks_find_but_not_what_is_missing(
     bench: Bench, tmp_path: Path
 ) -> None:
-    case = bench.cases["launch-latency.none-1"]
+    case = bench.case("launch-latency.none-1")
     short = replace(case, metrics=case.metrics[:1])
 
     found = {

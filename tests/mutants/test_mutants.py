@@ -36,7 +36,7 @@ def each(faults: tuple[Fault, ...]) -> pytest.MarkDecorator:
 
 
 def case_of(fault: Fault, bench: Bench) -> ConcreteCase:
-    case = bench.cases[fault.case]
+    case = bench.case(fault.case, fault.suite)
     return replace(case, timeout_s=fault.timeout_s or case.timeout_s)
 
 
@@ -46,7 +46,7 @@ def once(fault: Fault, case: ConcreteCase) -> bool:
 
 
 @needs_stack
-@each(tuple(fault for fault in CATALOGUE.start_up if fault.stack == "pytorch"))
+@each(tuple(fault for fault in CATALOGUE.start_up if fault.suite != "horovod"))
 def test_fault_at_start_up(
     fault: Fault, bench: Bench, control: Control, record: Record, tmp_path: Path
 ) -> None:
@@ -59,7 +59,7 @@ def test_fault_at_start_up(
 
 
 @needs_horovod
-@each(tuple(fault for fault in CATALOGUE.start_up if fault.stack == "horovod"))
+@each(tuple(fault for fault in CATALOGUE.start_up if fault.suite == "horovod"))
 def test_fault_of_horovod(
     fault: Fault, horovod_bench: Bench, horovod_control: Control, record: Record, tmp_path: Path
 ) -> None:
@@ -68,7 +68,7 @@ def test_fault_of_horovod(
 
     judged = horovod_bench.judge(case, tmp_path / "run", fault.injector)
 
-    record(make_row(fault, "start_up", healthy, Outcome.of(judged), judged.seconds))
+    record(make_row(fault, "start-up", healthy, Outcome.of(judged), judged.seconds))
 
 
 @needs_stack

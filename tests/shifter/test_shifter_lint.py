@@ -310,6 +310,8 @@ def test_an_mpi_of_another_abi(tmp_path: Path) -> None:
 
     assert (finding.rule, finding.where) == ("SH14", "/opt/stack/lib/libmpi.so.40")
     assert swapped.where == "/opt/stack/lib/libmpi.so.12"
+    (noted,) = found(tmp_path / "3", mine, other, host=Host(has_mpi=False))
+    assert (finding.severity, noted.severity) == ("error", "note")
 
 
 @pytest.mark.real

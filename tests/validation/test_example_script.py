@@ -1,39 +1,73 @@
-"""The script that we give scientists runs however it is started, and its ranks train together."""
+"""What `module help` tells scientists to type runs, and the ranks of the example train together."""
 
 from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 from pathlib import Path
 
 import pytest
-from payload_runs import STACK_PYTHON, TORCHRUN, needs_stack
+from payload_runs import STACK_PYTHON, SUITES, needs_stack, versions_of
 
-TRAIN = str(Path(__file__).parents[2] / "examples" / "train.py")
+from stackwright.inputs.site import Site
+
+REPOSITORY = Path(__file__).parents[2]
 CLOSE = 0.9
+# The suite by which versions_of knows what a stack's environment has, and the stack's own example.
+STACKS = {
+    "pytorch": ("certify", "train.py"),
+    "tensorflow": ("tensorflow-certify", "train_tensorflow.py"),
+    "jax": ("jax", "train_jax.py"),
+}
+COMMAND = re.compile(r"^ +((?:python|torchrun|mpiexec) .*?train\.py)\b", re.MULTILINE)
+
+
+def commands(stack: str) -> list[str]:
+    """The commands that a stack's `module help` shows."""
+    return COMMAND.findall(Site(REPOSITORY).stack(stack).module.help)
+
+
+def every() -> list[object]:
+    """Each command of each stack; those of two processes of the others take longer."""
+    return [
+        pytest.param(stack, command, marks=[pytest.mark.long] * (stack != "pytorch"))
+        for stack in STACKS
+        for command in commands(stack)
+    ]
+
+
+def test_help_shows_one_process_and_several_for_every_stack() -> None:
+    assert {suite for suite, _ in STACKS.values()} == {*SUITES}
+    for stack in STACKS:
+        shown = commands(stack)
+        assert shown[0] == "python train.py"
+        assert "mpiexec -n 2 python train.py" in shown
 
 
 @needs_stack
-@pytest.mark.parametrize(("launcher", "ranks"), [("none", 1), ("torchrun", 2), ("mpirun", 2)])
-def test_the_example_trains_under_every_launcher(launcher: str, ranks: int) -> None:
+@pytest.mark.parametrize(("stack", "command"), every())
+def test_what_help_shows_trains(stack: str, command: str) -> None:
     assert STACK_PYTHON is not None
-    start = {
-        "none": [STACK_PYTHON],
-        "torchrun": [STACK_PYTHON, *TORCHRUN, f"--nproc-per-node={ranks}"],
-        "mpirun": [str(Path(STACK_PYTHON).with_name("mpiexec")), "-n", str(ranks), STACK_PYTHON],
-    }[launcher]
+    suite, example = STACKS[stack]
+    versions_of(Path(STACK_PYTHON), suite)
+    own = Path(STACK_PYTHON).parent
+    words = [
+        str(REPOSITORY / "examples" / example) if w == "train.py" else w
+        for w in shlex.split(command)
+    ]
 
     done = subprocess.run(
-        [*start, TRAIN],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        words,
+        env={**os.environ, "PATH": f"{own}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         check=False,
     )
 
     assert done.returncode == 0, done.stderr
-    found = re.fullmatch(r"ranks: (\d+), direction found to ([\d.]+)\n", done.stdout)
+    found = re.search(r"^ranks: (\d+), direction found to ([\d.]+)$", done.stdout, re.MULTILINE)
     assert found is not None, done.stdout
-    assert int(found[1]) == ranks
+    assert int(found[1]) == (1 if command.startswith("python ") else 2)
     assert float(found[2]) > CLOSE

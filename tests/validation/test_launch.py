@@ -19,6 +19,7 @@ from stackwright.runtimes.containers import Container
 from stackwright.runtimes.request import CommandLine, Engine
 from stackwright.runtimes.rootless import Charliecloud
 from stackwright.runtimes.shifter import Bubblewrap, Entry, entries_of
+from stackwright.threads import THREADS
 from stackwright.validation.launch import (
     Channel,
     Image,
@@ -252,7 +253,7 @@ def assert_ran(done: subprocess.CompletedProcess[str], out: Path) -> set[str]:
 
 
 INSIDE = {
-    *("OMP_NUM_THREADS", "MKL_NUM_THREADS", "PYTHONDONTWRITEBYTECODE", "PATH", "HOME", "PWD"),
+    *(*THREADS, "PYTHONDONTWRITEBYTECODE", "PATH", "HOME", "PWD"),
     *("STACKWRIGHT_OUT", "STACKWRIGHT_NONCE", "STACKWRIGHT_TIMEOUT_S", "STACKWRIGHT_RUN"),
     *("STACKWRIGHT_STARTED", "STACKWRIGHT_ROOFLINE", "SHLVL"),
 }

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from payload_runs import (
     STACK_PYTHON,
+    SUITES,
     VALIDATION,
     needs_stack,
     run_broken,
@@ -17,6 +18,7 @@ from payload_runs import (
     versions_of,
 )
 
+from stackwright.threads import THREADS
 from stackwright.validation.suites import ConcreteCase, expand, load_suite
 
 pytestmark = needs_stack
@@ -25,12 +27,12 @@ pytestmark = needs_stack
 SLOW_SCRIPTS = {
     *("climate_deeplab", "climate_tiramisu", "cosmoflow", "cosmogan", "etalumis", "hepcnn"),
     *("icecube_gnn", "pigan", "tracking_gnn", "coherent_structures", "ffn"),
+    "cosmoflow_tensorflow",
 }
 
 
-def concrete_cases() -> list[ConcreteCase]:
-    suite = load_suite(VALIDATION / "suites/certify.yaml")  # it holds all the others
-    cases = expand(suite, {"VERSIONS": "@OUT@"})
+def concrete_cases(suite: str = "certify") -> list[ConcreteCase]:
+    cases = expand(load_suite(VALIDATION / f"suites/{suite}.yaml"), {"VERSIONS": "@OUT@"})
     return [case for case in cases if case.channel == "image"]
 
 
@@ -41,13 +43,20 @@ def versions() -> str:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "case",
-    [c for c in concrete_cases() if c.script not in SLOW_SCRIPTS],
-    ids=lambda case: case.id,
+    ("suite", "case"),
+    [
+        pytest.param(
+            suite, c, id=f"{suite}:{c.id}", marks=[pytest.mark.long] * (package != "torch")
+        )
+        for suite, package in SUITES.items()
+        for c in concrete_cases(suite)
+        if c.script not in SLOW_SCRIPTS
+    ],
 )
 def test_case_reports_what_its_suite_names(
-    case: ConcreteCase, tmp_path: Path, versions: str, roofline: Path
+    suite: str, case: ConcreteCase, tmp_path: Path, roofline: Path
 ) -> None:
+    versions = versions_of(Path(str(STACK_PYTHON)), suite)
     threads = str(case.launch.threads)
     run = run_case(
         case.launch.launcher,
@@ -55,8 +64,7 @@ def test_case_reports_what_its_suite_names(
         *(arg.replace("@OUT@", versions) for arg in case.args),
         out=tmp_path / "out",
         env={
-            "OMP_NUM_THREADS": threads,
-            "MKL_NUM_THREADS": threads,
+            **dict.fromkeys(THREADS, threads),
             "STACKWRIGHT_ROOFLINE": str(roofline),
         },
         ranks=case.launch.ranks,
@@ -108,7 +116,7 @@ def test_right_versions_are_counted(versions: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("script", ["imports", "resume"])
 def test_details_are_words_not_python_values(script: str, versions: str, tmp_path: Path) -> None:
-    arguments = ("--expect", versions) if script == "imports" else ()
+    arguments = ("--expect" if script == "imports" else "--stack", versions)
 
     run = run_case("none", script, *arguments, out=tmp_path / "out")
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from statistics import median
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from emit import Emitter
@@ -34,9 +34,17 @@ PERIOD = 1021
 
 
 class Library(NamedTuple):
-    """What is timed: a sum in place over all ranks, and a barrier."""
+    """What is timed: a sum over all ranks of what was put where the library has it; a barrier.
 
-    allreduce: Callable[[np.ndarray], None]
+    Args:
+        put: makes of an array what is summed.
+        allreduce: gives the sum, in place if the library can, and there when it returns.
+        get: gives the sum as an array.
+    """
+
+    put: Callable[[np.ndarray], Any]
+    allreduce: Callable[[Any], Any]
+    get: Callable[[Any], np.ndarray]
     barrier: Callable[[], None]
 
 
@@ -47,8 +55,12 @@ def gloo_library(out: Emitter) -> Iterator[Library]:
     import torch.distributed as dist
     from world import gloo
 
+    def allreduce(tensor: torch.Tensor) -> torch.Tensor:
+        dist.all_reduce(tensor)
+        return tensor
+
     with gloo(out):
-        yield Library(lambda array: dist.all_reduce(torch.from_numpy(array)), dist.barrier)
+        yield Library(torch.from_numpy, allreduce, torch.Tensor.numpy, dist.barrier)
 
 
 @contextmanager
@@ -63,11 +75,71 @@ def mpi_library(out: Emitter) -> Iterator[Library]:
     world = MPI.COMM_WORLD
     if world.Get_size() != out.world:
         raise RuntimeError(f"COMM_WORLD has {world.Get_size()} of {out.world} ranks")
-    yield Library(lambda array: world.Allreduce(MPI.IN_PLACE, array), world.Barrier)
+
+    def allreduce(array: np.ndarray) -> np.ndarray:
+        world.Allreduce(MPI.IN_PLACE, array)
+        return array
+
+    yield Library(np.ndarray.copy, allreduce, np.asarray, world.Barrier)
 
 
-# The library, and the ceiling that it cannot beat on one node: gloo goes through TCP.
-BACKENDS = {"gloo": (gloo_library, "loopback"), "mpi": (mpi_library, "memcpy_shm")}
+@contextmanager
+def tensorflow_library(out: Emitter) -> Iterator[Library]:
+    """Use the collectives of MultiWorkerMirroredStrategy, in a graph, as training steps do."""
+    import tensorflow as tf
+    from meeting import meeting
+    from world_tensorflow import mirrored
+
+    def replica(tensor: tf.Tensor) -> tf.Tensor:
+        context = tf.distribute.get_replica_context()
+        # An argument is on no device yet, and the strategy wants to know where it is.
+        return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.identity(tensor))
+
+    with mirrored(out) as strategy:
+        allreduce = tf.function(lambda tensor: strategy.run(replica, (tensor,)))
+        barrier = meeting(out.rank, out.world).barrier
+        yield Library(tf.constant, allreduce, lambda tensor: tensor.numpy(), barrier)
+
+
+@contextmanager
+def jax_library(out: Emitter) -> Iterator[Library]:
+    """Use jax.distributed, whose collectives on CPUs are gloo's."""
+    import jax
+    from jax.sharding import NamedSharding, PartitionSpec
+    from meeting import meeting
+    from world_jax import AXIS, clustered
+
+    with clustered(out) as mesh:
+        rows, everywhere = NamedSharding(mesh, PartitionSpec(AXIS)), PartitionSpec()
+        program = jax.jit(
+            jax.shard_map(
+                lambda row: jax.lax.psum(row[0], AXIS),
+                mesh=mesh,
+                in_specs=PartitionSpec(AXIS),
+                out_specs=everywhere,
+            )
+        )
+
+        def put(array: np.ndarray) -> jax.Array:
+            shape = (out.world, *array.shape)
+            return jax.make_array_from_process_local_data(rows, array[None], shape)
+
+        yield Library(
+            put,
+            lambda array: jax.block_until_ready(program(array)),
+            lambda array: np.asarray(array.addressable_data(0)),
+            meeting(out.rank, out.world).barrier,
+        )
+
+
+# The library, and the ceiling that it cannot beat on one node: gloo and TensorFlow's gRPC go
+# through TCP.
+BACKENDS = {
+    "gloo": (gloo_library, "loopback"),
+    "mpi": (mpi_library, "memcpy_shm"),
+    "tensorflow": (tensorflow_library, "loopback"),
+    "jax": (jax_library, "loopback"),
+}
 
 
 def pattern(rank: int, count: int) -> np.ndarray:
@@ -80,17 +152,15 @@ def time_message(library: Library, message: Message, rank: int, world: int) -> t
     count = message.bytes // 4
     mine = pattern(rank, count)
     wanted = np.add.reduce([pattern(r, count) for r in range(world)])
-    buffers = np.empty((message.at_once, count), np.float32)
     seconds = []
     wrong = 0
     for _ in range(message.rounds + 1):
-        buffers[:] = mine
+        buffers = [library.put(mine.copy()) for _ in range(message.at_once)]
         library.barrier()
         begun = time.perf_counter()
-        for buffer in buffers:
-            library.allreduce(buffer)
+        sums = [library.allreduce(buffer) for buffer in buffers]
         seconds.append((time.perf_counter() - begun) / message.at_once)
-        wrong += int(np.count_nonzero(buffers != wanted))
+        wrong += sum(int(np.count_nonzero(library.get(each) != wanted)) for each in sums)
     return median(seconds[1:]), wrong
 
 

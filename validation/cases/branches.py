@@ -27,12 +27,6 @@ SHAPES = {
 }
 
 
-def initial() -> Arrays:
-    """Draw the parameters that every rank starts from."""
-    rng = np.random.default_rng(7)
-    return {name: rng.normal(scale=0.3, size=shape) for name, shape in SHAPES.items()}
-
-
 def batch_of(count: int) -> tuple[np.ndarray, np.ndarray]:
     """Draw the whole batch: samples (count, FEATURES), and targets (count,)."""
     rng = np.random.default_rng(11)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Collection, Iterator
 from typing import NamedTuple, Protocol
 
 import numpy as np
 from emit import Emitter
+from frameworks import Findings, expected_versions, findings, frameworks, load
 
 # Empty, one element, odd sizes, and both sides of where libraries switch their algorithms.
 SIZES = (0, 1, 2, 1023, 1024, 4096, 65537, 1 << 20)
@@ -18,8 +19,21 @@ MODULUS = 97
 OPERATIONS = {"sum": np.add, "min": np.minimum, "max": np.maximum}
 
 
+KINDS = (
+    *("allreduce_sum", "allreduce_min", "allreduce_max", "reduce_scatter"),
+    *("broadcast", "allgather", "alltoall"),
+)
+
+
 class Backend(Protocol):
     """The collectives of one library, on numpy arrays."""
+
+    kinds: Collection[str]
+    """Those of KINDS that it has."""
+    copied: Collection[str]
+    """The dtypes that it copies, beside those that it sums."""
+    smallest: int
+    """The fewest elements that it takes."""
 
     def allreduce(self, mine: np.ndarray, operation: str) -> np.ndarray:
         """Combine the arrays of all ranks."""
@@ -39,6 +53,8 @@ class Backend(Protocol):
 
 class Gloo:
     """torch.distributed's default group."""
+
+    kinds, copied, smallest = KINDS, COPIED, 0
 
     def __init__(self) -> None:
         """Import torch only here: the MPI variant needs none."""
@@ -89,6 +105,8 @@ class Gloo:
 
 class Mpi:
     """mpi4py's COMM_WORLD."""
+
+    kinds, copied, smallest = KINDS, COPIED, 0
 
     def __init__(self) -> None:
         """Import mpi4py, which starts MPI."""
@@ -141,52 +159,58 @@ class Trial(NamedTuple):
     want: np.ndarray
 
 
-def trials(backend: Backend, rank: int, world: int) -> Iterator[Trial]:
-    """Run every collective for every dtype and size."""
-    for size in SIZES:
+def trials(backend: Backend, kinds: Collection[str], rank: int, world: int) -> Iterator[Trial]:
+    """Run every collective of these kinds for every dtype and size."""
+    for size in (size for size in SIZES if size >= backend.smallest):
         for dtype in SUMMED:
             mine = [values(r, size, dtype) for r in range(world)]
             for operation, combine in OPERATIONS.items():
-                want = combine.reduce(mine).astype(dtype)
-                yield Trial(
-                    f"allreduce_{operation}", backend.allreduce(mine[rank], operation), want
-                )
-            whole = [values(r, size * world, dtype) for r in range(world)]
-            want = np.add.reduce(whole).astype(dtype)[rank * size : (rank + 1) * size]
-            yield Trial("reduce_scatter", backend.reduce_scatter(whole[rank], world), want)
-        for dtype in COPIED:
+                if (kind := f"allreduce_{operation}") in kinds:
+                    want = combine.reduce(mine).astype(dtype)
+                    yield Trial(kind, backend.allreduce(mine[rank], operation), want)
+            if "reduce_scatter" in kinds:
+                whole = [values(r, size * world, dtype) for r in range(world)]
+                want = np.add.reduce(whole).astype(dtype)[rank * size : (rank + 1) * size]
+                yield Trial("reduce_scatter", backend.reduce_scatter(whole[rank], world), want)
+        for dtype in backend.copied:
             mine = [values(r, size, dtype) for r in range(world)]
-            root = world - 1
-            yield Trial("broadcast", backend.broadcast(mine[rank], root), mine[root])
-            yield Trial("allgather", backend.allgather(mine[rank], world), np.concatenate(mine))
-            whole = [values(r, size * world, dtype) for r in range(world)]
-            parts = [array[rank * size : (rank + 1) * size] for array in whole]
-            yield Trial("alltoall", backend.alltoall(whole[rank]), np.concatenate(parts))
+            if "broadcast" in kinds:
+                root = world - 1
+                yield Trial("broadcast", backend.broadcast(mine[rank], root), mine[root])
+            if "allgather" in kinds:
+                yield Trial("allgather", backend.allgather(mine[rank], world), np.concatenate(mine))
+            if "alltoall" in kinds:
+                whole = [values(r, size * world, dtype) for r in range(world)]
+                parts = [array[rank * size : (rank + 1) * size] for array in whole]
+                yield Trial("alltoall", backend.alltoall(whole[rank]), np.concatenate(parts))
 
 
-def check_all(out: Emitter, backend: Backend) -> None:
-    """Emit one check per collective, over all dtypes and sizes."""
+def check_all(
+    out: Emitter | Findings, backend: Backend, kinds: Collection[str], rank: int, world: int
+) -> None:
+    """Make one check per collective, over all dtypes and sizes."""
     runs: dict[str, int] = {}
     wrong: dict[str, list[str]] = {}
-    for name, got, want in trials(backend, out.rank, out.world):
+    for name, got, want in trials(backend, kinds, rank, world):
         runs[name] = runs.get(name, 0) + 1
         if not np.array_equal(got, want):
             count = int(np.sum(got != want))
             wrong.setdefault(name, []).append(f"{want.dtype}[{want.size}]: {count} wrong")
     for name, count in runs.items():
         faults = wrong.get(name, [])
-        detail = f"{len(faults)} of {count} wrong on rank {out.rank} {'; '.join(faults[:5])}"
+        detail = f"{len(faults)} of {count} wrong on rank {rank} {'; '.join(faults[:5])}"
         out.check(name, not faults, detail.rstrip())
 
 
-def run_gloo(out: Emitter) -> None:
-    """Check torch.distributed with gloo."""
-    import torch.distributed as dist
-    from world import gloo
-
-    with gloo(out):
-        out.check("world_size", dist.get_world_size() == out.world, f"{dist.get_world_size()}")
-        check_all(out, Gloo())
+def run_frameworks(out: Emitter, names: list[str], kinds: Collection[str] | None) -> None:
+    """Check the collectives of each framework, of these kinds or all that it has."""
+    with findings(out, names) as found:
+        for found.framework in names:
+            framework = load(found.framework)
+            with framework.together(out) as size:
+                found.check("world_size", size == out.world, f"{size}")
+                backend = framework.collectives()
+                check_all(found, backend, kinds or backend.kinds, out.rank, out.world)
 
 
 def run_mpi(out: Emitter) -> None:
@@ -196,19 +220,23 @@ def run_mpi(out: Emitter) -> None:
     joined = size == out.world
     out.check("world_size", joined, f"COMM_WORLD has {size} of {out.world} ranks")
     if joined:
-        check_all(out, backend)
-
-
-BACKENDS: dict[str, Callable[[Emitter], None]] = {"gloo": run_gloo, "mpi": run_mpi}
+        check_all(out, backend, KINDS, out.rank, out.world)
 
 
 def main() -> None:
     """Run the case."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--backend", choices=BACKENDS, required=True)
-    run = BACKENDS[parser.parse_args().backend]
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--backend", choices=("gloo", "mpi"), help="PyTorch's own, or MPI's")
+    what.add_argument("--stack", type=expected_versions, help="what is locked: its frameworks' own")
+    parser.add_argument("--kinds", type=lambda text: text.split(","), help="these alone")
+    options = parser.parse_args()
     with Emitter() as out:
-        run(out)
+        if options.backend == "mpi":
+            run_mpi(out)
+        else:
+            names = frameworks(options.stack) if options.stack else ["torch"]
+            run_frameworks(out, names, options.kinds)
 
 
 if __name__ == "__main__":

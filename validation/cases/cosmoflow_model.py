@@ -7,32 +7,11 @@ the layer sizes of the MLPerf HPC reference (https://github.com/mlcommons/hpc, c
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
-from cosmoflow_data import PARAMETERS
+from cosmoflow_shape import OUTPUT_GAIN, SLOPE, Shape
 from torch import Tensor, nn
-
-MOST_BLOCKS = 5
-SLOPE = 0.3
-OUTPUT_GAIN = 0.3
-
-
-@dataclass(frozen=True)
-class Shape:
-    """The size of the problem and of the network."""
-
-    cells: int
-    channels: int
-    features: int
-    dropout: float
-    outputs: int = len(PARAMETERS)
-
-    @property
-    def blocks(self) -> int:
-        """As many halvings as leave 2 cells a side, at most five."""
-        return min(MOST_BLOCKS, self.cells.bit_length() - 2)
 
 
 def initialise(layer: nn.Module) -> None:

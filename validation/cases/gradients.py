@@ -4,181 +4,179 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Iterable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager
+from typing import Protocol
 
-import torch
-import torch.distributed as dist
+import numpy as np
+from branches import SHAPES, Arrays, batch_of, gradient
 from emit import Emitter
-from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
-from torch.utils.data import DistributedSampler
-from world import gloo
+from frameworks import Findings, findings, of_the_stack, part
+from meeting import meeting
 
 SAMPLES_PER_RANK = 12
-FEATURES = 16
-STEPS = 5
+STEPS = 6
+SEED = 7
+# Powers of two, which every framework's rates hold exactly.
+MOMENTUM = 0.875
+WARM_UP = 4
 # Reassociation of a sum over the batch: some tens of units in the last place.
-TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-5}
+TOLERANCE = {"float64": 1e-12, "float32": 1e-5}
+# Some frameworks hold rates in float32.
+RATE_TOLERANCE = 1e-6
 
 
-class Branches(nn.Module):
-    """Two branches, of which a batch may use only the first."""
+class Trainer(Protocol):
+    """Distributed training of the network of branches.py by one framework, on this rank's shard."""
 
-    def __init__(self) -> None:
-        """Make a network with every kind of layer that DDP buckets apart: conv, norm, linear."""
-        super().__init__()
-        self.body = nn.Sequential(
-            nn.Unflatten(1, (1, FEATURES)), nn.Conv1d(1, 8, 3, padding=1), nn.Tanh(), nn.Flatten()
-        )
-        self.norm = nn.LayerNorm(8 * FEATURES)
-        self.first = nn.Linear(8 * FEATURES, 1)
-        self.second = nn.Linear(8 * FEATURES, 1)
+    rate_in_velocity: bool
+    """Whether its SGD multiplies slopes by the rate of their own step, as Keras does after
+    Sutskever et al. 2013, or what they add up to by the present one, as PyTorch and Optax do."""
 
-    def forward(self, batch: Tensor, use_second: bool) -> Tensor:
-        """Map (samples, FEATURES) to (samples, 1)."""
-        hidden = self.norm(self.body(batch))
-        result: Tensor = self.first(hidden)
-        return result + self.second(hidden) if use_second else result
+    def initial(self, dtype: str) -> Arrays:
+        """Draw the parameters that the others start from, on this rank alone, by SEED."""
 
+    def gradients(self, dtype: str, *, partly: bool = False, micro_batches: int = 1) -> Arrays:
+        """Give the gradient that all ranks end up with, by parameter.
 
-def make_model(dtype: torch.dtype) -> Branches:
-    """Make the same model on every rank and every call."""
-    torch.manual_seed(7)
-    return Branches().to(dtype)
+        Args:
+            partly: only even ranks use the second head.
+            micro_batches: in how many parts the shard is taken, before ranks communicate.
+        """
 
+    def train(self, dtype: str) -> tuple[Arrays, list[float]]:
+        """Take STEPS steps by the framework's own SGD and schedule: parameters, and the rates."""
 
-def make_batch(world: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Make the whole batch: SAMPLES_PER_RANK * world samples and their targets."""
-    generator = torch.Generator().manual_seed(11)
-    count = SAMPLES_PER_RANK * world
-    batch = torch.randn(count, FEATURES, generator=generator, dtype=torch.float64)
-    target = torch.randn(count, 1, generator=generator, dtype=torch.float64)
-    return batch.to(dtype), target.to(dtype)
+    def shard(self, count: int) -> list[int]:
+        """Give the numbers of the samples, of `count`, that the framework hands this rank."""
 
 
-def shard(tensor: Tensor, rank: int) -> Tensor:
+class Part(Protocol):
+    """`gradients_<framework>.py`."""
+
+    def trainer(self, out: Emitter) -> AbstractContextManager[Trainer]:
+        """Join all ranks."""
+
+
+def rates(world: int) -> list[float]:
+    """Give the rate of each step: a warm-up to one that grows with the ranks, then half of it.
+
+    Linear scaling and warm-up are those of Goyal et al. 2017 (arXiv:1706.02677).
+    """
+    peak = world / 32
+    return [peak * min(step + 1, WARM_UP) / WARM_UP for step in range(WARM_UP)] + [peak / 2] * (
+        STEPS - WARM_UP
+    )
+
+
+def share(array: np.ndarray, rank: int) -> np.ndarray:
     """Give a rank's part of the batch."""
-    return tensor[rank * SAMPLES_PER_RANK : (rank + 1) * SAMPLES_PER_RANK]
+    return array[rank * SAMPLES_PER_RANK : (rank + 1) * SAMPLES_PER_RANK]
 
 
-def uses_second(rank: int, partly: bool) -> bool:
-    """Decide which ranks use the second branch: all, or (partly) only the even ones."""
-    return rank % 2 == 0 if partly else True
+def uses_second(world: int, partly: bool) -> np.ndarray:
+    """Say for each sample of the batch whether its rank uses the second head."""
+    ranks = np.repeat(np.arange(world), SAMPLES_PER_RANK)
+    return np.where(partly & (ranks % 2 == 1), 0.0, 1.0)
 
 
-def reference_gradients(world: int, dtype: torch.dtype, partly: bool) -> list[Tensor]:
-    """Compute the full-batch gradient on this rank alone, without torch.distributed."""
-    model = make_model(dtype)
-    batch, target = make_batch(world, dtype)
-    predictions = [model(shard(batch, r), uses_second(r, partly)) for r in range(world)]
-    nn.functional.mse_loss(torch.cat(predictions), target).backward()
-    return gradients(model)
+def whole_gradient(initial: Arrays, world: int, partly: bool) -> Arrays:
+    """Compute the gradient of the whole batch, without any framework."""
+    batch, target = batch_of(SAMPLES_PER_RANK * world)
+    return gradient(exact(initial), batch, target, uses_second(world, partly))
 
 
-def ddp_gradients(
-    out: Emitter, dtype: torch.dtype, *, partly: bool = False, micro_batches: int = 1
-) -> list[Tensor]:
-    """Compute the gradient that DDP leaves on this rank, accumulated over micro-batches."""
-    model = make_model(dtype)
-    ddp = DistributedDataParallel(model, find_unused_parameters=partly)
-    batch, target = (shard(whole, out.rank) for whole in make_batch(out.world, dtype))
-    pairs = list(zip(batch.chunk(micro_batches), target.chunk(micro_batches), strict=True))
-    for index, (inputs, wanted) in enumerate(pairs):
-        last = index == len(pairs) - 1
-        with nullcontext() if last else ddp.no_sync():
-            prediction = ddp(inputs, uses_second(out.rank, partly))
-            (nn.functional.mse_loss(prediction, wanted) / micro_batches).backward()
-    return gradients(model)
+def trained_alone(initial: Arrays, world: int, rate_in_velocity: bool) -> Arrays:
+    """Train on the whole batch, without any framework."""
+    parameters = exact(initial)
+    velocity = {name: np.zeros_like(array) for name, array in parameters.items()}
+    batch, target = batch_of(SAMPLES_PER_RANK * world)
+    for rate in rates(world):
+        slope = gradient(parameters, batch, target, uses_second(world, partly=False))
+        for name in parameters:
+            before, after = (rate, 1.0) if rate_in_velocity else (1.0, rate)
+            velocity[name] = MOMENTUM * velocity[name] + before * slope[name]
+            parameters[name] = parameters[name] - after * velocity[name]
+    return parameters
 
 
-def gradients(model: nn.Module) -> list[Tensor]:
-    """Copy the gradients of all parameters; zeros where a parameter was not used."""
-    return [torch.zeros_like(p) if p.grad is None else p.grad.clone() for p in model.parameters()]
+def exact(arrays: Arrays) -> Arrays:
+    """Give arrays in float64, in the shapes of branches.py.
+
+    Raises:
+        ValueError: one has another number of elements.
+    """
+    return {name: arrays[name].astype(np.float64).reshape(shape) for name, shape in SHAPES.items()}
 
 
-def relative_error(found: Iterable[Tensor], wanted: Iterable[Tensor]) -> float:
-    """Give the largest deviation, over the tensors, relative to each tensor's largest element."""
-    pairs = zip(found, wanted, strict=True)
-    return max(float((f - w).abs().max() / w.abs().max()) for f, w in pairs)
+def relative_error(found: Arrays, wanted: Arrays) -> float:
+    """Give the largest deviation, over the arrays, relative to each one's largest element."""
+    return max(
+        float(np.abs(array - wanted[name]).max() / np.abs(wanted[name]).max())
+        for name, array in exact(found).items()
+    )
 
 
-def hash_of(parameters: Iterable[Tensor]) -> str:
+def hash_of(arrays: Arrays) -> str:
     """Hash the bytes of all parameters."""
     digest = hashlib.sha256()
-    for parameter in parameters:
-        digest.update(parameter.numpy().tobytes())
+    for name in sorted(arrays):
+        digest.update(arrays[name].tobytes())
     return digest.hexdigest()
 
 
-def train(wrapped: nn.Module, batch: Tensor, target: Tensor) -> list[Tensor]:
-    """Train STEPS steps; the parameters after."""
-    optimizer = torch.optim.SGD(wrapped.parameters(), lr=0.05, momentum=0.9)
-    for _ in range(STEPS):
-        optimizer.zero_grad()
-        nn.functional.mse_loss(wrapped(batch, True), target).backward()
-        optimizer.step()
-    return [parameter.detach() for parameter in wrapped.parameters()]
-
-
-def train_together(out: Emitter, dtype: torch.dtype) -> list[Tensor]:
-    """Train with DDP on this rank's shard."""
-    batch, target = (shard(whole, out.rank) for whole in make_batch(out.world, dtype))
-    return train(DistributedDataParallel(make_model(dtype)), batch, target)
-
-
-def check_gradients(out: Emitter) -> None:
-    """Compare DDP's mean gradient with the full batch's, in the ways that users train."""
+def check_gradients(found: Findings, trainer: Trainer, world: int) -> None:
+    """Compare the mean gradient with the whole batch's, in the ways that users train."""
     for dtype, limit in TOLERANCE.items():
-        name = str(dtype).removeprefix("torch.")
-        whole = reference_gradients(out.world, dtype, partly=False)
-        partial = reference_gradients(out.world, dtype, partly=True)
-        found = {
-            "mean_gradient": (ddp_gradients(out, dtype), whole),
-            "accumulated_gradient": (ddp_gradients(out, dtype, micro_batches=3), whole),
-            "unused_parameters": (ddp_gradients(out, dtype, partly=True), partial),
+        initial = trainer.initial(dtype)
+        whole, partial = (whole_gradient(initial, world, partly) for partly in (False, True))
+        computed = {
+            "mean_gradient": (trainer.gradients(dtype), whole),
+            "accumulated_gradient": (trainer.gradients(dtype, micro_batches=3), whole),
+            "unused_parameters": (trainer.gradients(dtype, partly=True), partial),
         }
-        for check, (got, wanted) in found.items():
+        for check, (got, wanted) in computed.items():
             error = relative_error(got, wanted)
             detail = f"max relative error {error:.1e}, limit {limit:.0e}"
-            out.check(f"{check}_{name}", error <= limit, detail)
+            found.check(f"{check}_{dtype}", error <= limit, detail)
 
 
-def check_parameters(out: Emitter) -> None:
+def check_parameters(found: Findings, trainer: Trainer, rank: int, world: int) -> None:
     """Compare the parameters after training: with one rank's, over the ranks, over two runs."""
-    exact = torch.float64
-    alone = train(make_model(exact), *make_batch(out.world, exact))
-    error, limit = relative_error(train_together(out, exact), alone), TOLERANCE[exact]
+    trained, used = trainer.train("float64")
+    alone = trained_alone(trainer.initial("float64"), world, trainer.rate_in_velocity)
+    error, limit = relative_error(trained, alone), TOLERANCE["float64"]
     detail = f"max relative error {error:.1e} after {STEPS} steps, limit {limit:.0e}"
-    out.check("trained_parameters", error <= limit, detail)
+    found.check("trained_parameters", error <= limit, detail)
 
-    first, second = (hash_of(train_together(out, torch.float32)) for _ in range(2))
-    hashes: list[str] = [""] * out.world
-    dist.all_gather_object(hashes, first)
-    distinct = len(set(hashes))
-    out.check("equal_parameters", distinct == 1, f"{distinct} distinct on {out.world} ranks")
-    out.check("repeatable", first == second, f"{first[:12]} and {second[:12]} in two runs")
+    right = np.allclose(used, rates(world), rtol=RATE_TOLERANCE, atol=0)
+    steps = ", ".join(f"{rate:g}" for rate in used)
+    found.check("learning_rates", len(used) == STEPS and bool(right), f"{steps} in {STEPS} steps")
+
+    first, second = (hash_of(trainer.train("float32")[0]) for _ in range(2))
+    distinct = len(set(meeting(rank, world).gather(first)))
+    found.check("equal_parameters", distinct == 1, f"{distinct} distinct on {world} ranks")
+    found.check("repeatable", first == second, f"{first[:12]} and {second[:12]} in two runs")
 
 
-def check_shards(out: Emitter) -> None:
-    """Check that each epoch's shards are disjoint and cover the data."""
-    count = SAMPLES_PER_RANK * out.world
-    sampler = DistributedSampler(list(range(count)), out.world, out.rank, shuffle=True, seed=3)
-    sampler.set_epoch(1)
-    shards: list[list[int]] = [[]] * out.world
-    dist.all_gather_object(shards, list(sampler))
+def check_shards(found: Findings, trainer: Trainer, rank: int, world: int) -> None:
+    """Check that the shards are disjoint and cover the data."""
+    count = SAMPLES_PER_RANK * world
+    shards = meeting(rank, world).gather([int(index) for index in trainer.shard(count)])
     seen = sorted(itertools.chain.from_iterable(shards))
-    covered = seen == list(range(count))
-    out.check("shards", covered, f"{len(set(seen))} of {count} samples, {len(seen)} drawn")
+    told = f"{len(set(seen))} of {count} samples, {len(seen)} drawn"
+    found.check("shards", seen == list(range(count)), told)
 
 
 def main() -> None:
     """Run the case."""
-    torch.use_deterministic_algorithms(True)
-    with Emitter() as out, gloo(out):
-        check_gradients(out)
-        check_parameters(out)
-        check_shards(out)
+    names = of_the_stack(__doc__)
+    with Emitter() as out, findings(out, names) as found:
+        for found.framework in names:
+            each: Part = part("gradients", found.framework)
+            with each.trainer(out) as trainer:
+                check_gradients(found, trainer, out.world)
+                check_parameters(found, trainer, out.rank, out.world)
+                check_shards(found, trainer, out.rank, out.world)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from branches import Arrays, batch_of, gradient, initial
+from branches import SHAPES, Arrays, batch_of, gradient
 from emit import Emitter, listed
 from horovod_world import joined
 from meeting import meeting
@@ -62,6 +62,12 @@ class Training(Protocol):
 
     def shard(self, count: int) -> list[int]:
         """Give the numbers of the samples, of `count`, that the framework hands this rank."""
+
+
+def initial() -> Arrays:
+    """Draw the parameters that all start from."""
+    rng = np.random.default_rng(7)
+    return {name: rng.normal(scale=0.3, size=shape) for name, shape in SHAPES.items()}
 
 
 def rates(world: int) -> list[float]:

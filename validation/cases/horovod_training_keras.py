@@ -6,10 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
-from branches import CHANNELS, EPSILON, FEATURES, Arrays, initial
+from branches import CHANNELS, EPSILON, FEATURES, SHAPES, Arrays
 from emit import Emitter
 from horovod.tensorflow import broadcast_variables
-from horovod_training import MOMENTUM, SAMPLES_PER_RANK, STEPS, STOP_AFTER, rates, shard_of
+from horovod_training import (
+    MOMENTUM,
+    SAMPLES_PER_RANK,
+    STEPS,
+    STOP_AFTER,
+    initial,
+    rates,
+    shard_of,
+)
 
 FILE = "checkpoint"
 # In the order of Keras's variables: those of a layer after those of the layer before it.
@@ -43,7 +51,7 @@ def arrays(model: Any) -> Arrays:
     """Copy a model's parameters into the shapes of branches.py."""
     named = dict(zip(ORDER, model.get_weights(), strict=True))
     named["kernel"] = named["kernel"][:, 0].T
-    return {name: named[name].reshape(array.shape).copy() for name, array in initial().items()}
+    return {name: named[name].reshape(shape).copy() for name, shape in SHAPES.items()}
 
 
 def tensorflow_variables(model: Any) -> list[tf.Variable]:

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from branches import CHANNELS, EPSILON, HIDDEN, Arrays, initial
+from branches import CHANNELS, EPSILON, HIDDEN, SHAPES, Arrays
 from emit import Emitter
-from horovod_training import MOMENTUM, STEPS, STOP_AFTER, rates, shard_of
+from horovod_training import MOMENTUM, STEPS, STOP_AFTER, initial, rates, shard_of
 from torch import Tensor, nn
 from torch.utils.data import DistributedSampler
 
@@ -59,8 +59,7 @@ def make_model(dtype: torch.dtype) -> Branches:
 def arrays(tensors: dict[str, Any]) -> Arrays:
     """Copy tensors into the shapes of branches.py."""
     return {
-        name: tensors[name].detach().numpy().reshape(array.shape).copy()
-        for name, array in initial().items()
+        name: tensors[name].detach().numpy().reshape(shape).copy() for name, shape in SHAPES.items()
     }
 
 

@@ -1,4 +1,4 @@
-"""What `import torch` costs in a fresh interpreter, against what its files cost to read.
+"""What importing a framework costs in a fresh interpreter, against what its files cost to read.
 
 Time, and operations on the file system, which are what a parallel one is slow at: at least one for
 each file.
@@ -6,6 +6,7 @@ each file.
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
 import sys
@@ -34,7 +35,7 @@ def mapped():
 before = mapped()
 os.stat = importlib._bootstrap_external._os.stat = counted
 sys.addaudithook(heard)
-import torch
+import {module}
 operations = dict(counts)
 operations["shared libraries"] = sum(".so" in path for path in mapped() - before)
 spaces = map(vars, sys.modules.values())
@@ -63,14 +64,17 @@ def read_all(paths: list[Path]) -> int:
 
 def main() -> None:
     """Run the case."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--module", default="torch")
+    module: str = parser.parse_args().module
     with Emitter() as out:
-        found = json.loads(python(LOOK_ON))
+        found = json.loads(python(LOOK_ON.replace("{module}", module)).splitlines()[-1])
         paths = [path for path in map(Path, found["files"]) if path.is_file()]
         bare = median_seconds(lambda: python("pass"), REPETITIONS)
         reading = median_seconds(lambda: read_all(paths), REPETITIONS)
         out.probe("import_floor", bare + reading, "s")
-        seconds = median_seconds(lambda: python("import torch"), REPETITIONS, warm_up=0)
-        out.metric("import_torch", seconds, "s")
+        seconds = median_seconds(lambda: python(f"import {module}"), REPETITIONS, warm_up=0)
+        out.metric(f"import_{module}", seconds, "s")
         out.probe("import_files", len(paths), "operations")
         out.metric("import_operations", sum(found["operations"].values()), "operations")
         out.info("file-system operations", found["operations"])

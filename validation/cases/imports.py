@@ -16,15 +16,12 @@ from pathlib import Path
 from types import ModuleType
 
 from emit import Emitter, listed
+from frameworks import expected_versions, findings, frameworks, load
 
-MODULES = ("torch", "numpy", "mpi4py", "h5py")
+# What a stack of any framework has.
+COMMON = ("numpy", "mpi4py", "h5py")
 OPENMP = re.compile(r"lib(gomp|iomp5|omp)\b.*\.so")
 MPI = re.compile(r"libmpi(ch)?\.so\.\d")
-
-
-def expected_versions(text: str) -> dict[str, str]:
-    """Parse `torch=2.13.0+cpu,numpy=2.4.6`."""
-    return dict(pair.split("=", 1) for pair in text.split(",") if pair)
 
 
 def installed_version(name: str) -> str | None:
@@ -91,13 +88,16 @@ def main() -> None:
     expected: dict[str, str] = parser.parse_args().expect
 
     with Emitter() as out:
-        modules = [importlib.import_module(name) for name in MODULES]
+        found = {name: installed_version(name) for name in expected}
+        out.check("versions", bool(expected) and found == expected, compared(found, expected))
+
+        names = frameworks(expected)
+        each = [load(name) for name in names]
+        imported = [name for framework in each for name in framework.MODULES]
+        modules = [importlib.import_module(name) for name in (*imported, *COMMON)]
         # Loads the MPI library without starting MPI: there is no launcher here.
         importlib.import_module("mpi4py").rc.initialize = False
         mpi = importlib.import_module("mpi4py.MPI")
-
-        found = {name: installed_version(name) for name in expected}
-        out.check("versions", bool(expected) and found == expected, compared(found, expected))
 
         strays = outside(modules, sys.prefix)
         out.check(
@@ -113,8 +113,14 @@ def main() -> None:
         genuine = importlib.import_module("numpy").__file__
         out.check("user_decoy_ignored", file == genuine, f"with a fake numpy: {file}")
 
+        with findings(out, names) as shown:
+            for shown.framework, framework in zip(names, each, strict=True):
+                shown.check("optimised_libraries", *framework.optimised())
+
+        # Of several frameworks those that have one share it, or two would spin for the same cores.
+        wanted = max(framework.OPENMP_RUNTIMES for framework in each)
         runtimes = mapped(OPENMP)
-        out.check("one_openmp_runtime", len(runtimes) == 1, f"mapped: {listed(runtimes)}")
+        out.check("one_openmp_runtime", len(runtimes) == wanted, f"mapped: {listed(runtimes)}")
 
         home = home_of_mpi(sys.prefix, os.environ.get("STACKWRIGHT_INJECTED", ""))
         libraries = mapped(MPI)
@@ -125,16 +131,8 @@ def main() -> None:
             f"mapped: {listed(libraries)}; it should come from {home}",
         )
 
-        torch = importlib.import_module("torch")
-        has_mkl = torch.backends.mkl.is_available()
-        has_onednn = torch.backends.mkldnn.is_available()
-        out.check(
-            "optimised_libraries", has_mkl and has_onednn, f"MKL {has_mkl}, oneDNN {has_onednn}"
-        )
-
         out.info("python", sys.version)
-        out.info("versions", {name: version(name) for name in MODULES})
-        out.info("torch configuration", torch.__config__.show())
+        out.info("versions", {module.__name__: module.__version__ for module in modules})
         out.info("MPI library", mpi.Get_library_version().rstrip("\0\n"))
 
 

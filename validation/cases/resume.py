@@ -3,77 +3,55 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import h5py
 import numpy as np
-import torch
 from emit import Emitter, listed
-from torch import nn
+from frameworks import Findings, findings, of_the_stack, part
 
 STEPS = 8
 STOP_AFTER = 3
+SAMPLES = 16
 FEATURES = 32
+HIDDEN = 64
+DROPOUT = 0.5
+# The rate halves every two steps, by the framework's own schedule.
+RATE, HALVES_EVERY, MOMENTUM = 0.05, 2, 0.9
+
+Arrays = dict[str, np.ndarray]
 
 
-@dataclass(frozen=True)
-class Training:
-    """Everything that a step changes, beside torch's random state."""
-
-    model: nn.Module
-    optimizer: torch.optim.Optimizer
-    schedule: torch.optim.lr_scheduler.LRScheduler
-
-    @staticmethod
-    def start(seed: int) -> Training:
-        """Begin with fresh parameters. Dropout makes the random state matter."""
-        torch.manual_seed(seed)
-        model = nn.Sequential(
-            nn.Linear(FEATURES, 64),
-            nn.BatchNorm1d(64),
-            nn.ReLU(),
-            nn.Dropout(0.5),
-            nn.Linear(64, 1),
-        )
-        optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
-        schedule = torch.optim.lr_scheduler.StepLR(optimizer, step_size=2, gamma=0.5)
-        return Training(model, optimizer, schedule)
+class Training(Protocol):
+    """A network with batch norm and dropout, its optimizer, schedule and random state."""
 
     def run(self, steps: range) -> None:
-        """Take the given steps; the batch of a step depends on its number only."""
-        for step in steps:
-            generator = torch.Generator().manual_seed(step)
-            batch = torch.randn(16, FEATURES, generator=generator)
-            self.optimizer.zero_grad()
-            self.model(batch).square().mean().backward()
-            self.optimizer.step()
-            self.schedule.step()
+        """Take the given steps, each on `batch_of` its number."""
 
-    def save(self, path: Path) -> None:
-        """Write a checkpoint."""
-        state = {
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "schedule": self.schedule.state_dict(),
-            "random": torch.get_rng_state(),
-        }
-        torch.save(state, path)
+    def save(self, folder: Path) -> None:
+        """Write a checkpoint, as users of the framework do."""
 
-    def load(self, path: Path) -> None:
-        """Read a checkpoint without running any code that lies in it."""
-        state = torch.load(path, weights_only=True)
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.schedule.load_state_dict(state["schedule"])
-        torch.set_rng_state(state["random"])
+    def load(self, folder: Path) -> None:
+        """Read it, without running any code that lies in it."""
 
-    def arrays(self) -> dict[str, np.ndarray]:
+    def arrays(self) -> Arrays:
         """Copy all parameters and buffers."""
-        return {name: t.numpy().copy() for name, t in self.model.state_dict().items()}
 
 
-def differences(found: dict[str, np.ndarray], wanted: dict[str, np.ndarray]) -> list[str]:
+class Part(Protocol):
+    """`resume_<framework>.py`."""
+
+    def start(self, seed: int) -> Training:
+        """Begin with fresh parameters."""
+
+
+def batch_of(step: int) -> np.ndarray:
+    """Draw the batch of a step: (SAMPLES, FEATURES), float32."""
+    return np.random.default_rng(step).normal(size=(SAMPLES, FEATURES)).astype(np.float32)
+
+
+def differences(found: Arrays, wanted: Arrays) -> list[str]:
     """Name the arrays that are not bitwise the same."""
     names = found.keys() | wanted.keys()
     return sorted(
@@ -86,7 +64,7 @@ def differences(found: dict[str, np.ndarray], wanted: dict[str, np.ndarray]) -> 
     )
 
 
-def through_hdf5(arrays: dict[str, np.ndarray], path: Path) -> dict[str, np.ndarray]:
+def through_hdf5(arrays: Arrays, path: Path) -> Arrays:
     """Write arrays as compressed HDF5 datasets, and read them back."""
     with h5py.File(path, "w") as file:
         for name, array in arrays.items():
@@ -96,31 +74,38 @@ def through_hdf5(arrays: dict[str, np.ndarray], path: Path) -> dict[str, np.ndar
         return {name: np.asarray(file[name]) for name in arrays}
 
 
+def check(found: Findings, framework: Part, folder: Path) -> None:
+    """Stop, resume, and compare with a run that never stopped."""
+    whole = framework.start(seed=1)
+    whole.run(range(STEPS))
+
+    stopped = framework.start(seed=1)
+    stopped.run(range(STOP_AFTER))
+    stopped.save(folder)
+
+    resumed = framework.start(seed=2)
+    resumed.load(folder)
+    resumed.run(range(STOP_AFTER, STEPS))
+
+    strays = differences(resumed.arrays(), whole.arrays())
+    told = f"differ from the uninterrupted run: {listed(strays)}"
+    found.check("resume_bitwise", not strays, told)
+    # Without this, a checkpoint that holds nothing could pass on a model that learns nothing.
+    moved = differences(stopped.arrays(), whole.arrays())
+    found.check("training_moves", len(moved) == len(whole.arrays()), f"changed: {listed(moved)}")
+
+    stored = through_hdf5(whole.arrays(), folder / "arrays.h5")
+    strays = differences(stored, whole.arrays())
+    found.check("hdf5_bitwise", not strays, f"differ after HDF5: {listed(strays)}")
+
+
 def main() -> None:
     """Run the case."""
-    with Emitter() as out, tempfile.TemporaryDirectory() as folder:
-        whole = Training.start(seed=1)
-        whole.run(range(STEPS))
-
-        stopped = Training.start(seed=1)
-        stopped.run(range(STOP_AFTER))
-        stopped.save(Path(folder, "checkpoint.pt"))
-
-        resumed = Training.start(seed=2)
-        resumed.load(Path(folder, "checkpoint.pt"))
-        resumed.run(range(STOP_AFTER, STEPS))
-
-        strays = differences(resumed.arrays(), whole.arrays())
-        out.check(
-            "resume_bitwise", not strays, f"differ from the uninterrupted run: {listed(strays)}"
-        )
-        # Without this, a checkpoint that holds nothing could pass on a model that learns nothing.
-        moved = differences(stopped.arrays(), whole.arrays())
-        out.check("training_moves", len(moved) == len(whole.arrays()), f"changed: {listed(moved)}")
-
-        stored = through_hdf5(whole.arrays(), Path(folder, "arrays.h5"))
-        strays = differences(stored, whole.arrays())
-        out.check("hdf5_bitwise", not strays, f"differ after HDF5: {listed(strays)}")
+    names = of_the_stack(__doc__)
+    with Emitter() as out, findings(out, names) as found:
+        for found.framework in names:
+            with tempfile.TemporaryDirectory() as folder:
+                check(found, part("resume", found.framework), Path(folder))
 
 
 if __name__ == "__main__":

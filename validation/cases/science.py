@@ -7,12 +7,9 @@ their sources. TOML, because Python reads it by itself: an image holds no YAML r
 from __future__ import annotations
 
 import inspect
-import math
-import operator
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, TypeVar
@@ -22,8 +19,7 @@ import tomllib
 import torch
 from layerwise import optimizer_of
 from torch import Tensor, nn
-
-SENSES = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
+from training import Bound, Schedule
 
 Scores = dict[str, float]
 Predictor = Callable[[np.ndarray], np.ndarray]
@@ -37,22 +33,6 @@ class Batch(NamedTuple):
 
 
 Reader = Callable[[Sequence[int]], Batch]
-
-
-class Bound(NamedTuple):
-    """What a measured value must be to a limit: `<`, `<=`, `>` or `>=`."""
-
-    value: float
-    sense: str
-    limit: float
-
-    def holds(self) -> bool:
-        """Tell whether it is; nan never is."""
-        return bool(SENSES[self.sense](self.value, self.limit))
-
-    def __str__(self) -> str:
-        """Show the comparison."""
-        return f"{self.value:.4g} {self.sense} {self.limit:.4g}"
 
 
 class MlPerf(NamedTuple):
@@ -125,77 +105,8 @@ class Science(ABC):
         return {}
 
 
-@dataclass(frozen=True)
-class Training:
-    """Hyper-parameters that every model has; samples are counted over all ranks.
-
-    Args:
-        optimizer: a class of `torch.optim` or layerwise.py as `name`, and its arguments.
-        warm_up: the part of all steps over which the learning rate rises linearly; a cosine to
-            zero follows.
-        evaluations: how often the held-out samples are scored, besides before the first step.
-        target: the score whose first crossing is timed.
-        reference: after how many samples ten other seeds crossed it (`convergence`).
-    """
-
-    train_samples: int
-    test_samples: int
-    epochs: int
-    batch: int
-    optimizer: dict[str, Any]
-    warm_up: float
-    evaluations: int
-    target: float
-    reference: tuple[float, ...] = ()
-
-    def __post_init__(self) -> None:
-        """Refuse what would leave samples out.
-
-        Raises:
-            ValueError: if the batch does not divide the samples.
-        """
-        if self.train_samples % self.batch:
-            raise ValueError(
-                f"{self.train_samples} samples are no multiple of a batch of {self.batch}"
-            )
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """Optimizer steps in which every sample is seen once."""
-        return self.train_samples // self.batch
-
-    @property
-    def steps(self) -> int:
-        """Optimizer steps in all."""
-        return self.epochs * self.steps_per_epoch
-
-    def examined(self) -> frozenset[int]:
-        """Give the steps after which the held-out samples are scored."""
-        return frozenset(np.linspace(0, self.steps, self.evaluations + 1).astype(int).tolist())
-
-    def rate(self, step: int) -> float:
-        """Scale the learning rate: linear warm-up, then a cosine to zero."""
-        warm = self.warm_up * self.steps
-        if step < warm:
-            return (step + 1) / warm
-        return 0.5 * (1 + math.cos(math.pi * (step - warm) / (self.steps - warm)))
-
-    def shares(self, seed: int, rank: int, world: int) -> Iterator[list[int]]:
-        """Give the samples of this rank in each step: every `world`-th of a shuffled epoch's batch.
-
-        Raises:
-            ValueError: if the ranks cannot share a batch evenly (the mean over ranks would then
-                not be the mean over samples).
-        """
-        if self.batch % world:
-            raise ValueError(f"a batch of {self.batch} does not divide by {world} ranks")
-        for epoch in range(self.epochs):
-            order = np.random.default_rng([seed, epoch]).permutation(self.train_samples)
-            yield from order.reshape(-1, self.batch)[:, rank::world].tolist()
-
-    def held_out(self, rank: int, world: int) -> range:
-        """Give this rank's share of the samples that are never trained on."""
-        return range(self.train_samples + rank, self.train_samples + self.test_samples, world)
+class Training(Schedule):
+    """A schedule, and an optimizer of PyTorch that follows it."""
 
     def start(self, model: nn.Module) -> tuple[torch.optim.Optimizer, Any]:
         """Make the optimizer and its schedule."""

@@ -6,12 +6,10 @@ import argparse
 import os
 import time
 from pathlib import Path
-from typing import Any
 
-import torch
-import torch.distributed as dist
 from emit import Emitter
-from world import gloo
+from frameworks import Framework, findings, frameworks, load, stack_argument
+from meeting import meeting
 
 # Long against the kernel's 10 ms accounting tick.
 BUSY_SECONDS = 0.6
@@ -36,46 +34,53 @@ def cpu_ticks() -> dict[str, int]:
     }
 
 
-def threads_taking_part() -> int:
+def threads_taking_part(framework: Framework) -> int:
     """Count the threads that compute while this process multiplies matrices."""
-    matrix = torch.ones(768, 768)
+    framework.multiply()
     before = cpu_ticks()
     stop = time.monotonic() + BUSY_SECONDS
     while time.monotonic() < stop:
-        matrix @ matrix
+        framework.multiply()
     used = [ticks - before.get(thread, 0) for thread, ticks in cpu_ticks().items()]
     return sum(ticks >= TOOK_PART * max(used) for ticks in used if ticks)
+
+
+def check_placement(out: Emitter, threads: int) -> None:
+    """Check what the launcher granted to each rank."""
+    cpus = os.sched_getaffinity(0)
+    out.check("affinity", len(cpus) >= threads, f"{len(cpus)} CPUs for {threads} threads")
+    told = meeting(out.rank, out.world).gather([os.uname().nodename, sorted(cpus), threads])
+    load = cpu_load([(host, set(granted), count) for host, granted, count in told])
+    out.check("not_oversubscribed", load <= 1, f"{load:.2f} threads per CPU at most")
 
 
 def main() -> None:
     """Run the case."""
     parser = argparse.ArgumentParser(description=__doc__)
+    stack_argument(parser)
     parser.add_argument("--threads", type=int, required=True)
-    threads: int = parser.parse_args().threads
+    options = parser.parse_args()
+    names, threads = frameworks(options.stack), options.threads
 
-    with Emitter() as out, gloo(out):
-        cpus = os.sched_getaffinity(0)
-        out.check("affinity", len(cpus) >= threads, f"{len(cpus)} CPUs for {threads} threads")
-
+    with Emitter() as out:
+        check_placement(out, threads)
         asked = os.environ.get("OMP_NUM_THREADS")
-        seen = torch.get_num_threads()
-        out.check(
-            "thread_count",
-            asked == str(threads) and seen == threads,
-            f"asked {threads}, OMP_NUM_THREADS={asked}, torch uses {seen}",
-        )
-
-        placements: list[Any] = [None] * out.world
-        dist.all_gather_object(placements, (os.uname().nodename, cpus, threads))
-        load = cpu_load(placements)
-        out.check("not_oversubscribed", load <= 1, f"{load:.2f} threads per CPU at most")
-
-        # One rank after the other, so that ranks that wrongly share CPUs don't hide it here.
-        for rank in range(out.world):
-            if rank == out.rank:
-                count = threads_taking_part()
-                out.check("parallel_region", count == threads, f"{count} of {threads} computed")
-            dist.barrier()
+        with findings(out, names) as found:
+            for found.framework in names:
+                framework = load(found.framework)
+                seen = framework.threads()
+                found.check(
+                    "thread_count",
+                    asked == str(threads) and seen == threads,
+                    f"asked {threads}, OMP_NUM_THREADS={asked}, {found.framework} uses {seen}",
+                )
+                # One rank after the other, so that ranks that wrongly share CPUs don't hide it.
+                for rank in range(out.world):
+                    if rank == out.rank:
+                        count = threads_taking_part(framework)
+                        told = f"{count} of {threads} computed"
+                        found.check("parallel_region", count == threads, told)
+                    meeting(out.rank, out.world).barrier()
 
 
 if __name__ == "__main__":

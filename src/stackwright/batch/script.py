@@ -14,6 +14,7 @@ from stackwright.batch.request import Resources, Scheduler, directives
 from stackwright.batch.ways import Way
 from stackwright.batch.words import joined, quoted, single
 from stackwright.errors import StackwrightError
+from stackwright.threads import THREADS
 
 _RANK = "export RANK=${0.rank} LOCAL_RANK=${0.local_rank} MASTER_ADDR={0.address}"
 _NODE = "export PET_NODE_RANK=${0.rank} PET_MASTER_ADDR={0.address} PET_MASTER_PORT=$MASTER_PORT"
@@ -133,4 +134,5 @@ def _port(scheduler: Scheduler) -> str:
 
 
 def _threads(job: Resources) -> str:
-    return f"export OMP_NUM_THREADS={job.cpus_per_task} MKL_NUM_THREADS={job.cpus_per_task}"
+    told = (f"{name}={job.cpus_per_task}" for name in THREADS)
+    return f"export {' '.join(told)}"

@@ -10,7 +10,6 @@ from stackwright.runtimes.mountpoints import ABOVE, TREES
 
 TORCH = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 TORCHRUN = ("PET_NODE_RANK", "PET_MASTER_ADDR", "PET_MASTER_PORT")
-THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 _PLACES = " | ".join(("//*", *ABOVE, *(f"{tree}/*" for tree in TREES)))

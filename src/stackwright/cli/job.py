@@ -162,6 +162,7 @@ def _way(
     from stackwright.errors import StackwrightError
     from stackwright.runtimes.injections import CARRIERS, carried_by
     from stackwright.shifter.layout import image_id
+    from stackwright.threads import THREADS
 
     if image is not None:
         if name not in CARRIERS:
@@ -175,7 +176,7 @@ def _way(
     variables = network(system.fabric, settled) if nodes > 1 else {}
     if name in CARRIERS:
         variables |= {k: v for one in injections for k, v in one.env.items()}
-    told = (*(ways.TORCHRUN if by_torchrun(words) else ways.TORCH), *ways.THREADS, *variables)
+    told = (*(ways.TORCHRUN if by_torchrun(words) else ways.TORCH), *THREADS, *variables)
     gpu = ["gpu"] if system.gpus else []
     if name == "shifter":
         modules = dict.fromkeys((*carried_by("shifter", injections), *gpu))

@@ -24,6 +24,7 @@ from stackwright.inputs.fields import (
     Value,
 )
 from stackwright.inputs.yamlfile import Document, load_document
+from stackwright.threads import THREADS
 
 Glibc = Annotated[str, Text(r"2\.[0-9]+", "a glibc version such as '2.36'")]
 Place = tuple[str | int, ...]
@@ -36,7 +37,7 @@ OF_THE_BASE = (
 )
 """Folders that no injection may hide, and those below which it may not bring anything, either."""
 _FOLDERS = frozenset({"LD_LIBRARY_PATH", "FI_PROVIDER_PATH"})
-_OF_THE_SUITE = frozenset({"OMP_NUM_THREADS", "MKL_NUM_THREADS"})
+_OF_THE_SUITE = frozenset(THREADS)
 
 
 def plain(path: str | PurePosixPath) -> PurePosixPath:

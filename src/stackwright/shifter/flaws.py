@@ -39,11 +39,13 @@ class Host:
         mounts: where the site's file systems are.
         libraries: what the host puts into containers: by soname, the glibc that it needs.
         mpi: the soname of the MPI that can take the place of the image's.
+        has_mpi: whether the system's file states one at all.
     """
 
     mounts: tuple[str, ...] = ()
     libraries: Mapping[str, str] = field(default_factory=dict)
     mpi: str = "libmpi.so.12"
+    has_mpi: bool = True
 
 
 _MPI = {"mpich": "libmpi.so.12", "openmpi": "libmpi.so.40"}
@@ -60,6 +62,7 @@ def host_of(system: System, injections: Iterable[Injection]) -> Host:
         mounts=tuple(mount.path for mount in system.mounts),
         libraries={each.soname: each.glibc for each in libraries if each.glibc},
         mpi=_MPI[abi or "mpich"],
+        has_mpi=system.mpi is not None,
     )
 
 

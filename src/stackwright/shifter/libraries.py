@@ -66,11 +66,12 @@ def _expanded(folder: str, path: str) -> str:
 
 
 def other_mpi(image: Image, host: Host) -> Iterator[Flaw]:
-    """SH14: an MPI that the site's can't take the place of."""
+    """SH14: an MPI that the site's can't take the place of; harmless where the site has none."""
     for path, elf in sorted(image.elves.items()):
         if elf.soname and _MPI.fullmatch(elf.soname) and elf.soname != host.mpi:
             what = f"it is {elf.soname}, and the site's MPI takes the place of {host.mpi} only"
-            yield Flaw(path, what, "build the stack with MPICH, or with an MPI of its ABI")
+            fix = "build the stack with MPICH, or with an MPI of its ABI"
+            yield Flaw(path, what, fix, harmless=not host.has_mpi)
 
 
 def own_driver(image: Image, _: Host) -> Iterator[Flaw]:

@@ -20,6 +20,7 @@ from typing import Literal, Protocol
 from stackwright.batch.srun import RANK, Meeting, Step, spread
 from stackwright.inputs.stacks import Mpi
 from stackwright.runtimes.request import CommandLine, Mount, Request, Runtime
+from stackwright.threads import THREADS
 
 Launcher = Literal["none", "torchrun", "mpirun", "horovodrun", "horovodrun-gloo"]
 
@@ -39,7 +40,7 @@ class Program:
         args: the script's arguments.
         launcher: what starts the ranks.
         ranks: number of processes.
-        threads: OpenMP and MKL threads of each rank.
+        threads: of each rank, in every library.
         timeout_s: seconds after which the driver ends the run.
     """
 
@@ -244,8 +245,7 @@ def command(program: Program, start: Start, payload: str) -> tuple[str, ...]:
 def environment(program: Program, payload: str, out: str) -> dict[str, str]:
     """What the payload finds in its environment, besides what the stack itself sets."""
     return {
-        "OMP_NUM_THREADS": str(program.threads),
-        "MKL_NUM_THREADS": str(program.threads),
+        **dict.fromkeys(THREADS, str(program.threads)),
         "STACKWRIGHT_OUT": out,
         "STACKWRIGHT_NONCE": "@NONCE@",
         "STACKWRIGHT_TIMEOUT_S": f"{program.timeout_s:g}",

@@ -15,7 +15,7 @@ module use /s/live/modules && module load pytorch/2.13.0-cpu || exit 1
 # The first node's torchrun is the master; a job has a port of its own.
 export FIRST=$(grep -v -e batch -e login "$LSB_DJOB_HOSTFILE" | head -n 1)
 export MASTER_PORT=$((20000 + ${LSB_JOBID%%[!0-9]*} % 10000))
-export OMP_NUM_THREADS=16 MKL_NUM_THREADS=16
+export OMP_NUM_THREADS=16 MKL_NUM_THREADS=16 TF_NUM_INTRAOP_THREADS=16 TF_NUM_INTEROP_THREADS=16 NPROC=16
 
 jsrun --nrs=2 --rs_per_host=1 --tasks_per_rs=1 --cpu_per_rs=64 --gpu_per_rs=4 --bind=packed:64 \
   bash -c 'export PET_NODE_RANK=$JSM_NAMESPACE_RANK PET_MASTER_ADDR=$FIRST PET_MASTER_PORT=$MASTER_PORT; exec "$@"' rank \

@@ -18,7 +18,7 @@ module use /s/live/modules && module load pytorch/2.13.0-cpu || exit 1
 cd "$PBS_O_WORKDIR" || exit 1
 export FIRST=$(head -n 1 "$PBS_NODEFILE")
 export WORLD_SIZE=8 LOCAL_WORLD_SIZE=4 MASTER_PORT=$((20000 + ${PBS_JOBID%%[!0-9]*} % 10000))
-export OMP_NUM_THREADS=16 MKL_NUM_THREADS=16
+export OMP_NUM_THREADS=16 MKL_NUM_THREADS=16 TF_NUM_INTRAOP_THREADS=16 TF_NUM_INTEROP_THREADS=16 NPROC=16
 
 mpiexec -n 8 --ppn 4 --depth 16 --cpu-bind depth \
   bash -c 'export RANK=$PALS_RANKID LOCAL_RANK=$PALS_LOCAL_RANKID MASTER_ADDR=$FIRST; exec "$@"' rank \

@@ -18,7 +18,7 @@ module use /s/live/modules && module load pytorch/2.13.0-cpu || exit 1
 cd "$PBS_O_WORKDIR" || exit 1
 export FIRST=$(head -n 1 "$PBS_NODEFILE")
 export MASTER_PORT=$((20000 + ${PBS_JOBID%%[!0-9]*} % 10000))
-export OMP_NUM_THREADS=16 MKL_NUM_THREADS=16
+export OMP_NUM_THREADS=16 MKL_NUM_THREADS=16 TF_NUM_INTRAOP_THREADS=16 TF_NUM_INTEROP_THREADS=16 NPROC=16
 
 mpiexec -n 2 --ppn 1 --depth 64 --cpu-bind depth \
   bash -c 'export PET_NODE_RANK=$PALS_RANKID PET_MASTER_ADDR=$FIRST PET_MASTER_PORT=$MASTER_PORT; exec "$@"' rank \

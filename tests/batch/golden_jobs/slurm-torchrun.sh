@@ -19,7 +19,7 @@ module use /s/live/modules && module load pytorch/2.13.0-cpu || exit 1
 
 # The first node's torchrun is the master; a job has a port of its own.
 export MASTER_PORT=$((20000 + ${SLURM_JOB_ID%%[!0-9]*} % 10000))
-export OMP_NUM_THREADS=16 MKL_NUM_THREADS=16
+export OMP_NUM_THREADS=16 MKL_NUM_THREADS=16 TF_NUM_INTRAOP_THREADS=16 TF_NUM_INTEROP_THREADS=16 NPROC=16
 
 srun --nodes=2 --ntasks=2 --ntasks-per-node=1 --cpus-per-task=64 --threads-per-core=1 --cpu-bind=cores --kill-on-bad-exit=1 \
   bash -c 'export PET_NODE_RANK=$SLURM_PROCID PET_MASTER_ADDR=$SLURM_LAUNCH_NODE_IPADDR PET_MASTER_PORT=$MASTER_PORT; exec "$@"' rank \

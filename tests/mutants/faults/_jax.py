@@ -1,0 +1,5 @@
+"""The rank of a process that mpiexec has started."""
+
+import os
+
+RANK = os.environ.get("PMI_RANK", "0")

@@ -1,0 +1,3 @@
+from jax import lax
+
+lax.pmean = lax.psum
