@@ -93,7 +93,7 @@ def main() -> None:
         ways = alone(channels)
         conf = os.environ.get("SLURM_CONF") or stack.enter_context(two_nodes(absent))
         if conf:
-            ways |= by_srun(channels, stack.enter_context(allocation(NODES, conf)))
+            ways |= by_srun(channels, *stack.enter_context(allocation(NODES, conf)))
         rates = take_turns(ways, TRAIN, folder, rounds, samples_per_second)
         starts = take_turns(ways, START, folder, rounds, seconds_to_start)
     print(report(rates, starts, absent))
@@ -104,10 +104,12 @@ def alone(channels: Mapping[str, launch.Channel]) -> dict[str, Way]:
     return {name: Way(channel) for name, channel in channels.items()}
 
 
-def by_srun(channels: Mapping[str, launch.Channel], job: Mapping[str, str]) -> dict[str, Way]:
+def by_srun(
+    channels: Mapping[str, launch.Channel], job: Mapping[str, str], names: tuple[str, ...]
+) -> dict[str, Way]:
     """Those whose containers end with the process that srun starts, over the nodes of a job."""
     fit = [name for name in channels if name not in CONTAINER_ENGINES]
-    nodes = launch.Nodes(NODES)
+    nodes = launch.Nodes(names)
     return {f"{name}, by srun on {NODES} nodes": Way(channels[name], nodes, job) for name in fit}
 
 
@@ -128,9 +130,19 @@ def two_nodes(absent: dict[str, str]) -> Iterator[str]:
             subprocess.run([*command, "stop", folder], check=True)
 
 
+def _names_of(job: str, env: Mapping[str, str]) -> tuple[str, ...]:
+    """The names of a job's nodes."""
+
+    def ask(*argv: str) -> str:
+        return subprocess.run(argv, env=env, capture_output=True, text=True, check=True).stdout
+
+    listed = ask("squeue", "--noheader", f"--jobs={job}", "--format=%N").strip()
+    return tuple(ask("scontrol", "show", "hostnames", listed).split())
+
+
 @contextmanager
-def allocation(nodes: int, conf: str) -> Iterator[Mapping[str, str]]:
-    """A job of whole nodes in which nothing runs yet: what srun needs to start steps in it."""
+def allocation(nodes: int, conf: str) -> Iterator[tuple[Mapping[str, str], tuple[str, ...]]]:
+    """A job of whole nodes in which nothing runs yet: what srun needs, and its nodes."""
     argv = ["salloc", "--no-shell", f"--nodes={nodes}", "--exclusive"]
     env = {**os.environ, "SLURM_CONF": conf}
     done = subprocess.run(argv, env=env, capture_output=True, text=True, check=False)
@@ -138,7 +150,7 @@ def allocation(nodes: int, conf: str) -> Iterator[Mapping[str, str]]:
     if granted is None:
         sys.exit(f"salloc ended with {done.returncode}:\n{done.stderr}")
     try:
-        yield {"SLURM_CONF": conf, "SLURM_JOB_ID": granted[1]}
+        yield {"SLURM_CONF": conf, "SLURM_JOB_ID": granted[1]}, _names_of(granted[1], env)
     finally:
         subprocess.run(["scancel", granted[1]], env=env, check=False)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from build_samples import LABEL, REPOSITORY, make_site
 
-from stackwright.batch import ways
+from stackwright.batch import validation, ways
 from stackwright.batch.lsf import LSF
 from stackwright.batch.pbs import PBS
 from stackwright.batch.request import (
@@ -28,6 +28,8 @@ from stackwright.batch.request import (
 from stackwright.batch.script import script
 from stackwright.batch.slurm import SLURM
 from stackwright.batch.srun import network
+from stackwright.batch.words import joined
+from stackwright.certify.artefact import Artefact
 from stackwright.cli.job import _way
 from stackwright.errors import StackwrightError
 from stackwright.inputs.labels import parse
@@ -43,8 +45,8 @@ SCHEDULERS = {"slurm": SLURM, "lsf": LSF, "pbs": PBS}
 WAYS = {
     "module": ways.module("/s/live/modules", "pytorch/2.13.0-cpu", "/lmod/init/bash"),
     "shifter": ways.shifter("docker:pytorch:2.13.0-cpu", ["mpich", "gpu"], plugin=True),
-    "shifter-alone": ways.shifter("docker:pytorch:2.13.0-cpu", ["gpu"], plugin=False),
-    "podman-hpc": ways.podman_hpc("localhost/pytorch:2.13.0-cpu", TOLD, ["mpi", "gpu"]),
+    "shifter-alone": ways.shifter(f"id:{64 * 'a'}", ["gpu"], plugin=False),
+    "podman-hpc": ways.podman_hpc(64 * "c", TOLD, ["mpi", "gpu"]),
     "run": ways.run(("stackwright", "--site", "/a site"), "pytorch@far", TOLD, gpus=False),
 }
 COMMAND = ("python", "train.py", "--name", "it's a test")
@@ -68,7 +70,7 @@ def job_for(scheduler: str) -> Resources:
 
 
 def rendered(scheduler: str, way: str, command: tuple[str, ...] = COMMAND) -> str:
-    return script(SCHEDULERS[scheduler], job_for(scheduler), WAYS[way], command, "pytorch")
+    return script(SCHEDULERS[scheduler], job_for(scheduler), WAYS[way], command, "pytorch@far")
 
 
 CASES = {
@@ -98,9 +100,40 @@ def test_every_golden_file_is_compared() -> None:
     assert {path.stem for path in GOLDEN.iterdir()} == set(CASES)
 
 
-def way_of(site: Path, label: str, name: str, nodes: int = 2) -> ways.Way:
+def way_of(site: Path, label: str, name: str, nodes: int = 2, image: str | None = None) -> ways.Way:
     shop = Workshop(Site(site), parse(label), Store(site / "no-store"))
-    return _way(name, shop, None, COMMAND, nodes, plugin=True)
+    return _way(name, shop, BUILT, image, COMMAND, nodes, plugin=True)
+
+
+BUILT = Artefact.model_validate(
+    {
+        "schema": "stackwright/artefact/1",
+        "label": LABEL,
+        "plan_hash": f"sha256:{64 * '1'}",
+        "image": {
+            "digest": f"sha256:{64 * 'a'}",
+            "config": f"sha256:{64 * 'c'}",
+            "oci": "steps/image/1/oci",
+            "bytes": 1,
+        },
+        "squashfs": {"digest": f"sha256:{64 * 'b'}", "path": "steps/squashfs/1", "bytes": 1},
+        "prefix": {"digest": f"sha256:{64 * 'd'}", "path": "steps/prefix/1", "bytes": 1},
+    }
+)
+
+
+def test_images_are_named_by_what_was_certified() -> None:
+    """A tag may have been moved since, or be another image's on a node."""
+    label = "pytorch/2.13.0-cpu@perlmutter-cpu"
+
+    assert f"--image=id:{64 * 'a'}" in way_of(REPOSITORY, label, "shifter").options
+    assert way_of(REPOSITORY, label, "podman-hpc").words[-1] == 64 * "c"
+
+
+@pytest.mark.parametrize("image", ["a b", "x\n#SBATCH --wrap=id", ""])
+def test_an_image_is_one_word(image: str) -> None:
+    with pytest.raises(StackwrightError, match="can't be the value of --image"):
+        way_of(REPOSITORY, "pytorch/2.13.0-cpu@perlmutter-cpu", "shifter", image=image)
 
 
 def test_images_get_what_the_site_injects() -> None:
@@ -133,6 +166,64 @@ def test_only_tcp_is_told_to_ucx_and_nothing_that_is_settled() -> None:
         "FI_TCP_IFACE": "hsn0",
     }
     assert network(None, ()) == network(Fabric(name="roce", provider="verbs"), ()) == {}
+
+
+BREAKING = ("python", "-c", "import torch\n#SBATCH --wrap=id\ntouch escaped\n\té'\\", "\r", "")
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_a_line_break_of_the_command_ends_no_line_of_the_script(scheduler: str) -> None:
+    text = rendered(scheduler, "module", BREAKING)
+
+    assert len(text.splitlines()) == len(rendered(scheduler, "module").splitlines())
+    assert text.splitlines()[1].startswith("# pytorch@far: python -c $'import torch\\x0a#SBATCH")
+    head = text.split("\n\n")[0].splitlines()
+    assert [
+        line for line in head[2:] if not line.startswith(("#", SCHEDULERS[scheduler].mark))
+    ] == []
+
+
+def test_words_arrive_as_they_are_whatever_is_in_them() -> None:
+    words = (*BREAKING, "\x01\x7f\u00a0\u202e", "it's", "a b", "$HOME `id`")
+    shown = subprocess.run(
+        ["bash", "-c", f"printf '%s\\0' {joined(words)}"], capture_output=True, check=True
+    ).stdout
+
+    assert "\n" not in joined(words)
+    assert tuple(shown.decode().split("\0")[:-1]) == words
+
+
+@pytest.mark.parametrize("field", ["partition", "output"])
+@pytest.mark.parametrize("value", ["a b", "x\n#SBATCH --wrap=id", "a\tb", ""])
+def test_what_the_scheduler_reads_of_a_user_is_one_word(field: str, value: str) -> None:
+    with pytest.raises(StackwrightError, match=f"can't be the value of {field}"):
+        [*directives(SLURM, replace(JOB, **{field: value}))]
+
+
+def test_a_head_of_more_lines_than_it_has_is_no_script() -> None:
+    job = replace(JOB, name="a\nb")
+
+    with pytest.raises(StackwrightError, match="it has to be one line"):
+        script(SLURM, job, ways.Way(), COMMAND, "pytorch@far")
+    with pytest.raises(StackwrightError, match="it has to be one line"):
+        validation.script(job, ["true"], Path("/s"))
+
+
+@pytest.mark.parametrize(
+    ("folder", "code"),
+    [("/usr", 1), ("/opt", 1), ("/etc/ssl", 1), ("/", 1), ("//usr", 1), ("/usr/local/src", 0)],
+)
+def test_a_job_of_podman_hpc_lays_no_folder_of_the_hosts_over_the_images(
+    folder: str, code: int
+) -> None:
+    setup = "\n".join(ways.podman_hpc(64 * "c", (), ()).setup)
+
+    done = subprocess.run(
+        ["bash", "-c", f"PWD={folder}\n{setup}"], capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == code
+    assert ("submit from a folder of your own" in done.stderr) == bool(code)
 
 
 @pytest.mark.parametrize("case", CASES)

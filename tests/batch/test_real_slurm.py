@@ -33,7 +33,12 @@ def test_the_suite_runs_over_two_nodes(stack: Stack) -> None:
     assert f"PASS {LABEL}" in done.stdout
     (run,) = stack.runs
     job = json.loads((run / "job.json").read_bytes())
-    assert (job["launcher"], job["host"]["nodes"]) == ("srun", ["nid0001", "nid0002"])
+    nodes = ["nid0001", "nid0002"]
+    assert (job["launcher"], job["host"]["nodes"], job["host"]["hostnames"]) == (
+        "srun",
+        nodes,
+        nodes,
+    )
     records = stack.records(run)
     hosts = {record["case"]: [rank[0]["host"] for rank in record["ranks"]] for record in records}
     assert hosts == {

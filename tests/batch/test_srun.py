@@ -68,7 +68,7 @@ def test_the_step_of_a_name_is_ended_and_no_other(name: str, tmp_path: Path) -> 
     (tmp_path / "scancel").write_text(f'#!/bin/sh\necho "$@" >>{tmp_path}/ended\n')
     for program in ("squeue", "scancel"):
         (tmp_path / program).chmod(0o755)
-    step = Step(nodes=2, ranks=2, cpus=1, meeting="torch", name=name)
+    step = Step(nodes=("nid0001", "nid0002"), ranks=2, cpus=1, meeting="torch", name=name)
 
     subprocess.run(step.kill, env={"PATH": f"{tmp_path}:/usr/bin:/bin", **SLURM}, check=True)
 

@@ -70,6 +70,39 @@ def test_mounts_that_cannot_be_are_refused(text: str, why: str) -> None:
         _mount(text)
 
 
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/opt/stackwright",
+        "/opt",
+        "/opt/stackwright/lib",
+        "/usr",
+        "//usr",
+        "/a/../usr/lib",
+        "/etc/x",
+    ],
+)
+def test_nothing_is_mounted_over_the_images_own(target: str, tmp_path: Path) -> None:
+    with pytest.raises(StackwrightError, match="it would lie over the image's own"):
+        _mount(f"{tmp_path}:{target}")
+
+
+@pytest.mark.parametrize("target", ["/data", "/tmp", "/home/me", "/opt/data", "/usr/local/src"])
+def test_other_places_are_the_users(target: str, tmp_path: Path) -> None:
+    assert _mount(f"{tmp_path}:{target}").target == target
+
+
+@pytest.mark.parametrize("folder", ["/usr", "/opt"])
+def test_the_current_folder_hides_nothing_of_the_image(
+    folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+
+    with pytest.raises(StackwrightError, match=f"can't mount {folder} at {folder}: it would lie"):
+        asked(PODMAN)
+    assert asked(CH_RUN).workdir == f"/tmp{folder}"
+
+
 def test_a_variable_may_be_empty_and_hold_an_equals_sign() -> None:
     assert _split("A=", "=", "NAME=VALUE") == ("A", "")
     assert _split("A=b=c", "=", "NAME=VALUE") == ("A", "b=c")

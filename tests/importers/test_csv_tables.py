@@ -197,13 +197,78 @@ def test_a_gain_that_only_another_unit_explains_is_invalid(
     assert comparison.reasons[0].endswith("better than the baseline by 714.3 times: other units?")
 
 
-def test_a_gain_of_nine_times_passes() -> None:
+@pytest.mark.parametrize(("gain", "verdict"), [(2.9, "PASS"), (8 * 0.5, "INVALID")])
+def test_a_gain_passes_unless_bits_for_bytes_explain_it(gain: float, verdict: str) -> None:
+    """Half the rate, in Gbit/s beside GB/s, is four times the number."""
     columns = Columns(metrics={"time": "lower"}, pair="job")
     before = [100.0 + at for at in range(8)]
 
-    gained = judged(timed(*before), timed(*(t / 9 for t in before)), columns=columns)
+    gained = judged(timed(*before), timed(*(t / gain for t in before)), columns=columns)
 
-    assert gained.verdict == "PASS"
+    assert gained.verdict == verdict
+
+
+def rates(*values: float, pairs: str | None = "abcdefgh") -> str:
+    names = pairs or "x" * len(values)
+    rows = (f"{name},{value}" for name, value in zip(names, values, strict=True))
+    return "".join(f"{line}\n" for line in ("job,rate", *rows))
+
+
+IN_PAIRS = Columns(metrics={"rate": "higher"}, pair="job")
+
+
+def test_one_pair_that_is_written_eight_times_is_one() -> None:
+    before = [100.0, 101.0, 102.0, 103.0, 104.0, 105.0, 100.0, 100.0]
+    after = [99.0, 99.0, 99.0, 99.0, 99.0, 98.0, 99.0, 97.0]
+
+    comparison = judged(rates(*before), rates(*after), columns=IN_PAIRS)
+
+    assert comparison.verdict == "INVALID"
+    assert comparison.reasons == (
+        "pairs a, g have the very same values: one measurement, written 2 times?"
+        " if they are several, give more digits",
+    )
+
+
+def test_an_arm_that_was_measured_once_is_no_arm_of_eight_pairs() -> None:
+    after = [99.0 + at for at in range(8)]
+
+    comparison = judged(rates(*[100.0] * 8), rates(*after), columns=IN_PAIRS)
+
+    assert comparison.verdict == "INVALID"
+    assert (
+        "the baseline's runs a, b, c and 5 more have the very same values" in comparison.reasons[0]
+    )
+
+
+def test_runs_that_are_written_twice_are_no_repetition() -> None:
+    unpaired = Columns(metrics={"rate": "higher"}, ignored=frozenset({"job"}))
+    before, after = rates(100.0, 101.0, pairs=None), rates(94.0, 95.0, 94.0, pairs=None)
+
+    comparison = judged(before, after, columns=unpaired)
+
+    assert comparison.verdict == "INVALID"
+    assert "the candidate's runs 1, 3 have the very same values" in comparison.reasons[0]
+
+
+def test_runs_that_agree_in_one_of_two_metrics_are_two() -> None:
+    header, *rows = rates(94.0, 95.0, 94.0, pairs=None).splitlines()
+    both = "".join(
+        f"{line}\n" for line in (f"{header},loss", *(f"{r},{at + 1}" for at, r in enumerate(rows)))
+    )
+    columns = Columns({"rate": "higher", "loss": "lower"}, ignored=frozenset({"job"}))
+
+    assert judged(both, both.replace("94.0", "96.0"), columns=columns).verdict == "INCONCLUSIVE"
+
+
+def test_pairs_are_told_by_the_median_that_judges_them_and_those_that_lost_by_name() -> None:
+    before = [100.0 + at for at in range(8)]
+    after = [50.0, *(value + 1 for value in before[1:])]
+
+    (one,) = judged(rates(*before), rates(*after), columns=IN_PAIRS).compared
+
+    assert (one.verdict, one.lost) == ("PASS", {"a": 0.5})
+    assert 1 < one.decided_by.ratio < 1.01
 
 
 def test_a_gain_in_a_unit_that_the_file_names_is_one() -> None:

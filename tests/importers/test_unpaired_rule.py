@@ -56,8 +56,8 @@ def test_ties_speak_for_the_candidate() -> None:
 
 
 @given(
-    before=st.lists(positive, min_size=1, max_size=4),
-    after=st.lists(positive, min_size=1, max_size=4),
+    before=st.lists(positive, min_size=1, max_size=4, unique=True),
+    after=st.lists(positive, min_size=1, max_size=4, unique=True),
     spread=st.floats(0, 0.5),
 )
 def test_unpaired_runs_never_pass(before: list[float], after: list[float], spread: float) -> None:

@@ -221,29 +221,53 @@ def test_a_run_that_timed_out_is_hung_and_points_to_the_stacks():
 # --- over the nodes of an allocation --------------------------------------------------------------
 
 
+NODES: Record = {"nodes": ["n1", "n2"], "hostnames": ["nid0001", "nid0002"]}
+
+
 def over_nodes(hosts: tuple[str, ...]) -> tuple[Record, list[Record]]:
     """A job over two nodes, and the runs of ranks that ran on these hosts."""
-    job = a_job(released=False) | {"launcher": "srun", "host": {"nodes": ["nid0001", "nid0002"]}}
+    job = a_job(released=False) | {"launcher": "srun", "host": NODES}
     runs = sound_runs(job)
     for rank, host in zip(runs[0]["ranks"], hosts, strict=True):
         rank[0]["host"] = host
     return job, runs
 
 
-def test_ranks_that_ran_on_as_many_nodes_as_asked_pass():
+def test_ranks_that_ran_on_the_nodes_of_the_job_pass():
     """The timed case has one rank, and so one node."""
     assert verdict_on(*over_nodes(("nid0001", "nid0002"))).verdict == "PASS"
 
 
-def test_ranks_that_all_ran_on_one_node_are_invalid():
-    judgement = verdict_on(*over_nodes(("nid0001", "nid0001")))
+@pytest.mark.parametrize(
+    "hosts", [("nid0001", "nid0001"), ("nid0001", "nid0003"), ("login1", "elsewhere"), ("n1", "n2")]
+)
+def test_ranks_that_ran_on_other_nodes_are_invalid(hosts: tuple[str, ...]):
+    judgement = verdict_on(*over_nodes(hosts))
 
     assert judgement.verdict == "INVALID"
-    assert reasons(judgement) == ["pair 0 candidate: ranks ran on 1 nodes (nid0001), not on 2"]
+    ran = ", ".join(sorted({*hosts}))
+    assert f"pair 0 candidate: ranks ran on {ran}, not on nid0001, nid0002" in reasons(judgement)
+
+
+def test_a_rank_alone_runs_on_the_first_node():
+    job, runs = over_nodes(("nid0001", "nid0002"))
+    for run in runs[1:]:
+        run["ranks"][0][0]["host"] = "nid0002"
+
+    judgement = verdict_on(job, runs)
+
+    assert "pair 0 candidate: ranks ran on nid0002, not on nid0001" in reasons(judgement)
 
 
 @pytest.mark.parametrize(
-    "change", [{"launcher": "srun"}, {"host": {"nodes": ["nid0001"]}}, {"launcher": "mpirun"}]
+    "change",
+    [
+        {"launcher": "srun"},
+        {"host": NODES},
+        {"launcher": "mpirun"},
+        {"launcher": "srun", "host": {"nodes": ["n1", "n2"]}},
+        {"launcher": "srun", "host": NODES | {"hostnames": ["nid0001"]}},
+    ],
 )
 def test_nodes_and_srun_go_together(change: Record):
     with pytest.raises(StackwrightError):

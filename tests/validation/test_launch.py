@@ -32,6 +32,7 @@ from stackwright.validation.launch import (
 )
 
 GOLDEN = Path(__file__).parent / "golden_launch"
+NODES = Nodes(("nid0001", "nid0002"))
 PAYLOAD = Path("/store/payload")
 IMAGE = "sha256:46a13a1cfac9f99de31651f7e223ba29b0799f73c8acb3e1c12f8188f114faaa"
 IMAGE_ENV = {"PATH": "/opt/stack/bin:/usr/bin:/bin"}
@@ -97,13 +98,13 @@ def test_the_command_line_is_the_golden_one(channel: str, launcher: Launcher, ra
     ("launcher", "ranks"), [("none", 1), ("torchrun", 4), ("mpirun", 2), ("horovodrun", 2)]
 )
 def test_over_nodes_srun_starts_the_run_time(channel: str, launcher: Launcher, ranks: int) -> None:
-    text = rendered(launch(program(launcher, ranks), CHANNELS[channel], PAYLOAD, Nodes(2)))
+    text = rendered(launch(program(launcher, ranks), CHANNELS[channel], PAYLOAD, NODES))
 
     compare(text, GOLDEN / f"srun-{channel}-{launcher}.txt")
 
 
 def test_over_nodes_open_mpi_meets_by_pmix() -> None:
-    text = rendered(launch(program("mpirun", 2), OPEN_MPI, PAYLOAD, Nodes(2)))
+    text = rendered(launch(program("mpirun", 2), OPEN_MPI, PAYLOAD, NODES))
 
     compare(text, GOLDEN / "srun-charliecloud-openmpi.txt")
 
@@ -111,12 +112,12 @@ def test_over_nodes_open_mpi_meets_by_pmix() -> None:
 @pytest.mark.parametrize("engine", ["podman", "docker"])
 def test_what_srun_could_not_end_on_other_nodes_is_not_started_by_it(engine: str) -> None:
     with pytest.raises(ValueError, match=f"containers of {engine} outlive the process"):
-        launch(program(), CHANNELS[engine], PAYLOAD, Nodes(2))
+        launch(program(), CHANNELS[engine], PAYLOAD, NODES)
 
 
 def test_what_only_horovodruns_own_server_could_tell_is_not_started_by_srun() -> None:
     with pytest.raises(ValueError, match="not by srun; use horovodrun"):
-        launch(program("horovodrun-gloo", 2), CHANNELS["module"], PAYLOAD, Nodes(2))
+        launch(program("horovodrun-gloo", 2), CHANNELS["module"], PAYLOAD, NODES)
 
 
 @pytest.mark.parametrize(

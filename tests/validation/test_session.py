@@ -24,7 +24,7 @@ from stackwright.validation.host import fingerprint
 from stackwright.validation.prepare import make_job
 from stackwright.validation.runs import JUDGEMENT, runs
 from stackwright.validation.session import Session, check_files
-from stackwright.validation.suites import payload_digest, suite_digest
+from stackwright.validation.suites import Launch, payload_digest, suite_digest
 
 BYTES = artefact("a")
 
@@ -176,6 +176,21 @@ def test_over_nodes_no_container_engine_is_chosen(session: Session) -> None:
     path.write_text(re.sub(r"runtimes: .*", "runtimes: [podman, docker]", text))
     with pytest.raises(StackwrightError, match="srun can start none of the run times of 'local'"):
         over_nodes._runtime("local")
+
+
+GLOO = Launch(launcher="horovodrun-gloo", ranks=2, threads=1)
+
+
+def test_a_launcher_that_srun_can_not_stand_for_is_said_with_its_case(session: Session) -> None:
+    case = replace(CHECKED, launch=GLOO)
+    over_nodes = replace(session, nodes=("nid0001", "nid0002"))
+
+    session._check_plugins([case], [arm("a")])  # on this machine horovodrun starts them itself
+    with pytest.raises(
+        StackwrightError, match=f"case '{case.id}' can't be launched over nodes"
+    ) as e:
+        over_nodes._check_plugins([case], [arm("a")])
+    assert "without --launcher" in str(e.value.hint)
 
 
 def set_runtime(folder: Path, name: str | None) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from stackwright.batch.srun import named
 from stackwright.errors import StackwrightError
 from stackwright.tools.process import Runner
 
@@ -59,7 +60,7 @@ def fingerprints(nodes: Sequence[str], above: Path, runner: Runner) -> dict[str,
     Raises:
         StackwrightError: Stackwright does not run on one of them, or what it writes isn't seen.
     """
-    step = ["srun", f"--nodes={len(nodes)}", "--ntasks-per-node=1", "--cpu-bind=none", "--mem=0"]
+    step = ["srun", *named(nodes), "--ntasks-per-node=1", "--cpu-bind=none", "--mem=0"]
     above.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix="nodes-", dir=above) as folder:
         runner.run(
@@ -82,7 +83,7 @@ def check_plugin(plugin: str, nodes: Sequence[str], runner: Runner) -> None:
     """
     runner.run(
         [
-            *("srun", f"--nodes={len(nodes)}", "--ntasks-per-node=1", "--mem=0"),
+            *("srun", *named(nodes), "--ntasks-per-node=1", "--mem=0"),
             *(f"--mpi={plugin}", "--immediate=60", "true"),
         ],
         hint=f"the MPI of this stack needs Slurm's plugin {plugin}: {_PLUGIN_NEEDS[plugin]};"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from stackwright.batch.words import check_word
 from stackwright.errors import StackwrightError
 
 Option = tuple[str, str | None]
@@ -98,7 +99,14 @@ def unfilled(scheduler: Scheduler, job: Resources) -> tuple[str, ...]:
 
 
 def directives(scheduler: Scheduler, job: Resources) -> Iterator[str]:
-    """The lines of a script that the scheduler reads, with those that a user has to fill in."""
+    """The lines of a script that the scheduler reads, with those that a user has to fill in.
+
+    Raises:
+        StackwrightError: partition or output are not one word.
+    """
+    for what, given in (("partition", job.partition), ("output", job.output)):
+        if given is not None:
+            check_word(given, what)
     options = [*scheduler.options(job), *job.more, *job.filled.items()]
     yield from (f"{scheduler.mark} {_spelt(name, value)}" for name, value in options)
     yield from (f"{scheduler.mark} {option}" for option in job.options)
@@ -136,8 +144,7 @@ def answers(asks: Sequence[str], given: Mapping[str, str], system: str) -> dict[
                 f"'{system}' does not ask for {name}",
                 hint=f"it asks for {', '.join(asks) or 'nothing'} (`batch` of its file)",
             )
-        if not value or set(value) & set(" \t\n'\"\\#"):
-            raise StackwrightError(f"'{value}' can't be the value of {name}: it is not one word")
+        check_word(value, name)
     return {names[name.lstrip("-")]: value for name, value in given.items()}
 
 

@@ -8,11 +8,11 @@ binds ranks, and it ends them all when one fails.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Sequence
 
 from stackwright.batch.request import Resources, Scheduler, directives
 from stackwright.batch.ways import Way
+from stackwright.batch.words import joined, quoted, single
 from stackwright.errors import StackwrightError
 from stackwright.threads import THREADS
 
@@ -25,22 +25,26 @@ Its static rendezvous: ranks are numbered node by node, and no name of a node ha
 
 
 def script(
-    scheduler: Scheduler, job: Resources, way: Way, command: Sequence[str], title: str
+    scheduler: Scheduler, job: Resources, way: Way, command: Sequence[str], label: str
 ) -> str:
     """The whole script, line by line.
 
     Args:
         job: with the ranks as its tasks.
-        title: what the script is, in a line.
+        label: of the stack, for its title.
 
     Raises:
-        StackwrightError: the command is a torchrun that says itself how many ranks there are.
+        StackwrightError: the command is a torchrun that says itself how many ranks there are, or
+            what the scheduler is to read would be more than a line.
     """
-    lines = [
+    head = [
         "#!/bin/bash",
-        f"# {title}",
+        f"# {_title(label, job, command)}",
         *directives(scheduler, job),
         *(f"{scheduler.mark} {option}" for option in way.options),
+    ]
+    lines = [
+        *single(head),
         "",
         *way.setup,
         *([""] if way.setup else ()),
@@ -48,6 +52,11 @@ def script(
         *(() if by_torchrun(command) else _ranks(scheduler, job, way, command)),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _title(label: str, job: Resources, command: Sequence[str]) -> str:
+    ranks = f"{job.nodes * job.tasks_per_node} ranks of {job.cpus_per_task} cores"
+    return f"{label}: {joined(command)}   ({ranks} on {job.nodes} nodes)"
 
 
 def by_torchrun(command: Sequence[str]) -> bool:
@@ -91,7 +100,7 @@ def _ranks(scheduler: Scheduler, job: Resources, way: Way, command: Sequence[str
     yield _threads(job)
     yield ""
     start = scheduler.start(job.nodes, job.tasks_per_node, job.cpus_per_task, job.gpus_per_node)
-    yield from _started(start, _RANK.format(scheduler), way, map(shlex.quote, command))
+    yield from _started(start, _RANK.format(scheduler), way, map(quoted, command))
 
 
 def _torchrun(
@@ -107,7 +116,7 @@ def _torchrun(
     cores = job.tasks_per_node * job.cpus_per_task
     start = scheduler.start(job.nodes, 1, cores, job.gpus_per_node)
     ranks = (f"--nnodes={job.nodes}", f"--nproc-per-node={job.tasks_per_node}")
-    words = ("torchrun", *ranks, *map(shlex.quote, command[1:]))
+    words = ("torchrun", *ranks, *map(quoted, command[1:]))
     yield from _started(start, _NODE.format(scheduler), way, words)
 
 

@@ -12,7 +12,7 @@ https://slurm.schedmd.com/mpi_guide.html.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -80,19 +80,24 @@ END_STEP = (
 """Ends the step of a name on all its nodes, whatever became of its srun."""
 
 
+def named(nodes: Sequence[str]) -> tuple[str, str]:
+    """Options by which a step runs on just these nodes of the allocation."""
+    return f"--nodes={len(nodes)}", f"--nodelist={','.join(nodes)}"
+
+
 @dataclass(frozen=True)
 class Step:
     """Processes that srun starts over nodes of an allocation, as many on each.
 
     Args:
-        nodes: how many nodes, counted from the first of the allocation.
+        nodes: their names, of the allocation; the step runs on these and no others.
         ranks: how many processes in all.
         cpus: processors that each of them has for itself.
         meeting: how the ranks find each other.
         name: what the step is called, by which it can be ended.
     """
 
-    nodes: int
+    nodes: tuple[str, ...]
     ranks: int
     cpus: int
     meeting: Meeting
@@ -108,8 +113,8 @@ class Step:
         """
         return (
             *("srun", f"--job-name={self.name}"),
-            *(f"--nodes={self.nodes}", f"--ntasks={self.ranks}"),
-            *(f"--ntasks-per-node={self.ranks // self.nodes}", "--relative=0"),
+            *named(self.nodes),
+            *(f"--ntasks={self.ranks}", f"--ntasks-per-node={self.ranks // len(self.nodes)}"),
             *(f"--cpus-per-task={self.cpus}", "--threads-per-core=1"),
             *("--cpu-bind=cores", "--mem=0"),
             f"--mpi={self.meeting if self.meeting in PLUGINS else 'none'}",

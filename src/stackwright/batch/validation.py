@@ -8,6 +8,7 @@ from pathlib import Path
 
 from stackwright.batch.request import Resources, answers, directives
 from stackwright.batch.slurm import SLURM
+from stackwright.batch.words import single
 from stackwright.inputs.systems import Batch, System
 
 FILES = SCRIPT, LOG, VERDICT = "job.sh", "output.log", "judgement.json"
@@ -47,7 +48,11 @@ def resources(
 
 
 def script(job: Resources, command: Sequence[str], folder: Path) -> str:
-    """The job's script; what the command prints on standard output is its judgement."""
-    lines = ["#!/bin/sh", *directives(SLURM, job)]
+    """The job's script; what the command prints on standard output is its judgement.
+
+    Raises:
+        StackwrightError: what Slurm is to read would be more than a line.
+    """
+    lines = single(["#!/bin/sh", *directives(SLURM, job)])
     run = f"exec {shlex.join(command)} >{shlex.quote(str(folder / VERDICT))}"
     return "\n".join([*lines, run]) + "\n"

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from stackwright.batch.words import quoted
+from stackwright.runtimes.mountpoints import ABOVE, TREES
+
 TORCH = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 TORCHRUN = ("PET_NODE_RANK", "PET_MASTER_ADDR", "PET_MASTER_PORT")
+
+
+_PLACES = " | ".join(("//*", *ABOVE, *(f"{tree}/*" for tree in TREES)))
+_OF_OWN = (
+    'case "$PWD" in',
+    f"  {_PLACES})",
+    '    echo "$PWD would lie over the image\'s own: submit from a folder of your own" >&2',
+    "    exit 1 ;;",
+    "esac",
+)
+"""Ends a script that was submitted from a folder of the system's: see `lies_over`."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +44,9 @@ def module(tree: str, name: str, init: str | None) -> Way:
     Args:
         init: the file that makes the command `module`, for shells that don't have it.
     """
-    have = (f"type module >/dev/null 2>&1 || source {shlex.quote(init)}",) if init else ()
-    use = f"module use {shlex.quote(tree)}"
-    return Way(setup=(*have, f"{use} && module load {shlex.quote(name)} || exit 1"))
+    have = (f"type module >/dev/null 2>&1 || source {quoted(init)}",) if init else ()
+    use = f"module use {quoted(tree)}"
+    return Way(setup=(*have, f"{use} && module load {quoted(name)} || exit 1"))
 
 
 def shifter(image: str, modules: Sequence[str], *, plugin: bool) -> Way:
@@ -47,12 +60,13 @@ def shifter(image: str, modules: Sequence[str], *, plugin: bool) -> Way:
         modules: Shifter's own, such as ``gpu``.
     """
     asked = (f"--image={image}", *([f"--module={','.join(modules)}"] if modules else ()))
-    return Way(asked if plugin else (), words=("shifter", *(() if plugin else asked)))
+    return Way(asked if plugin else (), words=("shifter", *(() if plugin else map(quoted, asked))))
 
 
 def podman_hpc(image: str, names: Sequence[str], modules: Sequence[str]) -> Way:
     """One container on each node, in which every rank runs: `podman-hpc shared-run`.
 
+    The folder that the job was submitted from is seen in it, unless it would lie over the image's.
     Of the environment it hands on what is named: https://github.com/NERSC/podman-hpc. It takes
     `--shm-size` for an option without value (1.2.2 with podman 4.3.1), so that is left out.
 
@@ -60,13 +74,14 @@ def podman_hpc(image: str, names: Sequence[str], modules: Sequence[str]) -> Way:
         modules: its own, by their options, such as ``gpu``.
     """
     return Way(
+        setup=_OF_OWN,
         words=(
             *("podman-hpc", "shared-run", "--network=host"),
             *(f"--{module}" for module in modules),
             *('--volume="$PWD:$PWD"', '--workdir="$PWD"'),
             *(f"--env={name}" for name in names),
-            shlex.quote(image),
-        )
+            quoted(image),
+        ),
     )
 
 
@@ -78,7 +93,7 @@ def run(command: Sequence[str], label: str, names: Sequence[str], *, gpus: bool)
     """
     return Way(
         words=(
-            *map(shlex.quote, (*command, "run", label)),
+            *map(quoted, (*command, "run", label)),
             *(["--gpus"] if gpus else ()),
             *(f"--env={name}" for name in names),
             "--",

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from stackwright.cli.context import Context
     from stackwright.validation.comparison import Compared, Comparison
 
 _COLOURS = {"PASS": "green", "INCONCLUSIVE": "yellow"}
 _REASONS = 10
+_PAIRS = 5
 _STEP = 1024
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 _CERTIFY = "to certify, measure in pairs: stackwright validate LABEL"
@@ -42,7 +45,7 @@ def conclusions(comparison: Comparison) -> list[str]:
     if not comparison.compared:
         return []
     by_pairs = all(one.test == "pairs" for one in comparison.compared)
-    grounds = [_in_pairs(comparison)] if by_pairs else _unpaired(comparison)
+    grounds = [*_lost(comparison), _in_pairs(comparison)] if by_pairs else _unpaired(comparison)
     return [*_found(comparison), *grounds, *(f"note: {note}" for note in comparison.notes)]
 
 
@@ -61,10 +64,24 @@ def _found(comparison: Comparison) -> list[str]:
     ]
 
 
+def _lost(comparison: Comparison) -> Iterator[str]:
+    """The pairs that a median says nothing of."""
+    for one in comparison.compared:
+        pairs = [f"{name} ({_percent_more(ratio)})" for name, ratio in one.lost.items()]
+        more = f" and {len(pairs[_PAIRS:])} more" if pairs[_PAIRS:] else ""
+        if pairs:
+            yield (
+                f"{what(one)} {size(one.size)}".strip()
+                + f": {len(pairs)} of {len(one.decided_by.candidate)} pairs lost more than"
+                f" {100 * comparison.assumed.delta:g} %: {', '.join(pairs[:_PAIRS])}{more}"
+            )
+
+
 def _in_pairs(comparison: Comparison) -> str:
     pairs = len(comparison.compared[0].decided_by.candidate)
     return (
-        f"by the gate's rule with one look after {pairs} pairs (5 decide at the least);"
+        f"by the median of {pairs} pairs' ratios, the gate's rule with one look (5 decide at the"
+        " least);"
         " that they were run side by side, in an order drawn by lot, is the file's word"
     )
 
@@ -101,7 +118,7 @@ def shown(one: Compared) -> tuple[str, str]:
 
 def change(one: Compared) -> str:
     """How much better (+) or worse (-) the candidate performs, in per cent of the baseline."""
-    return f"{100 * (_ratio(one) - 1):+.1f} %"
+    return _percent_more(_ratio(one))
 
 
 def size(in_bytes: int | None) -> str:
@@ -116,6 +133,10 @@ def size(in_bytes: int | None) -> str:
 
 def _ratio(one: Compared) -> float:
     return one.decided_by.ratio
+
+
+def _percent_more(ratio: float) -> str:
+    return f"{100 * (ratio - 1):+.1f} %"
 
 
 def _percent(fraction: float) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from stackwright.cli.submit import job_options
 if TYPE_CHECKING:
     from stackwright.batch.request import Resources, Scheduler
     from stackwright.batch.ways import Way
+    from stackwright.certify.artefact import Artefact
     from stackwright.inputs.systems import System
     from stackwright.workshop import Workshop
 
@@ -72,13 +72,14 @@ def command(
     from stackwright.cli.workshop import open_workshop, released_to_run
 
     shop = open_workshop(context, label)
-    released_to_run(shop, f"its administrators do that: stackwright release '{shop.label}'")
+    hint = f"its administrators do that: stackwright release '{shop.label}'"
+    artefact = released_to_run(shop, hint)
     system = shop.site.system(shop.label.system)
     dialect = _scheduler(scheduler or system.scheduler, system)
     job = _resources(shop, system, nodes, ranks_per_node, limit, partition, given, output)
     plugin = dialect.mark == SLURM.mark
-    entry = _way(way, shop, image, words, nodes, plugin=plugin)
-    text = script(dialect, job, entry, words, _title(shop, job, words))
+    entry = _way(way, shop, artefact, image, words, nodes, plugin=plugin)
+    text = script(dialect, job, entry, words, str(shop.label))
     if not submit:
         click.echo(text, nl=False)
         return
@@ -142,22 +143,31 @@ def _resources(
 def _way(
     name: str,
     shop: Workshop,
+    artefact: Artefact,
     image: str | None,
     words: tuple[str, ...],
     nodes: int,
     *,
     plugin: bool,
 ) -> Way:
-    """The way into the stack, with what the site injects and the network between nodes."""
+    """The way into the stack, with what the site injects and the network between nodes.
+
+    Images are named by what was certified, as names may be given to others: Shifter's by the
+    manifest's digest, podman-hpc's by that of the configuration, its ID.
+    """
     from stackwright.batch import ways
     from stackwright.batch.script import by_torchrun
     from stackwright.batch.srun import network
+    from stackwright.batch.words import check_word, quoted
     from stackwright.errors import StackwrightError
     from stackwright.runtimes.injections import CARRIERS, carried_by
+    from stackwright.shifter.layout import image_id
     from stackwright.threads import THREADS
 
-    if image and name not in CARRIERS:
-        raise StackwrightError("--image goes with --way shifter or podman-hpc")
+    if image is not None:
+        if name not in CARRIERS:
+            raise StackwrightError("--image goes with --way shifter or podman-hpc")
+        check_word(image, "--image")
     system, injections = (
         shop.site.system(shop.label.system),
         shop.site.injections(shop.label.system),
@@ -167,21 +177,24 @@ def _way(
     if name in CARRIERS:
         variables |= {k: v for one in injections for k, v in one.env.items()}
     told = (*(ways.TORCHRUN if by_torchrun(words) else ways.TORCH), *THREADS, *variables)
-    short = shop.label.module.replace("/", ":")
     gpu = ["gpu"] if system.gpus else []
     if name == "shifter":
         modules = dict.fromkeys((*carried_by("shifter", injections), *gpu))
-        way = ways.shifter(image or f"docker:{short}", [*modules], plugin=plugin)
+        way = ways.shifter(
+            image or f"id:{image_id(artefact.image.digest)}", [*modules], plugin=plugin
+        )
     elif name == "podman-hpc":
         modules = dict.fromkeys((*carried_by("podman-hpc", injections), *gpu))
-        way = ways.podman_hpc(image or f"localhost/{short}", told, [*modules])
+        way = ways.podman_hpc(
+            image or artefact.image.config.removeprefix("sha256:"), told, [*modules]
+        )
     elif name == "run":
         where = ("--site", str(shop.site.root.absolute()), "--store", str(shop.store.root))
         command = ("stackwright", *where)
         way = ways.run(command, str(shop.label), told, gpus=bool(system.gpus))
     else:
         way = ways.module(str(shop.store.root / "live/modules"), shop.label.module, _lmod())
-    exports = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
+    exports = [f"export {name}={quoted(value)}" for name, value in variables.items()]
     return replace(way, setup=(*way.setup, *exports))
 
 
@@ -194,11 +207,6 @@ def _lmod() -> str | None:
         return str(find_init())
     except StackwrightError:
         return None
-
-
-def _title(shop: Workshop, job: Resources, words: tuple[str, ...]) -> str:
-    ranks = f"{job.nodes * job.tasks_per_node} ranks of {job.cpus_per_task} cores"
-    return f"{shop.label}: {shlex.join(words)}   ({ranks} on {job.nodes} nodes)"
 
 
 def _submitted(shop: Workshop, scheduler: Scheduler, job: Resources, text: str) -> None:

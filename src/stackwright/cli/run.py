@@ -157,14 +157,23 @@ def _checked(mount: Mount) -> Mount:
     """A mount that every run time can be told of in one word.
 
     Raises:
-        StackwrightError: its paths have characters that separate fields.
+        StackwrightError: its paths have characters that separate fields, or it would hide what is
+            the image's.
     """
     from stackwright.errors import StackwrightError
+    from stackwright.runtimes.mountpoints import lies_over
 
     if not mount.target.startswith("/") or set(mount.target + mount.source) & set(':,"\n'):
         raise StackwrightError(
             f"can't mount {mount.source} at {mount.target}",
             hint="mounts have absolute paths without colon, comma or quote",
+        )
+    if lies_over(mount.target):
+        raise StackwrightError(
+            f"can't mount {mount.source} at {mount.target}: it would lie over the image's own, and"
+            " what ran would not be what was certified",
+            hint="start in a folder of your own, or choose another place:"
+            f" --mount {mount.source}:/data",
         )
     return mount
 

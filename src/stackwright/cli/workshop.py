@@ -34,12 +34,40 @@ def released_to_run(shop: Workshop, hint: str) -> Artefact:
 
     artefact, _ = released(shop, hint)
     system = shop.label.system
-    if shop.site.injections(system) and artefact.plan_hash != shop.plan_hash:
+    if artefact.plan_hash != shop.plan_hash and _injected(shop, artefact) != _injects(shop):
         raise StackwrightError(
-            f"what '{system}' injects, or else the plan, has changed since the release",
+            f"what '{system}' injects has changed since the release",
             hint=f"its administrators release it anew: stackwright build '{shop.label}'",
         )
     return artefact
+
+
+def _injects(shop: Workshop) -> list[object]:
+    """What the site injects now, as a plan keeps it."""
+    injections = shop.site.injections(shop.label.system)
+    return [one.model_dump(mode="json", by_alias=True) for one in injections]
+
+
+def _injected(shop: Workshop, artefact: Artefact) -> object:
+    """What the plan of an artefact has of it.
+
+    Raises:
+        StackwrightError: the plan in its prefix is not that of which its certificate tells.
+    """
+    from stackwright.canonical import hash_value
+    from stackwright.errors import ExitCode, Location, StackwrightError
+    from stackwright.report.contents import installed
+
+    prefix = shop.store.path(artefact.prefix.path)
+    plan = installed(prefix, "plan.json")
+    if hash_value(plan) != artefact.plan_hash:
+        raise StackwrightError(
+            f"the plan in the prefix of {artefact.label} is not the one that was certified",
+            where=Location(prefix),
+            hint="restore it from a backup, or build, validate and certify the label again",
+            code=ExitCode.INVALID,
+        )
+    return plan["machine"].get("injections", [])
 
 
 def released(shop: Workshop, hint: str) -> tuple[Artefact, Certificate]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from itertools import combinations
@@ -29,8 +30,8 @@ Glibc = Annotated[str, Text(r"2\.[0-9]+", "a glibc version such as '2.36'")]
 Place = tuple[str | int, ...]
 
 
-_OF_THE_STACK = ("/opt/stackwright", "/stackwright", "/tmp/stackwright")  # noqa: S108
-_OF_THE_BASE = (
+OF_THE_STACK = ("/opt/stackwright", "/stackwright", "/tmp/stackwright")  # noqa: S108
+OF_THE_BASE = (
     *("/bin", "/sbin", "/lib", "/lib64", "/usr/bin", "/usr/sbin", "/usr/lib", "/usr/lib64"),
     *("/usr/share", "/usr/local", "/etc", "/dev", "/proc", "/sys", "/var", "/tmp"),  # noqa: S108
 )
@@ -39,10 +40,16 @@ _FOLDERS = frozenset({"LD_LIBRARY_PATH", "FI_PROVIDER_PATH"})
 _OF_THE_SUITE = frozenset(THREADS)
 
 
+def plain(path: str | PurePosixPath) -> PurePosixPath:
+    """An absolute path without the detours by which `/opt/a/../stackwright` looks like another."""
+    return PurePosixPath("/", posixpath.normpath(str(path)).lstrip("/"))
+
+
 def _hides(target: PurePosixPath) -> bool:
     """Whether the stack's own, the cases or whole folders of the base would be hidden."""
-    own = any(target.is_relative_to(place) for place in _OF_THE_STACK)
-    above = (PurePosixPath(place) for place in (*_OF_THE_STACK, *_OF_THE_BASE))
+    target = plain(target)
+    own = any(target.is_relative_to(place) for place in OF_THE_STACK)
+    above = (PurePosixPath(place) for place in (*OF_THE_STACK, *OF_THE_BASE))
     return own or any(place.is_relative_to(target) for place in above)
 
 

@@ -1,4 +1,7 @@
-"""Whether a run time has a folder to mount over: one of the image's, or one that it makes."""
+"""Where a user's folder may lie in a container: over nothing of the stack's or of its base.
+
+And whether a run time has a folder to mount over: one of the image's, or one that it makes.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,28 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from stackwright.inputs.injections import OF_THE_BASE, OF_THE_STACK, plain
 from stackwright.runtimes.shifter import LOST, SCRATCH
+
+_FOR_USERS = ("/usr/local", "/var")
+"""Folders of the base below which users have theirs, on machines that don't have them elsewhere."""
+_IMAGES = tuple(
+    place
+    for place in (*OF_THE_STACK, *OF_THE_BASE)
+    if not PurePosixPath(place).is_relative_to("/tmp")  # noqa: S108 - the image has nothing there
+)
+TREES = tuple(place for place in _IMAGES if place not in _FOR_USERS)
+"""What is the image's with all that is below: no user's folder may lie there."""
+ABOVE = tuple(
+    sorted({str(one) for place in _IMAGES for one in (place, *PurePosixPath(place).parents)})
+)
+"""Folders that would hide some of it."""
+
+
+def lies_over(target: str) -> bool:
+    """Whether a user's folder at a path would hide what was certified, or be in the midst of it."""
+    path = plain(target)
+    return str(path) in ABOVE or any(path.is_relative_to(tree) for tree in TREES)
 
 
 @dataclass(frozen=True)

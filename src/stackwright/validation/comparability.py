@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from itertools import chain, combinations
 
 from stackwright.importers.table import Measurement, Table
@@ -65,7 +66,11 @@ def _mismatches(arms: Arms) -> Iterator[tuple[Verdict, str]]:
         yield "INVALID", unlike[0]
         return
     reasons = chain(
-        _unlike_setups(tables), _unlike_things(tables), _unlike_columns(tables), _unlike_pairs(arms)
+        _unlike_setups(tables),
+        _unlike_things(tables),
+        _unlike_columns(tables),
+        _unlike_pairs(arms),
+        _copies(arms),
     )
     yield from (("INVALID", why) for why in reasons)
 
@@ -126,6 +131,51 @@ def _unlike_pairs(arms: Arms) -> Iterator[str]:
         yield "a pair has more than one run of an arm"
     elif any(runs != named[0] for runs in named):
         yield "the arms, or the metrics, do not have the same pairs"
+
+
+def _copies(arms: Arms) -> Iterator[str]:
+    """Runs or pairs with the same value of all that was measured: one, that is written twice.
+
+    Where figures have few digits an arm may well have the same value in two pairs, but not in all.
+    """
+    runs = {arm: _runs([*tables.values()]) for arm, tables in arms.items()}
+    paired = any(m.pair for ts in arms.values() for t in ts.values() for m in t.measurements)
+    pairs = {
+        pair: frozenset((arm, runs[arm].get(pair)) for arm in runs) for pair in runs["candidate"]
+    }
+    if paired and (names := _alike(pairs)):
+        yield _copied("pairs", names)
+        return
+    for arm, of_arm in runs.items():
+        names = _alike(of_arm)
+        if len(names) > 1 and (not paired or len(names) == len(of_arm)):
+            yield _copied(f"the {arm}'s runs", names)
+
+
+def _runs(tables: Sequence[Table]) -> dict[str, frozenset[Hashable]]:
+    """What each run of an arm has measured, by its pair, else by its number."""
+    times: Counter[tuple[Key, str]] = Counter()
+    runs: dict[str, set[Hashable]] = {}
+    for m in (m for table in tables for m in table.measurements):
+        times[key(m), m.timing] += 1
+        name = m.pair or f"{times[key(m), m.timing]}"
+        runs.setdefault(name, set()).add((key(m), m.timing, m.value))
+    return {name: frozenset(measured) for name, measured in runs.items()}
+
+
+def _alike(runs: Mapping[str, Hashable]) -> list[str]:
+    """The first runs that are equal; none if all differ."""
+    groups: dict[Hashable, list[str]] = {}
+    for name, measured in runs.items():
+        groups.setdefault(measured, []).append(name)
+    return next((names for names in groups.values() if len(names) > 1), [])
+
+
+def _copied(what: str, names: Sequence[str]) -> str:
+    return (
+        f"{what} {_listed(names)} have the very same values: one measurement, written"
+        f" {len(names)} times? if they are several, give more digits"
+    )
 
 
 def _named(thing: Key, timing: str) -> str:

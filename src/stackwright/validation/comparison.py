@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Literal
 
 from pydantic import Field
@@ -16,8 +17,12 @@ from stackwright.validation.judgement import Verdict
 from stackwright.validation.records import Arm, Value
 from stackwright.validation.unpaired import Samples, evidence, largest_spread, performance
 
-FAR = 10.0
-"""A gain by more than this factor, where a file names no unit, is taken for another unit."""
+FAR = 3.0
+"""A gain by more than this factor, where a file names no unit, is taken for another unit.
+
+The least that units in use differ by, but for those of 1000 and 1024, is 8, of bits and bytes: so
+a loss of up to five eighths can't hide behind them. Whoever has such a gain can name the unit.
+"""
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,11 @@ class Assumed(Value):
 
 
 class Timing(Value):
-    """One timing of a thing: all runs' values, and their ratio; above 1 is better."""
+    """One timing of a thing: all runs' values, and their ratio; above 1 is better.
+
+    In pairs that is the median of the pairs' own, by which they are judged; else it is that of the
+    geometric means.
+    """
 
     timing: str
     baseline: tuple[float, ...]
@@ -56,7 +65,8 @@ class Compared(Value):
     """One thing that was measured; its size in bytes.
 
     If there are several timings of it, the one that speaks least for a loss decides. The p-value is
-    Holm's, over all things compared.
+    Holm's, over all things compared. `lost` has the ratio of each pair that lost more than is
+    tolerated, by its name: a median says nothing of them.
     """
 
     name: str
@@ -69,6 +79,7 @@ class Compared(Value):
     timings: tuple[Timing, ...]
     test: Literal["pairs", "rank sum", "assumed spread"]
     p: float
+    lost: dict[str, float]
 
 
 class Comparison(Value):
@@ -167,7 +178,7 @@ def _too_good(thing: Thing) -> Iterator[str]:
 
 def _judge(things: Sequence[Thing], delta: float, spread: float) -> tuple[Compared, ...]:
     if any(thing.paired for thing in things):
-        return _judge_pairs([_compared_in_pairs(thing) for thing in things], delta)
+        return _judge_pairs([_compared_in_pairs(thing, delta) for thing in things], delta)
     level = rule.ALPHA / len(things)
     weighed = [_weigh(thing, delta, spread, level) for thing in things]
     return tuple(
@@ -189,9 +200,15 @@ def _weigh(thing: Thing, delta: float, spread: float, level: float) -> Compared:
     return _compared(thing, timings, timings[least], found[least].test, found[least].p)
 
 
-def _compared_in_pairs(thing: Thing) -> Compared:
+def _compared_in_pairs(thing: Thing, delta: float) -> Compared:
     timing = _timing(thing, "")
-    return _compared(thing, [timing], timing, "pairs", 1.0)
+    names = sorted(m.pair or "" for m in thing.candidate[""])
+    direction = thing.candidate[""][0].direction
+    ratios = rule.paired_ratios(timing.candidate, timing.baseline, direction)
+    timing = timing.model_copy(update={"ratio": median(ratios)})
+    lost = {name: x for x, name in sorted(zip(ratios, names, strict=True)) if x < 1 - delta}
+    found = _compared(thing, [timing], timing, "pairs", 1.0)
+    return found.model_copy(update={"lost": lost})
 
 
 def _judge_pairs(compared: Sequence[Compared], delta: float) -> tuple[Compared, ...]:
@@ -235,6 +252,7 @@ def _compared(
         timings=tuple(timings),
         test=test,
         p=p,
+        lost={},
     )
 
 

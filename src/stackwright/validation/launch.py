@@ -57,11 +57,11 @@ class Nodes:
     """Nodes of an allocation, over which srun starts the ranks.
 
     Args:
-        count: how many, from the first.
+        names: what Slurm calls them, the first one first.
         network: variables by which ranks find the network between them.
     """
 
-    count: int
+    names: tuple[str, ...]
     network: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -228,7 +228,7 @@ def over(nodes: Nodes, program: Program, mpi: Mpi) -> Start:
         ValueError: srun can't tell ranks what their launcher would.
     """
     step = Step(
-        nodes=spread(program.ranks, nodes.count),
+        nodes=nodes.names[: spread(program.ranks, len(nodes.names))],
         ranks=program.ranks,
         cpus=program.threads,
         meeting=meeting(program.launcher, mpi),

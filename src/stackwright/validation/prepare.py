@@ -34,7 +34,8 @@ class Heading:
 
     Args:
         runtime: what runs the image, of both arms.
-        host: the facts of the machine; in an allocation those of its first node, and all `nodes`.
+        host: the facts of the machine; in an allocation those of its first node, and of all of them
+            their names (`nodes`) and what each calls itself (`hostnames`).
         network: variables by which ranks of several nodes find the network between them.
     """
 
@@ -54,7 +55,7 @@ class Heading:
     def nodes(self) -> launch.Nodes | None:
         """What srun starts the ranks over, if anything."""
         names = self.host.get("nodes", ())
-        return launch.Nodes(len(names), self.network) if names else None
+        return launch.Nodes(tuple(names), self.network) if names else None
 
 
 def make_job(
@@ -171,10 +172,11 @@ def _check_all_used(heading: Heading, cases: tuple[ConcreteCase, ...]) -> None:
     """Check that a job names no node on which nothing would run."""
     if heading.nodes is None:
         return
-    used = max(spread(case.launch.ranks, heading.nodes.count) for case in cases)
-    if used != heading.nodes.count:
+    count = len(heading.nodes.names)
+    used = max(spread(case.launch.ranks, count) for case in cases)
+    if used != count:
         raise StackwrightError(
-            f"no case of suite '{heading.suite}' runs over {heading.nodes.count} nodes",
+            f"no case of suite '{heading.suite}' runs over {count} nodes",
             hint=f"ask for as many as are used: -N {used}",
         )
 

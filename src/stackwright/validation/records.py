@@ -126,15 +126,17 @@ class Job(Value):
     cases: tuple[Case, ...]
 
     @property
-    def nodes(self) -> int:
-        """Over how many nodes srun starts the ranks; 0 where they run on one machine."""
-        names = self.host.get("nodes", [])
-        return len(names) if self.launcher == "srun" and isinstance(names, list) else 0
+    def hostnames(self) -> tuple[str, ...]:
+        """What the nodes call themselves over which srun starts the ranks; else none."""
+        return _names(self.host.get("hostnames"))
 
     @model_validator(mode="after")
     def _srun_has_nodes(self) -> Job:
-        if (self.launcher == "srun") != bool(self.host.get("nodes")):
+        nodes = _names(self.host.get("nodes"))
+        if (self.launcher == "srun") != bool(nodes):
             raise ValueError("the host names its nodes if, and only if, srun is the launcher")
+        if len(self.hostnames) != len(nodes):
+            raise ValueError("the host doesn't say what each of its nodes calls itself")
         return self
 
     @model_validator(mode="after")
@@ -150,6 +152,10 @@ class Job(Value):
         """The arms that run in each pair: the baseline runs only where something is compared."""
         paired = case.looks and self.arms.baseline
         return ("candidate", "baseline") if paired else ("candidate",)
+
+
+def _names(value: JsonValue) -> tuple[str, ...]:
+    return tuple(map(str, value)) if isinstance(value, list) else ()
 
 
 class Manifest(Value):

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from stackwright.batch.allocation import check_plugin, fingerprints
-from stackwright.batch.srun import PLUGINS, network
+from stackwright.batch.srun import PLUGINS, Meeting, network
 from stackwright.building.recipe import installed_modules, installed_mpi
 from stackwright.canonical import hash_folder, hash_value
 from stackwright.certify.artefact import Artefact
@@ -31,6 +31,7 @@ from stackwright.certify.keys import (
 from stackwright.errors import ExitCode, Location, StackwrightError
 from stackwright.inputs.labels import Label, parse
 from stackwright.inputs.site import Site
+from stackwright.inputs.stacks import Mpi
 from stackwright.inputs.systems import System
 from stackwright.locking.locks import Lock
 from stackwright.plans.plan import Plan
@@ -261,10 +262,15 @@ class Session:
         return judgement
 
     def _host(self) -> dict[str, Any]:
-        """The facts of this machine, and the names of the nodes that go with it."""
+        """The facts of this machine, and the names of the nodes that go with it.
+
+        A node may be known to Slurm by another name than to itself, which is what ranks report.
+        """
         if not self.nodes:
             return fingerprint()
-        return {**self._fingerprints[self.nodes[0]], "nodes": [*self.nodes]}
+        facts = self._fingerprints
+        hostnames = [facts[node]["hostname"] for node in self.nodes]
+        return {**facts[self.nodes[0]], "nodes": [*self.nodes], "hostnames": hostnames}
 
     @cached_property
     def _fingerprints(self) -> dict[str, dict[str, Any]]:
@@ -341,12 +347,16 @@ class Session:
         )
 
     def _check_plugins(self, cases: Iterable[ConcreteCase], arms: Iterable[Arm]) -> None:
-        """Check that srun can bring together the ranks of each arm's MPI."""
+        """Check that srun can bring together the ranks of each case, by each arm's MPI.
+
+        Raises:
+            StackwrightError: it can't.
+        """
         mpis = {channel.mpi for arm in arms for channel in arm.channels.values()}
-        launchers = {case.launch.launcher for case in cases if self.nodes}
-        for plugin in sorted({launch.meeting(each, mpi) for each in launchers for mpi in mpis}):
-            if plugin in PLUGINS:
-                check_plugin(plugin, self.nodes, self.runner)
+        over_nodes = [case for case in cases if self.nodes]
+        meetings = {_meeting(case, mpi) for case in over_nodes for mpi in mpis}
+        for plugin in sorted(meetings & {*PLUGINS}):
+            check_plugin(plugin, self.nodes, self.runner)
 
     def _runtime(self, system: str) -> str:
         """What runs images: what was asked for, else the first of the system's that works here.
@@ -369,6 +379,17 @@ class Session:
     def _here(self, system: str) -> Here:
         described, injections = self.site.system(system), self.site.injections(system)
         return Here(self.store, self.runner, described, injections)
+
+
+def _meeting(case: ConcreteCase, mpi: Mpi) -> Meeting:
+    try:
+        return launch.meeting(case.launch.launcher, mpi)
+    except ValueError as error:
+        raise StackwrightError(
+            f"case '{case.id}' can't be launched over nodes: {error}",
+            hint="validate on one node, without --launcher, or by a suite without such cases:"
+            " --suite NAME",
+        ) from error
 
 
 def check_untouched(folder: Path, keys: TrustedKeys) -> tuple[bytes, bytes, Begun]:

@@ -131,13 +131,13 @@ def _ranks(case: Case, run: Run) -> Iterator[str]:
 
 
 def _nodes(job: Job, case: Case, run: Run) -> Iterator[str]:
-    """Did the ranks run on as many nodes as they were spread over?"""
-    if not job.nodes:
+    """Did the ranks run on the very nodes that they were spread over?"""
+    if not job.hostnames:
         return
-    wanted = spread(case.ranks, job.nodes)
+    wanted = job.hostnames[: spread(case.ranks, len(job.hostnames))]
     found = sorted({line.host for line in _lines(run) if isinstance(line, Begin)})
-    if len(found) != wanted:
-        yield f"ranks ran on {len(found)} nodes ({', '.join(found) or 'none'}), not on {wanted}"
+    if found != sorted(wanted):
+        yield f"ranks ran on {', '.join(found) or 'no node'}, not on {', '.join(wanted)}"
 
 
 def _checks_reported(case: Case, run: Run) -> Iterator[str]:

@@ -1,5 +1,5 @@
 #!/bin/bash
-# pytorch
+# pytorch@far: python train.py --name 'it'"'"'s a test'   (8 ranks of 16 cores on 2 nodes)
 #BSUB -J pytorch
 #BSUB -nnodes 2
 #BSUB -W 1:30
@@ -16,4 +16,4 @@ export OMP_NUM_THREADS=16 MKL_NUM_THREADS=16 TF_NUM_INTRAOP_THREADS=16 TF_NUM_IN
 
 jsrun --nrs=2 --rs_per_host=1 --tasks_per_rs=4 --cpu_per_rs=64 --gpu_per_rs=4 --bind=packed:16 \
   bash -c 'export RANK=$JSM_NAMESPACE_RANK LOCAL_RANK=$JSM_NAMESPACE_LOCAL_RANK MASTER_ADDR=$FIRST; exec "$@"' rank \
-  shifter --image=docker:pytorch:2.13.0-cpu --module=gpu python train.py --name 'it'"'"'s a test'
+  shifter --image=id:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa --module=gpu python train.py --name 'it'"'"'s a test'

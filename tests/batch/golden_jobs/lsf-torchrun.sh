@@ -1,5 +1,5 @@
 #!/bin/bash
-# pytorch
+# pytorch@far: torchrun train.py 'a b'   (8 ranks of 16 cores on 2 nodes)
 #BSUB -J pytorch
 #BSUB -nnodes 2
 #BSUB -W 1:30

@@ -1,5 +1,5 @@
 #!/bin/bash
-# pytorch
+# pytorch@far: python train.py --name 'it'"'"'s a test'   (8 ranks of 16 cores on 2 nodes)
 #PBS -N pytorch
 #PBS -l select=2:ncpus=64:mpiprocs=4:ompthreads=16
 #PBS -l place=scatter:excl
@@ -11,6 +11,12 @@
 # Write the value of -A and take --FILL-IN out; until then this is refused:
 #PBS --FILL-IN -A
 
+case "$PWD" in
+  //* | / | /bin | /dev | /etc | /lib | /lib64 | /opt | /opt/stackwright | /proc | /sbin | /stackwright | /sys | /usr | /usr/bin | /usr/lib | /usr/lib64 | /usr/local | /usr/sbin | /usr/share | /var | /opt/stackwright/* | /stackwright/* | /bin/* | /sbin/* | /lib/* | /lib64/* | /usr/bin/* | /usr/sbin/* | /usr/lib/* | /usr/lib64/* | /usr/share/* | /etc/* | /dev/* | /proc/* | /sys/*)
+    echo "$PWD would lie over the image's own: submit from a folder of your own" >&2
+    exit 1 ;;
+esac
+
 # Rank 0 is on the first node; a job's ranks meet there, at a port of its own.
 cd "$PBS_O_WORKDIR" || exit 1
 export FIRST=$(head -n 1 "$PBS_NODEFILE")
@@ -19,4 +25,4 @@ export OMP_NUM_THREADS=16 MKL_NUM_THREADS=16 TF_NUM_INTRAOP_THREADS=16 TF_NUM_IN
 
 mpiexec -n 8 --ppn 4 --depth 16 --cpu-bind depth \
   bash -c 'export RANK=$PALS_RANKID LOCAL_RANK=$PALS_LOCAL_RANKID MASTER_ADDR=$FIRST; exec "$@"' rank \
-  podman-hpc shared-run --network=host --mpi --gpu --volume="$PWD:$PWD" --workdir="$PWD" --env=RANK --env=LOCAL_RANK --env=WORLD_SIZE --env=LOCAL_WORLD_SIZE --env=MASTER_ADDR --env=MASTER_PORT --env=OMP_NUM_THREADS --env=MKL_NUM_THREADS --env=TF_NUM_INTRAOP_THREADS --env=TF_NUM_INTEROP_THREADS --env=NPROC localhost/pytorch:2.13.0-cpu python train.py --name 'it'"'"'s a test'
+  podman-hpc shared-run --network=host --mpi --gpu --volume="$PWD:$PWD" --workdir="$PWD" --env=RANK --env=LOCAL_RANK --env=WORLD_SIZE --env=LOCAL_WORLD_SIZE --env=MASTER_ADDR --env=MASTER_PORT --env=OMP_NUM_THREADS --env=MKL_NUM_THREADS --env=TF_NUM_INTRAOP_THREADS --env=TF_NUM_INTEROP_THREADS --env=NPROC cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc python train.py --name 'it'"'"'s a test'

@@ -1,5 +1,5 @@
 #!/bin/bash
-# pytorch
+# pytorch@far: python train.py --name 'it'"'"'s a test'   (8 ranks of 16 cores on 2 nodes)
 #PBS -N pytorch
 #PBS -l select=2:ncpus=64:mpiprocs=4:ompthreads=16
 #PBS -l place=scatter:excl
@@ -19,4 +19,4 @@ export OMP_NUM_THREADS=16 MKL_NUM_THREADS=16 TF_NUM_INTRAOP_THREADS=16 TF_NUM_IN
 
 mpiexec -n 8 --ppn 4 --depth 16 --cpu-bind depth \
   bash -c 'export RANK=$PALS_RANKID LOCAL_RANK=$PALS_LOCAL_RANKID MASTER_ADDR=$FIRST; exec "$@"' rank \
-  shifter --image=docker:pytorch:2.13.0-cpu --module=gpu python train.py --name 'it'"'"'s a test'
+  shifter --image=id:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa --module=gpu python train.py --name 'it'"'"'s a test'

@@ -1,5 +1,5 @@
 #!/bin/bash
-# pytorch
+# pytorch@far: torchrun train.py 'a b'   (8 ranks of 16 cores on 2 nodes)
 #PBS -N pytorch
 #PBS -l select=2:ncpus=64:mpiprocs=4:ompthreads=16
 #PBS -l place=scatter:excl

@@ -1,5 +1,5 @@
 #!/bin/bash
-# pytorch
+# pytorch@far: python train.py --name 'it'"'"'s a test'   (8 ranks of 16 cores on 2 nodes)
 #SBATCH --job-name=pytorch
 #SBATCH --nodes=2
 #SBATCH --ntasks-per-node=4
@@ -14,10 +14,16 @@
 # Write the value of --account and take --FILL-IN out; until then this is refused:
 #SBATCH --FILL-IN --account=
 
+case "$PWD" in
+  //* | / | /bin | /dev | /etc | /lib | /lib64 | /opt | /opt/stackwright | /proc | /sbin | /stackwright | /sys | /usr | /usr/bin | /usr/lib | /usr/lib64 | /usr/local | /usr/sbin | /usr/share | /var | /opt/stackwright/* | /stackwright/* | /bin/* | /sbin/* | /lib/* | /lib64/* | /usr/bin/* | /usr/sbin/* | /usr/lib/* | /usr/lib64/* | /usr/share/* | /etc/* | /dev/* | /proc/* | /sys/*)
+    echo "$PWD would lie over the image's own: submit from a folder of your own" >&2
+    exit 1 ;;
+esac
+
 # Rank 0 is on the first node; a job's ranks meet there, at a port of its own.
 export WORLD_SIZE=8 LOCAL_WORLD_SIZE=4 MASTER_PORT=$((20000 + ${SLURM_JOB_ID%%[!0-9]*} % 10000))
 export OMP_NUM_THREADS=16 MKL_NUM_THREADS=16 TF_NUM_INTRAOP_THREADS=16 TF_NUM_INTEROP_THREADS=16 NPROC=16
 
 srun --nodes=2 --ntasks=8 --ntasks-per-node=4 --cpus-per-task=16 --threads-per-core=1 --cpu-bind=cores --kill-on-bad-exit=1 \
   bash -c 'export RANK=$SLURM_PROCID LOCAL_RANK=$SLURM_LOCALID MASTER_ADDR=$SLURM_LAUNCH_NODE_IPADDR; exec "$@"' rank \
-  podman-hpc shared-run --network=host --mpi --gpu --volume="$PWD:$PWD" --workdir="$PWD" --env=RANK --env=LOCAL_RANK --env=WORLD_SIZE --env=LOCAL_WORLD_SIZE --env=MASTER_ADDR --env=MASTER_PORT --env=OMP_NUM_THREADS --env=MKL_NUM_THREADS --env=TF_NUM_INTRAOP_THREADS --env=TF_NUM_INTEROP_THREADS --env=NPROC localhost/pytorch:2.13.0-cpu python train.py --name 'it'"'"'s a test'
+  podman-hpc shared-run --network=host --mpi --gpu --volume="$PWD:$PWD" --workdir="$PWD" --env=RANK --env=LOCAL_RANK --env=WORLD_SIZE --env=LOCAL_WORLD_SIZE --env=MASTER_ADDR --env=MASTER_PORT --env=OMP_NUM_THREADS --env=MKL_NUM_THREADS --env=TF_NUM_INTRAOP_THREADS --env=TF_NUM_INTEROP_THREADS --env=NPROC cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc python train.py --name 'it'"'"'s a test'

@@ -1,5 +1,5 @@
 #!/bin/bash
-# pytorch
+# pytorch@far: python train.py --name 'it'"'"'s a test'   (8 ranks of 16 cores on 2 nodes)
 #SBATCH --job-name=pytorch
 #SBATCH --nodes=2
 #SBATCH --ntasks-per-node=4

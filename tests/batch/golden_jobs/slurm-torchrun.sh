@@ -1,5 +1,5 @@
 #!/bin/bash
-# pytorch
+# pytorch@far: torchrun train.py 'a b'   (8 ranks of 16 cores on 2 nodes)
 #SBATCH --job-name=pytorch
 #SBATCH --nodes=2
 #SBATCH --ntasks-per-node=4
