@@ -51,7 +51,9 @@ setup(
     name="tiny",
     version="1.0",
     install_requires=["packaging"],
-    ext_modules=[Extension("tiny", ["tiny.c"])],
+    ext_modules=[
+        Extension("tiny", ["tiny.c"], runtime_library_dirs=["/opt/stackwright/lib", "/work/lib"])
+    ],
 )
 """,
     "tiny.c": """\

@@ -58,6 +58,7 @@ def test_no_path_of_the_build_is_left(built: Mini) -> None:
 
     assert b"/work" not in content
     assert b"/opt/stackwright" not in content
+    assert b"$ORIGIN/../..\0" in content  # the prefix's lib, where setup.py named it by its path
 
 
 def test_a_second_build_gives_the_same_bytes_and_a_third_does_nothing(built: Mini) -> None:
