@@ -111,6 +111,18 @@ def test_one_label_is_wanted_and_several_match() -> None:
     )
 
 
+def test_several_labels_mean_the_usual_variant_of_their_stack() -> None:
+    usual = {"pytorch": "cpu"}
+    chosen = [label for label in KNOWN if label.stack == "pytorch" and label.system == "local"]
+    known = [label for label in chosen if label.variant == "cpu"][:1]
+    others = [Label(known[0].stack, known[0].version, "spack", known[0].system)]
+
+    assert pick("pytorch@local", {*known, *others}, defaults=usual) == known[0]
+    assert pick(str(others[0]), {*known, *others}, defaults=usual) == others[0]
+    with pytest.raises(StackwrightError, match="is ambiguous"):
+        pick("pytorch@local", {*known, *others}, defaults={"pytorch": "cuda"})
+
+
 def test_an_unknown_label_suggests_and_lists() -> None:
     with pytest.raises(StackwrightError) as caught:
         select("pytroch/2.13.0-cpu@local", KNOWN)

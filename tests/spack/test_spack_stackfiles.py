@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from spack_samples import LABEL, SOURCE, WHEELS, plan_of
 
+from stackwright.cli import main
 from stackwright.errors import ManyErrors, StackwrightError
 from stackwright.inputs.labels import parse
 from stackwright.inputs.site import Site
@@ -107,3 +110,20 @@ def test_the_lock_of_spack_is_part_of_the_plan(site: Site) -> None:
     path.write_text("{}")
 
     assert plan_of(site) != before
+
+
+def test_the_variant_that_is_meant_without_one_must_be_there(site: Site) -> None:
+    other = edit(site, "stacks/mini.yaml", "name: mini\n", "name: mini\ndefault: cpus\n")
+
+    assert "there is no variant 'cpus' (did you mean 'cpu'?)" in refused(other)
+
+
+def test_what_is_retired_is_listed_with_the_reason(
+    site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edit(site, "stacks/mini.yaml", "status: ga\n", "status: retired\n    why: nobody asks for it\n")
+
+    assert main(["--site", str(site.root), "list", SOURCE, "--json"]) == 0
+
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["state"], row["notes"]) == ("retired", ["nobody asks for it"])
