@@ -118,7 +118,8 @@ class Mirrored:
         return arrays(model.get_weights()), used
 
     def shards(self, count: int) -> list[list[int]]:
-        """See Trainer."""
+        """See Trainer. Each rank shuffles all, and takes its part: all have to shuffle alike."""
+        keras.utils.set_random_seed(SEED)
         options = tf.data.Options()
         policy = tf.data.experimental.AutoShardPolicy.DATA
         options.experimental_distribute.auto_shard_policy = policy
