@@ -19,7 +19,7 @@ _WRITTEN = {
 # What has a list of its own in a plan, or says again what other fields say.
 _LISTED = re.compile(
     r"environment\[[^]]*\]\.(name|value)$|lock\.(label$|inputs\.|base\.packages\.)"
-    r"|lock\.wheels\.(layers|frameworks|packages)\[|lock\.sources\.sdists\["
+    r"|lock\.wheels\.(layers\[[^]]*\]\.wheels|frameworks|packages)\[|lock\.sources\.sdists\["
 )
 
 
