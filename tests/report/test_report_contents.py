@@ -83,7 +83,7 @@ def test_an_overlay_s_link_and_mode_count(tmp_path: Path, contents: dict[str, An
 
 def test_a_wheel_with_other_bytes_is_shown(tmp_path: Path, contents: dict[str, Any]) -> None:
     rebuilt = copy.deepcopy(contents)
-    wheel = rebuilt["lock.json"]["wheels"]["packages"][0]
+    wheel = rebuilt["lock.json"]["wheels"]["layers"][0]["wheels"][0]
     wheel["digest"] = fixtures.digest("rebuilt")
 
     old, new = prefix(tmp_path / "old", contents), prefix(tmp_path / "new", rebuilt)

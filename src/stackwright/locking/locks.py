@@ -126,7 +126,7 @@ class Lock(Model):
 
     def to_json(self) -> bytes:
         """One entry a line, for readable diffs."""
-        value = self.model_dump(mode="json", by_alias=True)
+        value = self.model_dump(mode="json", by_alias=True, exclude_none=True)
         return (json.dumps(value, indent=1, sort_keys=True) + "\n").encode()
 
 

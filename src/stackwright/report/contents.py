@@ -18,7 +18,7 @@ _WRITTEN = {OWN / name for name in (*_RECORDS, "module.lua", "kernel.json")}
 # What has a list of its own in a plan, or says again what other fields say.
 _LISTED = re.compile(
     r"environment\[[^]]*\]\.(name|value)$|lock\.(label$|inputs\.|base\.packages\.)"
-    r"|lock\.wheels\.(layers|frameworks|packages)\[|lock\.sources\.sdists\["
+    r"|lock\.wheels\.(layers\[[^]]*\]\.wheels|frameworks|packages)\[|lock\.sources\.sdists\["
 )
 
 
