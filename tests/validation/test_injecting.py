@@ -12,7 +12,7 @@ import pytest
 from stackwright.building.recipe import IMAGE_PREFIX
 from stackwright.elf import Elf
 from stackwright.errors import StackwrightError
-from stackwright.inputs.injections import _OF_THE_STACK, Injection
+from stackwright.inputs.injections import OF_THE_STACK, Injection
 from stackwright.runtimes.injecting import Injecting, injected
 from stackwright.runtimes.injections import carried_by, check_loadable, given, staged
 from stackwright.runtimes.loadable import Brought, Inside, problems
@@ -105,7 +105,7 @@ def test_what_would_replace_what_was_certified_is_no_injection(
 
 
 def test_the_folders_of_the_stack_are_those_of_its_images() -> None:
-    assert {IMAGE_PREFIX, "/stackwright"} <= {*_OF_THE_STACK}
+    assert {IMAGE_PREFIX, "/stackwright"} <= {*OF_THE_STACK}
 
 
 def elf(soname: str | None = None, needed: tuple[str, ...] = (), **other: object) -> Elf:

@@ -7,7 +7,7 @@ from itertools import count
 from typing import Any
 
 import numpy as np
-from collectives import check_all
+from collectives import COPIED, KINDS, check_all
 from emit import Emitter
 from horovod_world import joined
 
@@ -19,6 +19,8 @@ class Horovod:
 
     Each call has a name of its own: Horovod matches those of ranks by name, not by order.
     """
+
+    kinds, copied, smallest = KINDS, COPIED, 0
 
     def __init__(self, horovod: Any) -> None:
         """Take Horovod's module for a framework."""
@@ -86,7 +88,7 @@ def main() -> None:
     kind = {"torch": OfTorch, "tensorflow": OfTensorflow}[framework]
     with Emitter() as out, joined(out, framework) as horovod:
         if horovod is not None:
-            check_all(out, kind(horovod))
+            check_all(out, kind(horovod), KINDS, out.rank, out.world)
 
 
 if __name__ == "__main__":
