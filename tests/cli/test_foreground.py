@@ -42,13 +42,13 @@ def test_the_exit_code_is_the_programs_own(script: str, code: int) -> None:
 @pytest.mark.parametrize(
     ("script", "code"),
     [
-        ("exec sleep 60", 130),
-        ("trap 'exit 1' INT; while :; do sleep 0.1; done", 130),  # as ch-run
-        ("trap 'exit 0' INT; while :; do sleep 0.1; done", 0),
+        ("echo there; exec sleep 60", 130),
+        ("trap 'exit 1' INT; echo there; while :; do sleep 0.1; done", 130),  # as ch-run
+        ("trap 'exit 0' INT; echo there; while :; do sleep 0.1; done", 0),
     ],
 )
 def test_interrupted_is_the_same_for_all_that_did_not_end_well(script: str, code: int) -> None:
-    process = started(f"echo there; {script}")
+    process = started(script)
 
     process.send_signal(signal.SIGINT)
 
