@@ -132,7 +132,8 @@ def main() -> None:
         )
 
         out.info("python", sys.version)
-        out.info("versions", {module.__name__: module.__version__ for module in modules})
+        told = {module.__name__: getattr(module, "__version__", None) for module in modules}
+        out.info("versions", told)
         out.info("MPI library", mpi.Get_library_version().rstrip("\0\n"))
 
 
