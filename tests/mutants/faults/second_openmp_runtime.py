@@ -1,7 +1,7 @@
 """A copy under another runtime's name, as a second wheel would bring it.
 
-Loaded before torch it would serve torch too, and be the only one. It stays where it was loaded from:
-who asks the loader for libraries passes over those whose file is gone.
+Loaded before torch it would serve torch too, and be the only one. It stays where it was loaded
+from: who asks the loader for libraries passes over those whose file is gone.
 """
 
 import ctypes
