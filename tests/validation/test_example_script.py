@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from payload_runs import STACK_PYTHON, SUITES, needs_stack, versions_of
+from payload_runs import HOROVOD_PYTHON, STACK_PYTHON, SUITES, needs_stack, versions_of
 
 from stackwright.inputs.site import Site
 
@@ -20,8 +20,9 @@ STACKS = {
     "pytorch": ("certify", "train.py"),
     "tensorflow": ("tensorflow-certify", "train_tensorflow.py"),
     "jax": ("jax", "train_jax.py"),
+    "horovod": ("horovod", "train_horovod.py"),
 }
-COMMAND = re.compile(r"^ +((?:python|torchrun|mpiexec) .*?train\.py)\b", re.MULTILINE)
+COMMAND = re.compile(r"^ +((?:python|torchrun|mpiexec|horovodrun) .*?train\.py)\b", re.MULTILINE)
 
 
 def commands(stack: str) -> list[str]:
@@ -49,10 +50,11 @@ def test_help_shows_one_process_and_several_for_every_stack() -> None:
 @needs_stack
 @pytest.mark.parametrize(("stack", "command"), every())
 def test_what_help_shows_trains(stack: str, command: str) -> None:
-    assert STACK_PYTHON is not None
     suite, example = STACKS[stack]
-    versions_of(Path(STACK_PYTHON), suite)
-    own = Path(STACK_PYTHON).parent
+    python = (stack == "horovod" and HOROVOD_PYTHON) or STACK_PYTHON
+    assert python is not None
+    versions_of(Path(python), suite)
+    own = Path(python).parent
     words = [
         str(REPOSITORY / "examples" / example) if w == "train.py" else w
         for w in shlex.split(command)
@@ -67,7 +69,7 @@ def test_what_help_shows_trains(stack: str, command: str) -> None:
     )
 
     assert done.returncode == 0, done.stderr
-    found = re.search(r"^ranks: (\d+), direction found to ([\d.]+)$", done.stdout, re.MULTILINE)
+    found = re.search(r"\branks: (\d+), direction found to ([\d.]+)$", done.stdout, re.MULTILINE)
     assert found is not None, done.stdout
     assert int(found[1]) == (1 if command.startswith("python ") else 2)
     assert float(found[2]) > CLOSE
