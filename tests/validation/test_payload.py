@@ -30,6 +30,8 @@ SLOW_SCRIPTS = {
     *("icecube_gnn", "pigan", "tracking_gnn", "coherent_structures", "ffn"),
     "cosmoflow_tensorflow",
 }
+# A minute, for what the others of their kind show as well: make test-long.
+LONG = {"train-throughput-nersc", "train-throughput-science"}
 
 
 def concrete_cases(suite: str = "certify") -> list[ConcreteCase]:
@@ -47,7 +49,10 @@ def versions() -> str:
     ("suite", "case"),
     [
         pytest.param(
-            suite, c, id=f"{suite}:{c.id}", marks=[pytest.mark.long] * (package != "torch")
+            suite,
+            c,
+            id=f"{suite}:{c.id}",
+            marks=[pytest.mark.long] * (package != "torch" or c.id.partition(".")[0] in LONG),
         )
         for suite, package in SUITES.items()
         for c in concrete_cases(suite)

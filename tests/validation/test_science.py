@@ -23,8 +23,6 @@ MODELS = (
     *("cosmoflow", "etalumis", "hepcnn", "icecube_gnn", "tracking_gnn"),
     *(*GANS, *CLIMATE, *UNSUPERVISED, "ffn"),
 )
-# A minute or more for each seed: make test-long; certify runs all of them in the image.
-LONG = {"climate_deeplab", "climate_tiramisu", "cosmogan", "ffn", "pigan"}
 CLASSIFIERS = ("hepcnn", "icecube_gnn", "tracking_gnn")
 
 LOAD = """
@@ -43,9 +41,13 @@ def kind_of(name):
 """
 
 
+# Of each kind of test that trains, `make test` runs these.
+IN_SHORT = {"coherent_structures", "cosmoflow", "tracking_gnn"}
+
+
 def trained(name: str, *values: str, of: str) -> Any:
     """Parameters of a test that trains a model to the end."""
-    return pytest.param(name, *values, id=of, marks=[pytest.mark.long] * (name in LONG))
+    return pytest.param(name, *values, id=of, marks=[pytest.mark.long] * (name not in IN_SHORT))
 
 
 def run_text(text: str, out: Path, ranks: int = 0) -> Run:
@@ -140,7 +142,7 @@ def test_healthy_model_learns_at_its_usual_pace(name: str, tmp_path: Path) -> No
     ("name", "change"),
     [
         *(pytest.param(name, LEARNS_NOTHING, id=f"{name} learns nothing") for name in MODELS),
-        *(pytest.param(name, DIVERGES, id=f"{name} diverges") for name in MODELS),
+        *(trained(name, DIVERGES, of=f"{name} diverges") for name in MODELS),
         *(
             trained(name, LABELS_OF_OTHERS, of=f"{name} has labels of other samples")
             # What a GAN draws has no label of its own.
@@ -316,7 +318,7 @@ def scores_on_one_rank(tmp_path_factory: pytest.TempPathFactory) -> dict[str, An
     return run.values("info")
 
 
-@pytest.mark.parametrize("ranks", [2, 4])
+@pytest.mark.parametrize("ranks", [2, pytest.param(4, marks=pytest.mark.long)])
 def test_ranks_agree_with_one(
     ranks: int, scores_on_one_rank: dict[str, Any], tmp_path: Path
 ) -> None:

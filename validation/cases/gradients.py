@@ -228,6 +228,14 @@ def check_shards(found: Findings, trainer: Trainer, rank: int, world: int) -> No
     found.check("epochs", len(orders) == EPOCHS, f"{len(orders)} orders in {EPOCHS} epochs")
 
 
+def check_all(found: Findings, trainer: Trainer, rank: int, world: int) -> None:
+    """Ask everything of a way of training."""
+    check_gradients(found, trainer, world)
+    check_broadcast(found, trainer, rank, world)
+    check_parameters(found, trainer, rank, world)
+    check_shards(found, trainer, rank, world)
+
+
 def main() -> None:
     """Run the case."""
     names = of_the_stack(__doc__)
@@ -235,10 +243,7 @@ def main() -> None:
         for found.framework in names:
             each: Part = part("gradients", found.framework)
             with each.trainer(out) as trainer:
-                check_gradients(found, trainer, out.world)
-                check_broadcast(found, trainer, out.rank, out.world)
-                check_parameters(found, trainer, out.rank, out.world)
-                check_shards(found, trainer, out.rank, out.world)
+                check_all(found, trainer, out.rank, out.world)
 
 
 if __name__ == "__main__":

@@ -58,8 +58,8 @@ def arrays(tensors: dict[str, Tensor]) -> Arrays:
     return {name: tensor.detach().numpy().copy() for name, tensor in tensors.items()}
 
 
-class Ddp:
-    """Training by DDP; see `gradients.Trainer`."""
+class OnShard:
+    """What training on a rank's shard of the batch has in common, whoever averages."""
 
     rate_in_velocity = False
     uneven = True
@@ -73,6 +73,21 @@ class Ddp:
     def initial(self, dtype: str, channels: int = CHANNELS) -> Arrays:
         """See Trainer."""
         return arrays(dict(make_model(getattr(torch, dtype), channels).named()))
+
+    def shards(self, count: int) -> list[list[int]]:
+        """See Trainer."""
+        sampler = DistributedSampler(
+            list(range(count)), self._world, self._rank, shuffle=True, seed=3
+        )
+        epochs = []
+        for epoch in range(EPOCHS):
+            sampler.set_epoch(epoch)
+            epochs.append(list(sampler))
+        return epochs
+
+
+class Ddp(OnShard):
+    """Training by DDP; see `gradients.Trainer`."""
 
     def gradients(
         self,
@@ -137,17 +152,6 @@ class Ddp:
             optimizer.step()
             schedule.step()
         return arrays(dict(model.named())), used
-
-    def shards(self, count: int) -> list[list[int]]:
-        """See Trainer."""
-        sampler = DistributedSampler(
-            list(range(count)), self._world, self._rank, shuffle=True, seed=3
-        )
-        epochs = []
-        for epoch in range(EPOCHS):
-            sampler.set_epoch(epoch)
-            epochs.append(list(sampler))
-        return epochs
 
 
 @contextmanager

@@ -5,53 +5,45 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
-from branches import CHANNELS, EPSILON, FEATURES, SHAPES, Arrays
+from branches import CHANNELS, EPSILON, FEATURES, Arrays, batch_of, shapes
 from emit import Emitter
+from gradients import EPOCHS, MOMENTUM, SAMPLES_PER_RANK, SEED, STEPS, own_seed, rates, share
 from horovod.tensorflow import broadcast_variables
-from horovod_training import (
-    MOMENTUM,
-    SAMPLES_PER_RANK,
-    STEPS,
-    STOP_AFTER,
-    initial,
-    rates,
-    shard_of,
-)
+from horovod_training import STOP_AFTER
 
 FILE = "checkpoint"
-# In the order of Keras's variables: those of a layer after those of the layer before it.
-ORDER = ("kernel", "bias", "scale", "shift", "first", "first_bias", "second", "second_bias")
+# The layers by name, and their parameters in Keras's order.
+LAYERS = ("convolution", "norm", "first", "second")
+PARAMETERS = ("kernel", "bias", "scale", "shift", "first", "first_bias", "second", "second_bias")
 LEGACY = tf.keras.Model.__module__.startswith("tf_keras")
 
 
-def fresh_model(dtype: str) -> Any:
-    """Make a model with parameters by Keras's random state; it adds both heads."""
+def make_model(dtype: str, channels: int = CHANNELS, seed: int = SEED) -> Any:
+    """Make the same model on every call: samples, and whether each uses the second head."""
+    tf.keras.utils.set_random_seed(seed)
     tf.keras.backend.set_floatx(dtype)  # of losses and data, too
     layers = tf.keras.layers
-    samples = tf.keras.Input((FEATURES, 1))
-    hidden = layers.Conv1D(CHANNELS, 3, padding="same", activation="tanh")(samples)
+    samples, uses = tf.keras.Input((FEATURES, 1)), tf.keras.Input((1,))
+    hidden = layers.Conv1D(channels, 3, padding="same", activation="tanh", name="convolution")(
+        samples
+    )
     # Channels first, as branches.py flattens.
     hidden = layers.Flatten()(layers.Permute((2, 1))(hidden))
-    hidden = layers.LayerNormalization(epsilon=EPSILON)(hidden)
-    return tf.keras.Model(samples, layers.Add()([layers.Dense(1)(hidden) for _ in range(2)]))
-
-
-def make_model(dtype: str) -> Any:
-    """Make the same model on every rank and every call."""
-    model = fresh_model(dtype)
-    wanted = initial() | {"kernel": initial()["kernel"].T}
-    shapes = [variable.shape for variable in model.trainable_variables]
-    pairs = zip(ORDER, shapes, strict=True)
-    model.set_weights([wanted[name].reshape(shape).astype(dtype) for name, shape in pairs])
-    return model
+    hidden = layers.LayerNormalization(epsilon=EPSILON, name="norm")(hidden)
+    first, second = (layers.Dense(1, name=name)(hidden) for name in ("first", "second"))
+    second = layers.Multiply()([second, uses])
+    return tf.keras.Model([samples, uses], layers.Add()([first, second]))
 
 
 def arrays(model: Any) -> Arrays:
     """Copy a model's parameters into the shapes of branches.py."""
-    named = dict(zip(ORDER, model.get_weights(), strict=True))
+    values = [value for name in LAYERS for value in model.get_layer(name).get_weights()]
+    named = dict(zip(PARAMETERS, values, strict=True))
     named["kernel"] = named["kernel"][:, 0].T
-    return {name: named[name].reshape(shape).copy() for name, shape in SHAPES.items()}
+    wanted = shapes(named["bias"].size)
+    return {name: named[name].reshape(shape).copy() for name, shape in wanted.items()}
 
 
 def tensorflow_variables(model: Any) -> list[tf.Variable]:
@@ -85,14 +77,20 @@ class Distributed:
     """See `horovod_training.Training`."""
 
     rate_in_velocity = True
+    uneven = True
 
     def __init__(self, horovod: Any, out: Emitter) -> None:
         """Take this rank's shard of the batch."""
         self._horovod = horovod
         self._rank, self._world = out.rank, out.world
-        self._shard = shard_of(out.rank, out.world)
+        whole = batch_of(SAMPLES_PER_RANK * out.world)
+        self._shard = [share(array, out.rank) for array in whole]
 
-    def _compiled(self, model: Any, rate: float, momentum: float, passes: int = 1) -> Any:
+    def initial(self, dtype: str, channels: int = CHANNELS) -> Arrays:
+        """See Trainer."""
+        return arrays(make_model(dtype, channels))
+
+    def _compile(self, model: Any, rate: float, momentum: float, passes: int = 1) -> None:
         """Compile a model with Horovod's optimizer.
 
         Legacy Keras leaves it to Horovod to gather the gradients of several passes, Keras 3 does
@@ -107,33 +105,49 @@ class Distributed:
         plain = tf.keras.optimizers.SGD(rate, momentum=momentum, **itself)
         optimizer = self._horovod.DistributedOptimizer(plain, **by_horovod)
         model.compile(optimizer, loss=mean_of_squares)
-        return model
 
-    def _fit(self, model: Any, dtype: str, batches: int = 1, **options: Any) -> None:
+    def _fit(
+        self, model: Any, dtype: str, batches: int = 1, use_second: bool = True, **options: Any
+    ) -> None:
         batch, target = (array.astype(dtype) for array in self._shard)
+        uses = np.full((SAMPLES_PER_RANK, 1), use_second, dtype)
         size = SAMPLES_PER_RANK // batches
         told = {"batch_size": size, "shuffle": False, "verbose": 0, **options}
-        model.fit(batch[..., None], target[:, None], **told)
+        model.fit([batch[..., None], uses], target[:, None], **told)
 
-    def gradients(self, dtype: str, micro_batches: int) -> Arrays:
-        """See Training. One step of plain SGD at rate 1 takes off the gradient."""
-        model = self._compiled(make_model(dtype), 1.0, 0.0, micro_batches)
+    def gradients(
+        self,
+        dtype: str,
+        *,
+        partly: bool = False,
+        micro_batches: int = 1,
+        channels: int = CHANNELS,
+    ) -> Arrays:
+        """See Trainer. One step of plain SGD at rate 1 takes off the gradient.
+
+        Whether a sample uses the second head is data: Horovod waits for ever for what only some
+        ranks have in their graphs, and TensorFlow takes a head out that is multiplied by zero.
+        """
+        model = make_model(dtype, channels)
+        self._compile(model, 1.0, 0.0, micro_batches)
         before = arrays(model)
-        self._fit(model, dtype, batches=micro_batches)
+        self._fit(model, dtype, micro_batches, use_second=self._rank % 2 == 0 or not partly)
         after = arrays(model)
         return {name: before[name] - after[name] for name in before}
 
-    def broadcast(self) -> Arrays:
-        """See Training. A step at rate 0 moves nothing, and the callback broadcasts after it."""
-        tf.keras.utils.set_random_seed(100 + self._rank)
-        model = self._compiled(fresh_model("float32"), 0.0, 0.0)
+    def handed_out(self) -> dict[str, tuple[Arrays, Arrays]]:
+        """See Trainer. A step at rate 0 moves nothing, and the callback broadcasts after it."""
+        model = make_model("float32", seed=own_seed(self._rank))
+        drawn = arrays(model)
+        self._compile(model, 0.0, 0.0)
         callback = self._horovod.callbacks.BroadcastGlobalVariablesCallback(0)
         self._fit(model, "float32", callbacks=[callback])
-        return arrays(model)
+        return {"parameters": (drawn, arrays(model))}
 
     def train(self, dtype: str) -> tuple[Arrays, list[float]]:
-        """See Training."""
-        model = self._compiled(make_model(dtype), 1.0, MOMENTUM)
+        """See Trainer."""
+        model = make_model(dtype)
+        self._compile(model, 1.0, MOMENTUM)
         callback = Rates(rates(self._world))
         self._fit(model, dtype, epochs=STEPS, callbacks=[callback])
         return arrays(model), callback.used
@@ -141,14 +155,15 @@ class Distributed:
     def resumed(self, folder: Path) -> Arrays:
         """See Training."""
         callback = Rates(rates(self._world))
-        model = self._compiled(make_model("float32"), 1.0, MOMENTUM)
+        model = make_model("float32")
+        self._compile(model, 1.0, MOMENTUM)
         self._fit(model, "float32", epochs=STOP_AFTER, callbacks=[callback])
         if self._rank == 0:
             checkpoint = tf.train.Checkpoint(model=model, optimizer=model.optimizer)
             checkpoint.write(str(folder / FILE))
 
-        tf.keras.utils.set_random_seed(200 + self._rank)
-        model = self._compiled(fresh_model("float32"), 1.0, MOMENTUM)
+        model = make_model("float32", seed=own_seed(self._rank))
+        self._compile(model, 1.0, MOMENTUM)
         model.optimizer.build(model.trainable_variables)
         if self._rank == 0:
             checkpoint = tf.train.Checkpoint(model=model, optimizer=model.optimizer)
@@ -157,12 +172,12 @@ class Distributed:
         self._fit(model, "float32", initial_epoch=STOP_AFTER, epochs=STEPS, callbacks=[callback])
         return arrays(model)
 
-    def shard(self, count: int) -> list[int]:
-        """See Training."""
-        tf.keras.utils.set_random_seed(1)  # the shuffle's own seed counts beside the global one
+    def shards(self, count: int) -> list[list[int]]:
+        """See Trainer. Each rank shuffles all, and takes its part: all have to shuffle alike."""
+        tf.keras.utils.set_random_seed(SEED)  # the shuffle's own seed counts beside the global one
         numbers = tf.data.Dataset.range(count).shuffle(count, seed=3)
         mine = numbers.shard(self._horovod.size(), self._horovod.rank())
-        return [int(number) for number in mine]
+        return [[int(number) for number in mine] for _ in range(EPOCHS)]
 
 
 def training(horovod: Any, out: Emitter) -> Distributed:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from emit import Emitter, listed
+from meeting import meeting
 
 APIS = {
     "torch": "horovod.torch",
@@ -63,4 +64,7 @@ def joined(out: Emitter, framework: str) -> Iterator[Any]:
     importlib.import_module("mpi4py.MPI")
     libraries = mpi_libraries()
     out.check("one_mpi", len(libraries) == 1, f"mapped: {listed(libraries)}")
+    if whole:
+        # The first rank that leaves ends MPI for all, also for one that just imports mpi4py.
+        meeting(out.rank, out.world).barrier()
     horovod.shutdown()
