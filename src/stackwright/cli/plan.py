@@ -102,9 +102,12 @@ def _lines(context: Context, row: Row) -> Iterator[str]:
 
 def _warnings(context: Context, row: Row) -> Iterator[str]:
     from stackwright.fit import doubts, unmet
+    from stackwright.locking.cudawheels import cuda_doubts
     from stackwright.plans.plan import warnings
 
     if isinstance(row.lock, StackwrightError):
         yield from doubts(context.site, row.label)
+    else:
+        yield from cuda_doubts(row.plan, row.lock.wheels, context.site)
     yield from unmet(context.site, row.label)
     yield from warnings(context.site, row.label)

@@ -10,6 +10,9 @@ from packaging.utils import canonicalize_name
 
 from stackwright.inputs.spackspecs import read_spec
 
+_EXACT = ("==", "===")
+"""The second compares text: `torch==2.13.0` takes 2.13.0+cpu as well, where an index has it."""
+
 NO_DEPS = " --no-deps"
 """Behind a requirement: it is installed without what it says that it needs, as pip's option is."""
 
@@ -55,7 +58,7 @@ def read_pep508(text: str) -> Need:
         raise ValueError(f"{text!r} must be a name and versions only, without URL and marker")
     name = canonicalize_name(requirement.name)
     extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
-    pins = [pin.version for pin in requirement.specifier if pin.operator == "=="]
+    pins = [pin.version for pin in requirement.specifier if pin.operator in _EXACT]
     exact = next((version for version in pins if "*" not in version), None)
     versions = ",".join(sorted(str(pin) for pin in requirement.specifier))
     alone = NO_DEPS if text.endswith(NO_DEPS) else ""

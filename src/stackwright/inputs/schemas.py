@@ -18,6 +18,7 @@ MODELS: Mapping[str, tuple[str, str]] = {
     "system": ("stackwright.inputs.systems", "System"),
     "injection": ("stackwright.inputs.injections", "Injection"),
     "suite": ("stackwright.validation.suites", "Suite"),
+    "cuda": ("stackwright.inputs.cuda", "Cuda"),
     "environment": ("stackwright.inputs.environment", "Table"),
 }
 

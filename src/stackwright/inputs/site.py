@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from stackwright.canonical import check_inside, hash_file, hash_folder
 from stackwright.errors import Location, ManyErrors, StackwrightError
+from stackwright.inputs.cuda import Cuda, load_cuda
 from stackwright.inputs.environment import Setting, Table, load_table, problem
 from stackwright.inputs.hosts import systems_of
 from stackwright.inputs.injections import Injection, clashes, load_injection, too_new
@@ -79,6 +80,11 @@ class Site:
     def environment(self) -> Table:
         """The environment policy."""
         return load_table(self.own("systems/policy/environment.yaml"))
+
+    @cached_property
+    def cuda(self) -> Cuda:
+        """What is known of CUDA's releases; asked only of stacks that bring CUDA by wheels."""
+        return load_cuda(self.own("systems/policy/cuda.yaml"))
 
     def stack(self, name: str) -> Stack:
         """A stack by its name.

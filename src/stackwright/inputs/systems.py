@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from stackwright.errors import StackwrightError
+from stackwright.inputs.cuda import ComputeCapability
 from stackwright.inputs.environment import Setting
 from stackwright.inputs.fields import (
     AbsolutePath,
@@ -76,6 +77,7 @@ class Gpu(Model):
     count: Annotated[int, Field(ge=1)]
     memory_gib: Annotated[float, Field(gt=0)]
     driver: Word | None = None
+    compute_capability: ComputeCapability | None = None
 
 
 class Mpi(Model):

@@ -11,6 +11,7 @@ from stackwright.errors import Location, StackwrightError
 from stackwright.inputs.site import Site
 from stackwright.inputs.systems import architecture
 from stackwright.locking.base import check_python
+from stackwright.locking.cudawheels import check_cuda
 from stackwright.locking.locks import Inputs, Lock, load_lock
 from stackwright.plans.plan import Plan
 from stackwright.spack.locked import from_source, spack_locked
@@ -99,7 +100,8 @@ def locked(plan: Plan, site: Site) -> Lock:
 
     Raises:
         StackwrightError: the label has no lock, or a stale one, or one whose base has another
-            Python; names the command. Or it is made from source.
+            Python; names the command. Or its wheels with CUDA don't fit the system's GPUs, as its
+            file states them now. Or it is made from source.
     """
     if from_source(plan):
         raise StackwrightError(
@@ -112,6 +114,7 @@ def locked(plan: Plan, site: Site) -> Lock:
     lock = load_lock(path, plan.label)
     check_fresh(lock, lock_inputs(plan), path)
     check_python(lock.base, plan)
+    check_cuda(plan, lock.wheels, site)
     if plan.spack is not None:
         spack_locked(plan, lock, site)
     return lock

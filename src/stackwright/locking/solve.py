@@ -29,6 +29,7 @@ from stackwright.inputs.requirements import NO_DEPS, PROVIDERS
 from stackwright.inputs.site import Site
 from stackwright.locking import baserefusal, piprefusal
 from stackwright.locking.base import check_python, read_base
+from stackwright.locking.cudawheels import check_cuda, cuda_doubts
 from stackwright.locking.lockinputs import BUILD_TOOLS, SOURCE_TOOLS, lock_inputs, machine_of
 from stackwright.locking.locks import Base, Inputs, Layer, Lock, Sdist, Sources, Wheels
 from stackwright.locking.wheelset import (
@@ -46,6 +47,10 @@ T = TypeVar("T")
 OnPart = Callable[[str, float | None], None]
 
 _UNKNOWN = "sha256:" + "0" * 64
+
+_METADATA_ONLY = ("--use-feature=fast-deps",)
+"""What a wheel needs is read out of it, without the rest (HTTP ranges), where an index doesn't serve
+it alone: wheels with CUDA have gigabytes. Their hashes are the index's, and builds check them."""
 
 
 def solve(
@@ -75,7 +80,8 @@ def solve(
 
     Raises:
         StackwrightError: a solver failed; its own words are in the error. Or the base has
-            another Python than the stack wants, or a wheel of ``prefer`` has other bytes now.
+            another Python than the stack wants, or a wheel of ``prefer`` has other bytes now. Or
+            wheels with CUDA don't fit each other, or the system's GPUs.
     """
     inputs = lock_inputs(plan)
     wheels = (
@@ -83,6 +89,9 @@ def solve(
         if keep_wheels
         else _timed("wheels", on_part, lambda: solve_wheels(plan, site, runner, prefer, warn))
     )
+    check_cuda(plan, wheels, site)
+    for doubt in cuda_doubts(plan, wheels, site):
+        warn(doubt)
     base = (
         keep_base.base
         if keep_base
@@ -229,7 +238,7 @@ def _pip_answer(
         said = runner.run(
             [
                 *(sys.executable, "-m", "pip", "--disable-pip-version-check"),
-                *("install", "--dry-run", "--ignore-installed"),
+                *("install", "--dry-run", "--ignore-installed", *_METADATA_ONLY),
                 *("--report", str(report), "--target", str(Path(folder, "target"))),
                 *("--only-binary", ":all:", "--python-version", plan.python),
                 *("--implementation", "cp", "--abi", f"cp{plan.python.replace('.', '')}"),

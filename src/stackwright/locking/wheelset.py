@@ -57,7 +57,7 @@ def group_wheels(
         StackwrightError: the set lacks something that a wheel needs on that Python.
     """
     items: dict[str, Any] = {canonicalize_name(i["metadata"]["name"]): i for i in report["install"]}
-    needs = {n: set() if n in alone else _needs(item, python) for n, item in items.items()}
+    needs = _all_needs(items, python, alone)
     for name, wanted in needs.items():
         if absent := sorted(wanted - items.keys()):
             raise StackwrightError(
@@ -116,7 +116,31 @@ def yanked(said: str) -> Iterator[str]:
         yield f"{found['name']} {found['version']} was yanked from its index: {found['reason']}"
 
 
-def _needs(item: Mapping[str, Any], python: str) -> set[str]:
+def _all_needs(
+    items: Mapping[str, Any], python: str, alone: Collection[str]
+) -> dict[str, set[str]]:
+    """The names that each wheel needs, also for the extras that others ask of it.
+
+    pip's report names those only that a requirement of the stack asks for.
+    """
+    extras = {name: set(item.get("requested_extras", ())) for name, item in items.items()}
+    needs: dict[str, set[str]] = {name: set() for name in items}
+    waiting = [name for name in items if name not in alone]
+    while waiting:
+        name = waiting.pop()
+        for requirement in _requirements(items[name], python, extras[name]):
+            needed = canonicalize_name(requirement.name)
+            needs[name].add(needed)
+            if new := requirement.extras - extras.get(needed, requirement.extras):
+                extras[needed] |= new
+                waiting += [needed] if needed not in alone else []
+    return needs
+
+
+def _requirements(
+    item: Mapping[str, Any], python: str, extras: Collection[str]
+) -> Iterator[Requirement]:
+    """What a wheel requires on a Python, with these extras."""
     environment = {
         "python_version": python,
         "python_full_version": f"{python}.0",
@@ -127,15 +151,12 @@ def _needs(item: Mapping[str, Any], python: str) -> set[str]:
         "platform_python_implementation": "CPython",
         "extra": "",
     }
-    found: set[str] = set()
     for text in item["metadata"].get("requires_dist", []):
         requirement = Requirement(text)
-        extras = ["", *item.get("requested_extras", [])]
         if requirement.marker is None or any(
-            requirement.marker.evaluate({**environment, "extra": extra}) for extra in extras
+            requirement.marker.evaluate({**environment, "extra": extra}) for extra in ("", *extras)
         ):
-            found.add(canonicalize_name(requirement.name))
-    return found
+            yield requirement
 
 
 def sdist_of(item: Mapping[str, Any]) -> Sdist:
