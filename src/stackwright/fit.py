@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from pathlib import Path
 
-from stackwright.errors import ManyErrors, StackwrightError
+from stackwright.errors import Location, ManyErrors, StackwrightError
 from stackwright.inputs.labels import Label
 from stackwright.inputs.site import Site
 from stackwright.inputs.suggest import did_you_mean
+from stackwright.inputs.systems import GPU
 from stackwright.locking.base import other_python, pythons
 from stackwright.plans.plan import resolve
 from stackwright.validation.suites import lacking_cases, load_suite, placed_needs
@@ -50,19 +52,21 @@ def doubts(site: Site, label: Label) -> list[str]:
 
 
 def unmet(site: Site, label: Label) -> list[str]:
-    """What the cases of a label's suite need and its system lacks; it blocks a release.
+    """What the cases of a label's suite need and its system lacks, or none of them tries.
+
+    It blocks a release.
 
     A system's file with mistakes counts for nothing here: they are told where it is read.
     """
     system = site.system(label.system)
     known = {*system.can, *_capabilities_elsewhere(site)}
     found = []
-    for where, case, need in placed_needs(site.suite_file(site.stack(label.stack).suite)):
+    for where, case, need in placed_needs(_suite_file(site, label)):
         if need not in system.can:
             guess = "" if need in known else did_you_mean(need, known) or "; no system has it"
             why = f"{case} needs {need}, which {system.name} lacks: UNAVAILABLE{guess}"
             found.append(f"{where}: {why}")
-    return found
+    return [*found, *map(str, _untried(site, label))]
 
 
 def _capabilities_elsewhere(site: Site) -> Iterator[str]:
@@ -71,26 +75,61 @@ def _capabilities_elsewhere(site: Site) -> Iterator[str]:
             yield from site.system(name).can
 
 
+def release_suite(site: Site, label: Label) -> str:
+    """The suite that a release of a label has to pass, if it can let one through.
+
+    Raises:
+        ManyErrors: as :func:`required_suite`; or none of its cases uses what the label is made for.
+    """
+    name = required_suite(site, label)
+    if errors := [*_untried(site, label)]:
+        raise ManyErrors(errors)
+    return name
+
+
 def required_suite(site: Site, label: Label) -> str:
-    """The suite that a release of a label has to pass: its stack's own.
+    """The suite that a release of a label has to pass: its variant's, else its stack's own.
 
     Raises:
         ManyErrors: it, or the system's least one, has mistakes; or it asks less than that.
     """
-    stack, system = site.stack(label.stack), site.system(label.system)
-    suite = load_suite(site.suite_file(stack.suite))
+    system, name = site.system(label.system), site.stack(label.stack).suite_of(label.variant)
+    suite = load_suite(site.suite_file(name))
     if system.minimum_suite is None:
-        return stack.suite
+        return name
     least = load_suite(site.suite_file(system.minimum_suite))
     if lacking := lacking_cases(suite, least):
         error = StackwrightError(
             f"suite '{suite.name}' asks less than '{least.name}', which {system.name} asks of every"
             f" stack: it lacks or alters {', '.join(lacking)}",
-            where=site.place_in_stack(label.stack, "suite"),
+            where=_place_of_suite(site, label),
             hint=f"write 'includes: [{least.name}]' in it in place of these, or name another suite",
         )
         raise ManyErrors([error])
-    return stack.suite
+    return name
+
+
+def _untried(site: Site, label: Label) -> Iterator[StackwrightError]:
+    """A variant for GPUs whose suite never needs one: it would be certified without having run."""
+    vendor = site.stack(label.stack).machines_of(label.variant).gpu
+    needs = {need for _, _, need in placed_needs(_suite_file(site, label))}
+    if vendor is not None and GPU not in needs:
+        yield StackwrightError(
+            f"no case of suite '{site.stack(label.stack).suite_of(label.variant)}' needs a GPU, and"
+            f" {label} is made for them",
+            where=_place_of_suite(site, label),
+            hint=f"name a 'suite' in the variant, a case of which has 'needs: [{GPU}]'",
+        )
+
+
+def _suite_file(site: Site, label: Label) -> Path:
+    return site.suite_file(site.stack(label.stack).suite_of(label.variant))
+
+
+def _place_of_suite(site: Site, label: Label) -> Location:
+    own = site.stack(label.stack).variants[label.variant].suite
+    place = ("variants", label.variant, "suite") if own else ("suite",)
+    return site.place_in_stack(label.stack, *place)
 
 
 def _toolchain(site: Site, label: Label) -> Iterator[StackwrightError]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from stackwright.certify.artefact import Artefact, Digests
 from stackwright.certify.keys import TrustedKeys, named_keys, trusted_keys
 from stackwright.errors import ExitCode, Location, StackwrightError
-from stackwright.fit import required_suite
+from stackwright.fit import release_suite
 from stackwright.inputs.labels import Label
 from stackwright.inputs.site import Site
 from stackwright.plans.plan import Plan, plan_hash, resolve
@@ -105,12 +105,13 @@ class Workshop:
 
     @cached_property
     def suite(self) -> str:
-        """The suite that a release of the label has to pass: the stack's own.
+        """The suite that a release of the label has to pass: the variant's, else the stack's own.
 
         Raises:
-            ManyErrors: it has mistakes, or asks less than the system asks of every stack.
+            ManyErrors: it has mistakes, asks less than the system asks of every stack, or never
+                uses the GPUs that the label is made for.
         """
-        return required_suite(self.site, self.label)
+        return release_suite(self.site, self.label)
 
     def runner(self, on_line: Callable[[str], None] = lambda _line: None) -> Runner:
         """Runs external programs and logs them in the store."""

@@ -190,10 +190,11 @@ def test_what_a_package_needs_is_told_at_the_package(site: Site, wheels: Path) -
     put_wheel(wheels, "frame", "1.0")
     put_wheel(wheels, "aaa", "1.0", "bbb[x]>=2,<3")
 
-    error = refused(site, "aaa")
+    place, said = str(refused(site, "aaa")).split(": ", 1)
 
-    assert str(error).startswith(
-        f"{site.root}/stacks/mini.yaml:15:16: pip finds no wheel of bbb[x]<3,>=2, which aaa needs,"
+    assert place == f"{site.root}/stacks/mini.yaml:15:16"
+    assert said.replace("bbb[x]", "bbb").startswith(  # pip 26 leaves the extra out
+        "pip finds no wheel of bbb<3,>=2, which aaa needs,"
     )
 
 

@@ -56,6 +56,8 @@ class Gloo:
     """torch.distributed's default group."""
 
     kinds, copied, smallest = KINDS, COPIED, 0
+    device = "cpu"
+    """Where it has its arrays."""
 
     def __init__(self) -> None:
         """Import torch only here: the MPI variant needs none."""
@@ -72,36 +74,47 @@ class Gloo:
 
     def allreduce(self, mine: np.ndarray, operation: str) -> np.ndarray:
         """See Backend."""
-        tensor = self._torch.from_numpy(mine.copy())
+        tensor = self._placed(mine)
         self._dist.all_reduce(tensor, op=self._operations[operation])
-        return tensor.numpy()
+        return tensor.cpu().numpy()
 
     def broadcast(self, mine: np.ndarray, root: int) -> np.ndarray:
         """See Backend."""
-        tensor = self._torch.from_numpy(mine.copy())
+        tensor = self._placed(mine)
         self._dist.broadcast(tensor, src=root)
-        return tensor.numpy()
+        return tensor.cpu().numpy()
 
     def allgather(self, mine: np.ndarray, world: int) -> np.ndarray:
         """See Backend."""
-        tensor = self._torch.from_numpy(mine)
+        tensor = self._placed(mine)
         parts = [self._torch.empty_like(tensor) for _ in range(world)]
         self._dist.all_gather(parts, tensor)
-        return self._torch.cat(parts).numpy()
+        return self._torch.cat(parts).cpu().numpy()
 
     def reduce_scatter(self, mine: np.ndarray, world: int) -> np.ndarray:
         """See Backend."""
-        parts = list(self._torch.from_numpy(mine).chunk(world))
-        part = self._torch.empty(mine.size // world, dtype=parts[0].dtype)
+        parts = list(self._placed(mine).chunk(world))
+        part = self._torch.empty_like(parts[0])
         self._dist.reduce_scatter(part, parts)
-        return part.numpy()
+        return part.cpu().numpy()
 
     def alltoall(self, mine: np.ndarray) -> np.ndarray:
         """See Backend."""
-        tensor = self._torch.from_numpy(mine)
+        tensor = self._placed(mine)
         result = self._torch.empty_like(tensor)
         self._dist.all_to_all_single(result, tensor)
-        return result.numpy()
+        return result.cpu().numpy()
+
+    def _placed(self, mine: np.ndarray) -> Any:
+        """A copy of an array, where the group's are."""
+        return self._torch.tensor(mine, device=self.device)
+
+
+class Nccl(Gloo):
+    """The same group on GPUs."""
+
+    smallest = 1
+    device = "cuda"
 
 
 class Mpi:
@@ -221,6 +234,15 @@ def run_frameworks(out: Emitter, names: list[str], kinds: Collection[str] | None
                 check_all(found, backend, kinds or backend.kinds, out.rank, out.world)
 
 
+def run_nccl(out: Emitter) -> None:
+    """Check PyTorch's collectives on GPUs."""
+    from world import nccl
+
+    with nccl(out) as size:
+        out.check("world_size", size == out.world, f"{size}")
+        check_all(out, Nccl(), KINDS, out.rank, out.world)
+
+
 def run_mpi(out: Emitter) -> None:
     """Check mpi4py. A launcher of another MPI gives N silent worlds of one rank each."""
     backend = Mpi()
@@ -235,13 +257,15 @@ def main() -> None:
     """Run the case."""
     parser = argparse.ArgumentParser(description=__doc__)
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--backend", choices=("gloo", "mpi"), help="PyTorch's own, or MPI's")
+    what.add_argument("--backend", choices=("gloo", "nccl", "mpi"), help="PyTorch's own, or MPI's")
     what.add_argument("--stack", type=expected_versions, help="what is locked: its frameworks' own")
     parser.add_argument("--kinds", type=lambda text: text.split(","), help="these alone")
     options = parser.parse_args()
     with Emitter() as out:
         if options.backend == "mpi":
             run_mpi(out)
+        elif options.backend == "nccl":
+            run_nccl(out)
         else:
             names = frameworks(options.stack) if options.stack else ["torch"]
             run_frameworks(out, names, options.kinds)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import Any
 
 import jax
@@ -22,9 +23,13 @@ _meshes: list[Mesh] = []
 
 
 def optimised() -> tuple[bool, str]:
-    """See Framework. XLA brings its own compiler and kernels: its client has to be there."""
+    """See Framework. XLA brings its own compiler and kernels: its client has to be there.
+
+    Where JAX has a plugin for GPUs, that is meant, and the CPU would be a fallback.
+    """
+    wanted = "gpu" if find_spec("jax_plugins") else "cpu"
     platform = jax.devices()[0].client.platform_version
-    return jax.default_backend() == "cpu", f"back end {jax.default_backend()}: {platform}"
+    return jax.default_backend() == wanted, f"back end {jax.default_backend()}: {platform}"
 
 
 def threads() -> int:

@@ -1,4 +1,4 @@
-"""One gloo process group for every launcher: torchrun, mpiexec, or none."""
+"""One process group for every launcher: torchrun, mpiexec, or none."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import torch
 import torch.distributed as dist
 from emit import Emitter
 
@@ -35,7 +36,28 @@ def rendezvous(world: int) -> dict[str, Any]:
 
 @contextmanager
 def gloo(out: Emitter) -> Iterator[None]:
-    """Join all ranks in torch.distributed's default group, and leave it together.
+    """Join all ranks in torch.distributed's default group, and leave it together."""
+    with _joined(out, "gloo"):
+        yield
+
+
+@contextmanager
+def nccl(out: Emitter) -> Iterator[int]:
+    """The same on GPUs, one for each rank of a node; gives how many ranks there are.
+
+    Raises:
+        RuntimeError: there is none.
+    """
+    if not (count := torch.cuda.device_count()):
+        raise RuntimeError("PyTorch sees no GPU")
+    torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", out.rank)) % count)
+    with _joined(out, "nccl"):
+        yield dist.get_world_size()
+
+
+@contextmanager
+def _joined(out: Emitter, backend: str) -> Iterator[None]:
+    """Join all ranks in the default group, and leave it together.
 
     The barrier before leaving keeps a fast rank from tearing down connections that a slow one
     still uses, which now and then aborted the slow one after correct results. A model wrapped for
@@ -44,7 +66,7 @@ def gloo(out: Emitter) -> Iterator[None]:
     """
     atexit.register(gc.collect)
     meeting = rendezvous(out.world)
-    dist.init_process_group("gloo", **meeting, rank=out.rank, world_size=out.world, timeout=NEVER)
+    dist.init_process_group(backend, **meeting, rank=out.rank, world_size=out.world, timeout=NEVER)
     yield
     dist.barrier()
     dist.destroy_process_group()

@@ -49,7 +49,7 @@ def command(context: Context, label: str, as_json: bool) -> None:
             }
         )
         return
-    suite = context.site.stack(chosen.stack).suite
+    suite = context.site.stack(chosen.stack).suite_of(chosen.variant)
     facts = _facts(row, str(context.store(chosen.system)), suite)
     for name, value in (*facts, *_machine(context.site.system(chosen.system))):
         click.echo(f"{name:<12} {value}".rstrip())

@@ -289,6 +289,9 @@ class Site:
                     yield document.error(what, *place, hint=f"write {folder}/{one}.yaml")
         if error := self._suite_error(document, stack.suite, "suite"):
             yield error
+        for name, variant in stack.variants.items():
+            if error := self._suite_error(document, variant.suite, "variants", name, "suite"):
+                yield error
 
     def _system_errors(self, document: Document[System]) -> Iterator[StackwrightError]:
         """What is wrong with a system in the light of the site's other files."""
@@ -317,7 +320,7 @@ class Site:
         return self._injections[name]
 
     def _suite_error(
-        self, document: Document[Any], suite: str | None, field: str
+        self, document: Document[Any], suite: str | None, *place: str
     ) -> StackwrightError | None:
         folder = self.root / "validation" / "suites"
         if suite is None:
@@ -325,7 +328,7 @@ class Site:
         if suite in (suites := _stems(folder)):
             return next(_misnamed(folder, suite), None)
         guess = did_you_mean(suite, suites)
-        return document.error(f"the site has no suite '{suite}'{guess}", field)
+        return document.error(f"the site has no suite '{suite}'{guess}", *place)
 
     def _file(self, folder: str, name: str) -> Path:
         known = _stems(self.root / folder)

@@ -44,6 +44,7 @@ class Variant(Model):
         common: a set of packages that it shares with other stacks (``stacks/common``).
         sources: what is built from sources into it (``recipes/sources``).
         architectures: those for which it can be had; without any, all.
+        suite: what it has to pass, where that isn't the stack's own.
     """
 
     provider: ProviderName = "wheel"
@@ -59,6 +60,7 @@ class Variant(Model):
     mpi: Mpi = "none"
     gpu: Vendor | None = None
     architectures: tuple[Architecture, ...] = ()
+    suite: Name | None = None
 
     @field_validator("provider")
     @classmethod
@@ -139,6 +141,10 @@ class Stack(Model):
         """The variant that says which machines a variant is for: itself, or whose wheels it has."""
         wheels = self.variants[variant].wheels
         return self.variants[variant if wheels is None else wheels]
+
+    def suite_of(self, variant: str) -> str:
+        """The suite that a variant has to pass."""
+        return self.machines_of(variant).suite or self.suite
 
     def releases(self) -> Iterator[tuple[str, str]]:
         """Every version with each variant it comes in."""

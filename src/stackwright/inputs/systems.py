@@ -36,6 +36,8 @@ Runtime = Literal[
 ]
 Limit = Literal["memlock", "nofile", "nproc", "stack"]
 """A resource of setrlimit(2); its least value is in the unit of bash's ulimit."""
+GPU = "gpu"
+"""What a case needs that computes on one."""
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 
 
@@ -194,8 +196,9 @@ class System(Model):
 
     @property
     def can(self) -> frozenset[str]:
-        """The names of its capabilities."""
-        return frozenset(capability.name for capability in self.capabilities)
+        """The names of its capabilities; a system that states GPUs has that of this name, too."""
+        stated = frozenset(capability.name for capability in self.capabilities)
+        return stated | {GPU} if self.gpus else stated
 
 
 def load_system(path: Path) -> Document[System]:

@@ -112,7 +112,9 @@ def cuda_doubts(plan: Plan, wheels: Wheels, site: Site) -> tuple[str, ...]:
 def _too_old(major: str, gpus: Sequence[Gpu], table: Cuda) -> Iterator[Misfit]:
     driver, capability = table.least_driver(major), table.capabilities.get(major)
     if driver is None or capability is None:
-        yield Misfit(f"its wheels are of CUDA {major}, of which systems/policy/cuda.yaml says nothing")
+        yield Misfit(
+            f"its wheels are of CUDA {major}, of which systems/policy/cuda.yaml says nothing"
+        )
         return
     for index, gpu in enumerate(gpus):
         if gpu.vendor != NVIDIA:
