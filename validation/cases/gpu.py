@@ -1,8 +1,8 @@
 """The stack's frameworks use this machine's GPUs: they see them, have code for them, and are right.
 
 What wheels need of a GPU can't all be told from their names: here the framework itself is asked.
-Products are of small whole numbers, which every precision that a GPU multiplies in holds exactly, and
-their sums too: they are compared to the last bit.
+Products are of small whole numbers, which every precision that a GPU multiplies in holds exactly,
+and their sums too: they are compared to the last bit.
 """
 
 from __future__ import annotations

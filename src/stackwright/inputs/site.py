@@ -287,11 +287,12 @@ class Site:
                     what = f"the site has no '{one}'{did_you_mean(one, known)}"
                     place = ("variants", name, key)
                     yield document.error(what, *place, hint=f"write {folder}/{one}.yaml")
-        if error := self._suite_error(document, stack.suite, "suite"):
-            yield error
-        for name, variant in stack.variants.items():
-            if error := self._suite_error(document, variant.suite, "variants", name, "suite"):
-                yield error
+        yield from filter(None, self._suite_errors_of(document))
+
+    def _suite_errors_of(self, document: Document[Stack]) -> Iterator[StackwrightError | None]:
+        yield self._suite_error(document, document.value.suite, "suite")
+        for name, variant in document.value.variants.items():
+            yield self._suite_error(document, variant.suite, "variants", name, "suite")
 
     def _system_errors(self, document: Document[System]) -> Iterator[StackwrightError]:
         """What is wrong with a system in the light of the site's other files."""

@@ -1,13 +1,13 @@
 """Whether wheels that bring CUDA fit each other, and a system's GPUs and driver.
 
-Pure functions of names and versions: no wheel is opened, and nothing runs. What wheels don't tell so
-is left to the case `gpu`, which asks the framework in the image (docs/decisions/0019-cuda-wheels.md).
+Pure functions of names and versions: no wheel is opened, and nothing runs. What wheels don't tell
+so is left to the case `gpu`, which asks the framework in the image (decision 19).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from stackwright.errors import ManyErrors, StackwrightError
@@ -157,7 +157,7 @@ def _plain(name: str) -> str:
 
 
 def _major(release: str) -> str:
-    return release.split(".")[0]
+    return release.split(".", maxsplit=1)[0]
 
 
 def _some(names: Sequence[str]) -> str:

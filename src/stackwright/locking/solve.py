@@ -49,8 +49,8 @@ OnPart = Callable[[str, float | None], None]
 _UNKNOWN = "sha256:" + "0" * 64
 
 _METADATA_ONLY = ("--use-feature=fast-deps",)
-"""What a wheel needs is read out of it, without the rest (HTTP ranges), where an index doesn't serve
-it alone: wheels with CUDA have gigabytes. Their hashes are the index's, and builds check them."""
+"""What a wheel needs is read out of it, without the rest (HTTP ranges), where an index doesn't
+serve it alone: wheels with CUDA have gigabytes. Hashes are the index's; builds check them."""
 
 
 def solve(
