@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from stackwright.errors import ManyErrors, StackwrightError
+from stackwright.errors import StackwrightError
 from stackwright.inputs.cuda import Cuda
 from stackwright.inputs.site import Site
 from stackwright.inputs.systems import Gpu
@@ -89,15 +89,15 @@ def check_cuda(plan: Plan, wheels: Wheels, site: Site) -> None:
     """Check the wheels of a plan that is made for NVIDIA's GPUs; of others nothing.
 
     Raises:
-        ManyErrors: everything that :func:`misfits` finds, each in its place.
+        StackwrightError: everything that :func:`misfits` finds, each in its place.
     """
-    if plan.gpu == NVIDIA:
-        errors = [
-            _error(plan, each, site)
-            for each in misfits(wheels.installed, site.system(plan.system).gpus, site.cuda)
-        ]
-        if errors:
-            raise ManyErrors(errors)
+    if plan.gpu != NVIDIA:
+        return
+    found = misfits(wheels.installed, site.system(plan.system).gpus, site.cuda)
+    if errors := [_error(plan, misfit, site) for misfit in found]:
+        first, *more = errors
+        what = "\n".join([first.what, *map(str, more)])
+        raise StackwrightError(what, where=first.where, hint=first.hint)
 
 
 def cuda_doubts(plan: Plan, wheels: Wheels, site: Site) -> tuple[str, ...]:
