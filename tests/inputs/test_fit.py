@@ -8,12 +8,14 @@ import pytest
 
 from stackwright.cli import main
 from stackwright.errors import ExitCode, ManyErrors, StackwrightError
-from stackwright.fit import check_fit, doubts, misfits, unmet
+from stackwright.fit import check_fit, doubts, misfits, release_suite, required_suite, unmet
 from stackwright.inputs.labels import parse
 from stackwright.inputs.site import Site
+from stackwright.validation.suites import expand, load_suite
 
 LAPTOP = parse("demo/2.10-cpu@laptop")
 BIG = parse("demo/2.10-cpu@summit-like")
+GPUS = parse("demo/2.10-cuda@summit-like")
 
 
 def edit(path: Path, old: str, new: str) -> None:
@@ -208,3 +210,63 @@ def test_lock_and_build_refuse_it_before_they_begin(
     assert code == ExitCode.USAGE
     assert "certify.yaml:1:1: missing key 'summary'" in capsys.readouterr().err
     assert not store.exists()
+
+
+def gpu_suite(site_folder: Path) -> None:
+    """A suite that needs a GPU, for the variant that is made for them."""
+    suites = site_folder / "validation/suites"
+    text = (suites / "certify.yaml").read_text().replace("name: certify", "name: certify-gpu")
+    (suites / "certify-gpu.yaml").write_text(
+        text.replace("timeout_s: 60", "needs: [gpu]\n    timeout_s: 60")
+    )
+    edit(
+        site_folder / "stacks/demo.yaml",
+        "    gpu: nvidia\n",
+        "    gpu: nvidia\n    suite: certify-gpu\n",
+    )
+
+
+def test_a_variant_for_gpus_is_not_certified_by_a_suite_that_needs_none(site_folder: Path) -> None:
+    site = Site(site_folder)
+    said = (
+        "stacks/demo.yaml:52:8: no case of suite 'certify' needs a GPU,"
+        " and demo/2.10-cuda@summit-like is made for them"
+    )
+
+    assert unmet(site, GPUS) == [said]
+    with pytest.raises(ManyErrors) as caught:
+        release_suite(site, GPUS)
+    assert str(caught.value) == said
+    assert (release_suite(site, BIG), unmet(site, BIG)) == ("certify", [])
+
+
+def test_a_variant_may_have_a_suite_of_its_own(site_folder: Path) -> None:
+    gpu_suite(site_folder)
+    site = Site(site_folder)
+
+    assert (release_suite(site, GPUS), unmet(site, GPUS)) == ("certify-gpu", [])
+    assert required_suite(site, BIG) == "certify"
+
+
+def test_a_mistake_in_the_name_of_a_variants_suite_is_told_there(site_folder: Path) -> None:
+    gpu_suite(site_folder)
+    edit(site_folder / "stacks/demo.yaml", "suite: certify-gpu", "suite: certify-gpus")
+
+    with pytest.raises(ManyErrors) as caught:
+        Site(site_folder).stack("demo")
+    assert str(caught.value) == (
+        "stacks/demo.yaml:38:12: the site has no suite 'certify-gpus' (did you mean 'certify-gpu'?)"
+    )
+
+
+def test_a_case_that_needs_a_gpu_is_unavailable_where_there_is_none(site_folder: Path) -> None:
+    gpu_suite(site_folder)
+    suite = load_suite(site_folder / "validation/suites/certify-gpu.yaml")
+    site = Site(site_folder)
+
+    lacking = {
+        name: {case.lacks for case in expand(suite, {"VERSIONS": ""}, site.system(name).can)}
+        for name in ("laptop", "summit-like")
+    }
+
+    assert lacking == {"laptop": {("gpu",)}, "summit-like": {()}}

@@ -178,3 +178,14 @@ def test_what_nvidia_smi_lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_without_nvidia_smi_no_gpu_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(host, "find", lambda _name: None)
     assert gpus(Runner()) == []
+
+
+def test_no_variant_for_gpus_is_measured_on_a_machine_without_them() -> None:
+    perlmutter = Site(ROOT).system("perlmutter-gpu")
+    node = NODE | {"cpu_target": "zen3", "cores": 64, "memory_gib": 256, "os_id": "sles"}
+    gpu = SEEN | {"driver": "580.105.08"}
+
+    check_host(node | {"gpus": [gpu] * 4}, perlmutter, "this machine")
+    with pytest.raises(StackwrightError, match="GPUs: 0 of them, not 4 x nvidia A100") as caught:
+        check_host(node | {"gpus": []}, perlmutter, "this machine")
+    assert caught.value.code == ExitCode.INVALID
