@@ -285,3 +285,13 @@ def test_a_doubt_is_a_warning_of_the_plan(
     assert main(["plan", LABELS[0]]) == ExitCode.OK
     said = "the driver of A100 isn't stated: it may be too old for the wheels' CUDA"
     assert f"warning: systems/perlmutter-gpu.yaml:24:3: {said}" in capsys.readouterr().out
+
+
+def test_rules_about_nccl_go_by_the_version_in_the_lock(
+    site_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    setting = '\n  - {name: NCCL_CROSS_NIC, value: "1"}\n  - name: NCCL_SOCKET_IFNAME'
+    edit(site_folder / "systems/perlmutter-gpu.yaml", "\n  - name: NCCL_SOCKET_IFNAME", setting)
+
+    assert main(["plan", LABELS[1]]) == ExitCode.OK
+    assert "warning: NCCL_CROSS_NIC=1: with it, bus bandwidth" in capsys.readouterr().out

@@ -25,6 +25,7 @@ def put_wheel(folder: Path, name: str, version: str, *needs: str) -> None:
     info = f"{name}-{version}.dist-info"
     metadata = [f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"]
     metadata += [f"Requires-Dist: {need}\n" for need in needs]
+    metadata += ["Provides-Extra: cpu\nProvides-Extra: gpu\n"]
     with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as wheel:
         wheel.writestr(f"{info}/METADATA", "".join(metadata))
         wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
@@ -196,6 +197,36 @@ def test_what_a_package_needs_is_told_at_the_package(site: Site, wheels: Path) -
     assert said.replace("bbb[x]", "bbb").startswith(  # pip 26 leaves the extra out
         "pip finds no wheel of bbb<3,>=2, which aaa needs,"
     )
+
+
+def test_what_is_needed_for_an_extra_of_a_package_below_is_needed_as_well(
+    site: Site, wheels: Path
+) -> None:
+    for tool in BUILD_TOOLS:
+        put_wheel(wheels, *tool.split("=="))
+    put_wheel(wheels, "frame", "1.0", "plugin[gpu]")
+    put_wheel(wheels, "plugin", "1.0", 'library; extra == "gpu"', 'other; extra == "cpu"')
+    put_wheel(wheels, "library", "1.0")
+    put_wheel(wheels, "aaa", "1.0")
+
+    layers = {layer.name: layer.wheels for layer in solved(site, "aaa").layers}
+
+    assert [wheel.name for wheel in layers["frame"]] == ["frame", "library", "plugin"]
+    assert {wheel.name: wheel.needs for wheel in layers["frame"]}["plugin"] == ("library",)
+    assert [wheel.name for wheel in layers["packages"]] == ["aaa"]
+
+
+@pytest.mark.parametrize(("pin", "chosen"), [("==1.0", "1.0+cpu"), ("===1.0", "1.0")])
+def test_a_pin_of_three_signs_takes_no_other_build_of_its_version(
+    site: Site, wheels: Path, pin: str, chosen: str
+) -> None:
+    for tool in BUILD_TOOLS:
+        put_wheel(wheels, *tool.split("=="))
+    put_wheel(wheels, "frame", "1.0")
+    put_wheel(wheels, "torch", "1.0")
+    put_wheel(wheels, "torch", "1.0+cpu")
+
+    assert versions(solved(site, f"torch{pin}"))["torch"] == chosen
 
 
 @pytest.mark.parametrize("version", ["1.0+cpu", "1.0"])

@@ -46,6 +46,13 @@ class Row:
     lock: Lock | StackwrightError
     waived: Mapping[str, str]
 
+    @property
+    def versions(self) -> dict[str, str]:
+        """The version of each package in the lock; none without one that fits."""
+        if isinstance(self.lock, StackwrightError):
+            return {}
+        return {wheel.name: wheel.version for wheel in self.lock.wheels.installed}
+
 
 def reachable(context: Context, labels: Iterable[Label]) -> list[Label]:
     """The labels whose system's store can be named on this machine; says which systems' can't.

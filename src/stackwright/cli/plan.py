@@ -110,4 +110,4 @@ def _warnings(context: Context, row: Row) -> Iterator[str]:
     else:
         yield from cuda_doubts(row.plan, row.lock.wheels, context.site)
     yield from unmet(context.site, row.label)
-    yield from warnings(context.site, row.label)
+    yield from warnings(context.site, row.label, row.versions)

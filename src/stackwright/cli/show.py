@@ -34,7 +34,7 @@ def command(context: Context, label: str, as_json: bool) -> None:
 
     chosen = context.pick(label)
     (row,) = overview(context, [chosen])
-    found = warnings(context.site, chosen)
+    found = warnings(context.site, chosen, row.versions)
     if as_json:
         echo_json(
             {

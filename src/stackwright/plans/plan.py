@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
+from types import MappingProxyType
 from typing import Any, Literal
 
 from pydantic import Field
@@ -188,13 +189,18 @@ def settings_of(site: Site, label: Label) -> tuple[Setting, ...]:
     return tuple(settings[name] for name in sorted(settings))
 
 
-def warnings(site: Site, label: Label) -> tuple[str, ...]:
+def warnings(
+    site: Site, label: Label, locked: Mapping[str, str] = MappingProxyType({})
+) -> tuple[str, ...]:
     """What is unwise in a label by the environment policy, and what its system does otherwise.
 
-    The policy's rules about versions go by those that the stack pins.
+    The policy's rules about versions go by those that the stack pins, or its lock.
+
+    Args:
+        locked: the versions of packages in its lock, where it has one.
     """
     release = release_of(site.stack(label.stack), label.version, label.variant)
-    pins = {
+    pins = dict(locked) | {
         need.name: need.version
         for need in chain(release.frameworks, release.packages)
         if need.version is not None
