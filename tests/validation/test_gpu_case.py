@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import venv
 from pathlib import Path
 
 import pytest
-from payload_runs import STACK_PYTHON, needs_stack, run_case, run_python
+from payload_runs import CASES, STACK_PYTHON, needs_stack, run_case, run_python
 
 # What the case asks of a framework, asked of it on the CPU.
 ON_THE_CPU = """
@@ -86,3 +89,24 @@ def test_what_code_a_gpu_runs(tmp_path: Path) -> None:
     run = run_python([STACK_PYTHON, "-c", program], tmp_path / "out")
 
     assert run.output == f"{[*RUNS.values()]}\n"
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="install a C compiler named cc")
+@pytest.mark.parametrize(("name", "held"), [("plugin_ucx.so.3", True), ("library.so.3", False)])
+def test_a_plugin_need_not_find_its_libraries_and_a_library_has_to(
+    name: str, held: bool, tmp_path: Path
+) -> None:
+    """A file of an environment needs a library that isn't there."""
+    venv.create(tmp_path / "stack")
+    lost, file = tmp_path / "libgone.so.1", tmp_path / "stack/lib" / name
+    compiler = ["cc", "-shared", "-o"]
+    subprocess.run(
+        [*compiler, lost, "-Wl,-soname,libgone.so.1", "-x", "c", "/dev/null"], check=True
+    )
+    subprocess.run([*compiler, file, "-Wl,--no-as-needed", lost], check=True)
+    lost.unlink()
+    case = [str(tmp_path / "stack/bin/python"), str(CASES / "libraries.py")]
+
+    run = run_python([*case, "--plugins=plugin_*.so.*"], tmp_path / "out")
+
+    assert run.checks()["libraries_found"] == held, run.details()
