@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from build_samples import REPOSITORY
+from build_samples import LABEL, REPOSITORY, fixed_lock
 
 from stackwright.cli import main
 from stackwright.errors import ExitCode, ManyErrors, StackwrightError
@@ -17,7 +17,10 @@ from stackwright.inputs.systems import Gpu
 from stackwright.locking.cudawheels import doubts, misfits, releases
 from stackwright.locking.lockinputs import locked
 from stackwright.locking.locks import Lock, Wheel, load_lock
+from stackwright.locking.solve import solve
 from stackwright.plans.plan import resolve
+from stackwright.store import Store
+from stackwright.tools.process import Runner
 
 TABLE = load_cuda(REPOSITORY / "systems/policy/cuda.yaml")
 A100 = Gpu(
@@ -275,6 +278,16 @@ def test_a_lock_whose_framework_is_a_build_for_cpus_is_refused_at_the_variant(
 
     assert str(caught.value).startswith("stacks/pytorch.yaml:17:9: ")
     assert "none of its wheels is CUDA's run time" in str(caught.value)
+
+
+def test_lock_refuses_wheels_before_it_makes_the_base(site: Site, tmp_path: Path) -> None:
+    plan = resolve(site, parse(LABEL)).model_copy(update={"gpu": "nvidia"})
+    store = Store(tmp_path / "store")
+
+    with pytest.raises(StackwrightError, match="none of its wheels is CUDA's run time"):
+        solve(plan, site, store, Runner(), keep_wheels=fixed_lock(plan))
+
+    assert not store.log.exists()  # no program ran
 
 
 def test_a_doubt_is_a_warning_of_the_plan(
