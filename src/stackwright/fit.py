@@ -52,11 +52,10 @@ def doubts(site: Site, label: Label) -> list[str]:
 
 
 def unmet(site: Site, label: Label) -> list[str]:
-    """What the cases of a label's suite need and its system lacks, or none of them tries.
+    """What the cases of a label's suite need and its system lacks, or that none needs a GPU.
 
-    It blocks a release.
-
-    A system's file with mistakes counts for nothing here: they are told where it is read.
+    It blocks a release. A system's file with mistakes counts for nothing here: they are told where
+    it is read.
     """
     system = site.system(label.system)
     known = {*system.can, *_capabilities_elsewhere(site)}

@@ -25,7 +25,7 @@ def put_wheel(folder: Path, name: str, version: str, *needs: str) -> None:
     info = f"{name}-{version}.dist-info"
     metadata = [f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"]
     metadata += [f"Requires-Dist: {need}\n" for need in needs]
-    metadata += ["Provides-Extra: cpu\nProvides-Extra: gpu\n"]
+    metadata += ["Provides-Extra: all\nProvides-Extra: gpu\n"]
     with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as wheel:
         wheel.writestr(f"{info}/METADATA", "".join(metadata))
         wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
@@ -204,8 +204,8 @@ def test_what_is_needed_for_an_extra_of_a_package_below_is_needed_as_well(
 ) -> None:
     for tool in BUILD_TOOLS:
         put_wheel(wheels, *tool.split("=="))
-    put_wheel(wheels, "frame", "1.0", "plugin[gpu]")
-    put_wheel(wheels, "plugin", "1.0", 'library; extra == "gpu"', 'other; extra == "cpu"')
+    put_wheel(wheels, "frame", "1.0", "plugin[all]")
+    put_wheel(wheels, "plugin", "1.0", 'plugin[gpu]; extra == "all"', 'library; extra == "gpu"')
     put_wheel(wheels, "library", "1.0")
     put_wheel(wheels, "aaa", "1.0")
 

@@ -130,7 +130,7 @@ def _all_needs(
         name = waiting.pop()
         for requirement in _requirements(items[name], python, extras[name]):
             needed = canonicalize_name(requirement.name)
-            needs[name].add(needed)
+            needs[name] |= {needed} - {name}  # an extra may be made of others of the same package
             if new := requirement.extras - extras.get(needed, requirement.extras):
                 extras[needed] |= new
                 waiting += [needed] if needed not in alone else []
