@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Collection, Iterator
-from functools import cache
+from functools import cache, partial
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -14,8 +14,9 @@ from frameworks import Findings, expected_versions, findings, frameworks, load
 # Empty, one element, odd sizes, and both sides of where libraries switch their algorithms.
 SIZES = (0, 1, 2, 1023, 1024, 4096, 65537, 1 << 20)
 SUMMED = ("int32", "int64", "float32", "float64")
+# Their sums begin again at the end of what they hold, everywhere alike.
+BYTES = ("int8", "uint8")
 COPIED = (*SUMMED, "uint8")
-# Values stay below 2**7, so that a sum over thousands of ranks is exact in float32's 24 bits.
 MODULUS = 97
 OPERATIONS = {"sum": np.add, "min": np.minimum, "max": np.maximum}
 
@@ -31,8 +32,12 @@ class Backend(Protocol):
 
     kinds: Collection[str]
     """Those of KINDS that it has."""
+    summed: Collection[str]
+    """The dtypes that it sums."""
     copied: Collection[str]
-    """The dtypes that it copies, beside those that it sums."""
+    """The dtypes that it copies."""
+    exact: int
+    """The number up to which all of these hold every whole one, or begin again."""
     smallest: int
     """The fewest elements that it takes."""
 
@@ -55,7 +60,8 @@ class Backend(Protocol):
 class Gloo:
     """torch.distributed's default group."""
 
-    kinds, copied, smallest = KINDS, COPIED, 0
+    kinds, smallest = KINDS, 0
+    summed, copied, exact = (*SUMMED, *BYTES, "float16"), (*COPIED, "float16"), 2**11
     device = "cpu"
     """Where it has its arrays."""
 
@@ -76,38 +82,55 @@ class Gloo:
         """See Backend."""
         tensor = self._placed(mine)
         self._dist.all_reduce(tensor, op=self._operations[operation])
-        return tensor.cpu().numpy()
+        return self._array(tensor)
 
     def broadcast(self, mine: np.ndarray, root: int) -> np.ndarray:
         """See Backend."""
         tensor = self._placed(mine)
         self._dist.broadcast(tensor, src=root)
-        return tensor.cpu().numpy()
+        return self._array(tensor)
 
     def allgather(self, mine: np.ndarray, world: int) -> np.ndarray:
         """See Backend."""
         tensor = self._placed(mine)
         parts = [self._torch.empty_like(tensor) for _ in range(world)]
         self._dist.all_gather(parts, tensor)
-        return self._torch.cat(parts).cpu().numpy()
+        return self._array(self._torch.cat(parts))
 
     def reduce_scatter(self, mine: np.ndarray, world: int) -> np.ndarray:
         """See Backend."""
         parts = list(self._placed(mine).chunk(world))
         part = self._torch.empty_like(parts[0])
         self._dist.reduce_scatter(part, parts)
-        return part.cpu().numpy()
+        return self._array(part)
 
     def alltoall(self, mine: np.ndarray) -> np.ndarray:
         """See Backend."""
         tensor = self._placed(mine)
         result = self._torch.empty_like(tensor)
         self._dist.all_to_all_single(result, tensor)
-        return result.cpu().numpy()
+        return self._array(result)
 
     def _placed(self, mine: np.ndarray) -> Any:
         """A copy of an array, where the group's are."""
         return self._torch.tensor(mine, device=self.device)
+
+    def _array(self, tensor: Any) -> np.ndarray:
+        found: np.ndarray = tensor.cpu().numpy()
+        return found
+
+
+class Brain(Gloo):
+    """The same group for bfloat16, which NumPy lacks: its arrays are of float32."""
+
+    summed = copied = ("float32",)
+    exact = 2**8
+
+    def _placed(self, mine: np.ndarray) -> Any:
+        return super()._placed(mine).bfloat16()
+
+    def _array(self, tensor: Any) -> np.ndarray:
+        return super()._array(tensor.float())
 
 
 class Nccl(Gloo):
@@ -117,10 +140,15 @@ class Nccl(Gloo):
     device = "cuda"
 
 
+class BrainOnGpus(Brain, Nccl):
+    """Bfloat16 on GPUs."""
+
+
 class Mpi:
     """mpi4py's COMM_WORLD."""
 
-    kinds, copied, smallest = KINDS, COPIED, 0
+    kinds, smallest = KINDS, 0
+    summed, copied, exact = (*SUMMED, *BYTES), COPIED, 2**24
 
     def __init__(self) -> None:
         """Import mpi4py, which starts MPI."""
@@ -161,14 +189,14 @@ class Mpi:
 
 
 @cache
-def pattern(rank: int, size: int) -> np.ndarray:
+def pattern(rank: int, size: int, modulus: int) -> np.ndarray:
     """Make a rank's array in bytes: every element depends on its rank and on its place."""
-    return ((np.arange(size) * 31 + rank * 17 + 1) % MODULUS).astype(np.uint8)
+    return ((np.arange(size) * 31 + rank * 17 + 1) % modulus).astype(np.uint8)
 
 
-def values(rank: int, size: int, dtype: str) -> np.ndarray:
+def patterned(rank: int, size: int, dtype: str, modulus: int) -> np.ndarray:
     """Give a rank's array in a dtype."""
-    return pattern(rank, size).astype(dtype)
+    return pattern(rank, size, modulus).astype(dtype)
 
 
 class Trial(NamedTuple):
@@ -180,9 +208,13 @@ class Trial(NamedTuple):
 
 
 def trials(backend: Backend, kinds: Collection[str], rank: int, world: int) -> Iterator[Trial]:
-    """Run every collective of these kinds for every dtype and size."""
+    """Run every collective of these kinds for every dtype and size.
+
+    Values are so small that a sum over all ranks is exact.
+    """
+    values = partial(patterned, modulus=max(min(MODULUS, backend.exact // world), 2))
     for size in (size for size in SIZES if size >= backend.smallest):
-        for dtype in SUMMED:
+        for dtype in backend.summed:
             mine = [values(r, size, dtype) for r in range(world)]
             for operation, combine in OPERATIONS.items():
                 if (kind := f"allreduce_{operation}") in kinds:
@@ -230,17 +262,18 @@ def run_frameworks(out: Emitter, names: list[str], kinds: Collection[str] | None
             framework = load(found.framework)
             with framework.together(out) as size:
                 found.check("world_size", size == out.world, f"{size}")
-                backend = framework.collectives()
-                check_all(found, backend, kinds or backend.kinds, out.rank, out.world)
+                for backend in framework.collectives():
+                    check_all(found, backend, kinds or backend.kinds, out.rank, out.world)
 
 
 def run_nccl(out: Emitter) -> None:
     """Check PyTorch's collectives on GPUs."""
     from world import nccl
 
-    with nccl(out) as size:
-        out.check("world_size", size == out.world, f"{size}")
-        check_all(out, Nccl(), KINDS, out.rank, out.world)
+    with findings(out, ["torch"]) as found, nccl(out) as size:
+        found.check("world_size", size == out.world, f"{size}")
+        for backend in (Nccl(), BrainOnGpus()):
+            check_all(found, backend, KINDS, out.rank, out.world)
 
 
 def run_mpi(out: Emitter) -> None:

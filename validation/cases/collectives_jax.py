@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import jax
 import numpy as np
-from collectives import COPIED, KINDS
+from collectives import COPIED, KINDS, SUMMED
 from jax import Array, lax
 from jax.experimental.multihost_utils import broadcast_one_to_all
 from jax.sharding import Mesh, NamedSharding
@@ -19,7 +19,8 @@ REDUCTIONS = {"sum": lax.psum, "min": lax.pmin, "max": lax.pmax}
 class Meshed:
     """All ranks' devices in a row. XLA compiles no reduce-scatter of empty arrays."""
 
-    kinds, copied, smallest = KINDS, COPIED, 1
+    kinds, summed, copied, exact = KINDS, SUMMED, COPIED, 2**24
+    smallest = 1
 
     def __init__(self, mesh: Mesh) -> None:
         """Take the mesh that joined the ranks."""

@@ -24,7 +24,7 @@ class Ring:
         *("allreduce_sum", "allreduce_min", "allreduce_max"),
         *("broadcast", "allgather", "alltoall"),
     )
-    copied, smallest = SUMMED, 1
+    summed, copied, exact, smallest = SUMMED, SUMMED, 2**24, 1
 
     def __init__(self, strategy: tf.distribute.Strategy) -> None:
         """Take the strategy that joined the ranks."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from collectives import Backend
 from collectives_jax import Meshed
 from emit import Emitter
 from frameworks import named_threads
@@ -19,6 +20,7 @@ jax.config.update("jax_enable_x64", True)
 
 MODULES = ("jax", "jaxlib", "optax")
 OPENMP_RUNTIMES = 0
+CALLERS = 1
 _meshes: list[Mesh] = []
 
 
@@ -56,6 +58,6 @@ def together(out: Emitter) -> Iterator[int]:
         yield jax.process_count()
 
 
-def collectives() -> Meshed:
+def collectives() -> list[Backend]:
     """See Framework."""
-    return Meshed(_meshes[0])
+    return [Meshed(_meshes[0])]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import tensorflow as tf
+from collectives import Backend
 from collectives_tensorflow import Ring
 from emit import Emitter
 from frameworks import named_threads
@@ -14,6 +15,7 @@ from world_tensorflow import mirrored
 
 MODULES = ("tensorflow", "keras")
 OPENMP_RUNTIMES = 0
+CALLERS = 1
 _strategies: list[tf.distribute.Strategy] = []
 
 
@@ -43,6 +45,6 @@ def together(out: Emitter) -> Iterator[int]:
         yield strategy.num_replicas_in_sync
 
 
-def collectives() -> Ring:
+def collectives() -> list[Backend]:
     """See Framework."""
-    return Ring(_strategies[0])
+    return [Ring(_strategies[0])]

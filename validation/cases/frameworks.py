@@ -33,6 +33,9 @@ class Framework(Protocol):
     """What users import."""
     OPENMP_RUNTIMES: int
     """How many it brings: PyTorch computes by OpenMP, others by threads of their own."""
+    CALLERS: int
+    """How many threads may compute beside those that were granted: Eigen's pools leave a part of
+    the work to the thread that asks, where the pool's own don't come to it in time."""
 
     def optimised(self) -> tuple[bool, str]:
         """Say whether it was built with the libraries that make it fast, and which."""
@@ -46,8 +49,8 @@ class Framework(Protocol):
     def together(self, out: Emitter) -> AbstractContextManager[int]:
         """Join all ranks for its own collectives; gives how many there are."""
 
-    def collectives(self) -> Backend:
-        """Give its collectives; only while together."""
+    def collectives(self) -> list[Backend]:
+        """Give its collectives, by the dtypes that they take; only while together."""
 
 
 def expected_versions(text: str) -> dict[str, str]:

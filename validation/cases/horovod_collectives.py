@@ -7,7 +7,7 @@ from itertools import count
 from typing import Any
 
 import numpy as np
-from collectives import COPIED, KINDS, check_all
+from collectives import COPIED, KINDS, SUMMED, check_all
 from emit import Emitter
 from horovod_world import joined
 
@@ -20,7 +20,8 @@ class Horovod:
     Each call has a name of its own: Horovod matches those of ranks by name, not by order.
     """
 
-    kinds, copied, smallest = KINDS, COPIED, 0
+    kinds, smallest = KINDS, 0
+    summed, copied, exact = (*SUMMED, "float16"), (*COPIED, "float16"), 2**11
 
     def __init__(self, horovod: Any) -> None:
         """Take Horovod's module for a framework."""

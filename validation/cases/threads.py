@@ -79,7 +79,8 @@ def main() -> None:
                     if rank == out.rank:
                         count = threads_taking_part(framework)
                         told = f"{count} of {threads} computed"
-                        found.check("parallel_region", count == threads, told)
+                        right = threads <= count <= threads + framework.CALLERS
+                        found.check("parallel_region", right, told)
                     meeting(out.rank, out.world).barrier()
 
 
