@@ -157,6 +157,27 @@ def test_ctrl_c_ends_the_whole_tree(tmp_path: Path) -> None:
     assert wait_until_gone(int((tmp_path / "pid").read_text()))
 
 
+def test_ctrl_c_while_a_program_is_started_ends_it_as_well(tmp_path: Path) -> None:
+    """The signal comes between the start of the program and the number that it is known by."""
+    script = textwrap.dedent(f"""
+        import os, pathlib, signal, subprocess, time
+        from stackwright.tools.process import Runner
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        started = subprocess.Popen.__init__
+        def interrupted(self, *args, **options):
+            started(self, *args, **options)
+            pathlib.Path("{tmp_path}/pid").write_text(str(self.pid))
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.1)
+        subprocess.Popen.__init__ = interrupted
+        Runner().run(["sleep", "1000"])
+    """)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
+
+    assert b"KeyboardInterrupt" in done.stderr
+    assert wait_until_gone(int((tmp_path / "pid").read_text()))
+
+
 # What is written down
 
 

@@ -9,12 +9,14 @@ import shlex
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
 from typing import TextIO
 
 from stackwright.errors import StackwrightError
@@ -72,23 +74,25 @@ class Runner:
             StackwrightError: it can't be started.
         """
         started = time.time()
-        process = _start(argv, env, cwd)
         lines: deque[str] = deque(maxlen=_KEPT_LINES)
-        try:
-            with _opened(self.transcript) as transcript:
-                for line in _follow(process):
-                    lines.append(line)
-                    shown = redact(line)
-                    transcript.write(f"{shown}\n")
-                    self.on_line(shown)
-            _wait(process)
-        except BaseException:
-            _signal(process, signal.SIGTERM)
-            _wait(process, _GRACE_S)
-            raise
-        finally:
-            code = _end_group(process)
-            self._record(argv, started, code)
+        with _held_back() as let_through:
+            process = _start(argv, env, cwd)
+            try:
+                let_through()
+                with _opened(self.transcript) as transcript:
+                    for line in _follow(process):
+                        lines.append(line)
+                        shown = redact(line)
+                        transcript.write(f"{shown}\n")
+                        self.on_line(shown)
+                _wait(process)
+            except BaseException:
+                _signal(process, signal.SIGTERM)
+                _wait(process, _GRACE_S)
+                raise
+            finally:
+                code = _end_group(process)
+                self._record(argv, started, code)
         if code != 0:
             tail = "\n".join([*lines][-_TAIL_LINES:]).rstrip()
             raise ToolError(Path(argv[0]).name, code, redact(tail), hint)
@@ -111,6 +115,36 @@ def _opened(path: Path | None) -> Iterator[TextIO]:
         path.parent.mkdir(parents=True, exist_ok=True)
     with Path(path or os.devnull).open("w", encoding="utf-8", buffering=1) as file:
         yield file
+
+
+@contextmanager
+def _held_back() -> Iterator[Callable[[], None]]:
+    """Keep signals for Python from interrupting, until the function is called that is given.
+
+    One that came while a program is started would leave it running: nobody has its number yet.
+    """
+    before = {
+        number: handler
+        for number in (signal.SIGINT, signal.SIGTERM)
+        if callable(handler := signal.getsignal(number))
+        and threading.current_thread() is threading.main_thread()
+    }
+    came: list[tuple[int, FrameType | None]] = []
+
+    def let_through() -> None:
+        for number in [*before]:
+            signal.signal(number, before[number])
+        while came:
+            told, frame = came.pop(0)
+            before[signal.Signals(told)](told, frame)
+        before.clear()
+
+    for number in before:
+        signal.signal(number, lambda *what: came.append(what))
+    try:
+        yield let_through
+    finally:
+        let_through()
 
 
 def _start(
