@@ -90,7 +90,11 @@ def test_what_is_not_released_has_no_job(built: Stack) -> None:
 
 @pytest.mark.parametrize(
     ("ranks", "threads", "command"),
-    [(1, 2, "python"), (2, 1, "python"), (2, 1, "torchrun")],
+    [
+        (1, 2, "python"),
+        (2, 1, "python"),
+        pytest.param(2, 1, "torchrun", marks=pytest.mark.long),
+    ],
     ids=["one-a-node", "two-a-node", "torchrun"],
 )
 def test_every_rank_has_cores_and_threads_of_its_own(

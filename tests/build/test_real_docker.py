@@ -80,6 +80,7 @@ def test_docker_builds_what_podman_builds(mini: Mini, built: Mini) -> None:
     assert built.artefact["squashfs"]["digest"] == mini.artefact["squashfs"]["digest"]
 
 
+@pytest.mark.long
 def test_what_docker_built_is_validated_certified_and_released_in_docker(
     built: Mini, daemon: dict[str, str]
 ) -> None:

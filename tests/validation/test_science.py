@@ -200,13 +200,20 @@ kind.chances = chances
         pytest.param(
             *("pigan", EQUATION_LEFT_OUT, {"half_of_trivial", "residual"}),
             id="pigan without equation",
+            marks=pytest.mark.long,
         ),
         pytest.param(
             *("cosmogan", ALWAYS_THE_SAME, {"half_of_trivial", "power_spectrum", "maps_differ"}),
             id="cosmogan of one draw",
             marks=pytest.mark.long,
         ),
-        pytest.param("cosmogan", FEW_DRAWS, {"maps_differ"}, id="cosmogan of eight draws"),
+        pytest.param(
+            "cosmogan",
+            FEW_DRAWS,
+            {"maps_differ"},
+            id="cosmogan of eight draws",
+            marks=pytest.mark.long,
+        ),
     ],
 )
 def test_broken_duel_fails_the_criterion(

@@ -100,6 +100,7 @@ def test_results_edited_between_two_calls_are_not_continued(slow_copy: Walk) -> 
 # Another suite, other cases, for as long as it takes
 
 
+@pytest.mark.long
 def test_a_run_that_is_resumed_behind_one_of_another_suite_names_what_was_tried(
     released: Walk, tmp_path: Path
 ) -> None:
