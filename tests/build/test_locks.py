@@ -15,6 +15,7 @@ from stackwright.inputs.labels import parse
 from stackwright.inputs.site import Site
 from stackwright.inputs.systems import Base as PlanBase
 from stackwright.locking.base import check_base, check_python
+from stackwright.locking.difference import told
 from stackwright.locking.lockinputs import check_fresh, lock_inputs, locked, stale_parts
 from stackwright.locking.locks import Base, Lock, Wheels, changes, load_lock, requirements_txt
 from stackwright.locking.wheelset import group_wheels, platform_tags
@@ -125,15 +126,21 @@ def test_the_difference_of_two_locks_is_a_line_per_package(site: Site) -> None:
         }
     )
 
-    assert changes(old, new) == ["numpy 2.2.6 -> 2.3.0", "libstdc++6 12.2.0-14+deb12u1 -> (absent)"]
+    assert told(changes(old, new)) == [
+        "numpy 2.2.6 -> 2.3.0",
+        "libstdc++6 12.2.0-14+deb12u1 -> (absent)",
+    ]
     assert changes(old, old) == []
 
 
 @pytest.mark.parametrize(
     ("update", "said"),
     [
-        ({"digest": "sha256:" + "9" * 64}, "other bytes"),
-        ({"file": "numpy-2.2.6-1-py3-none-any.whl"}, "{} -> numpy-2.2.6-1-py3-none-any.whl"),
+        ({"digest": f"sha256:{'9' * 64}"}, f"digest {{digest}} -> sha256:{'9' * 64}"),
+        (
+            {"file": "numpy-2.2.6-1-py3-none-any.whl", "digest": f"sha256:{'9' * 64}"},
+            "file {file} -> numpy-2.2.6-1-py3-none-any.whl",
+        ),
     ],
 )
 def test_another_file_of_the_same_version_is_a_difference(
@@ -142,8 +149,9 @@ def test_another_file_of_the_same_version_is_a_difference(
     old = load_lock(FIXED_LOCK)
     new = old.model_copy(update={"wheels": with_numpy(old, **update)})
 
-    file = old.wheels.installed[0].file
-    assert changes(old, new) == [f"numpy 2.2.6: {said.format(file)}"]
+    numpy = old.wheels.installed[0]
+    expected = said.format(file=numpy.file, digest=numpy.digest)
+    assert told(changes(old, new)) == [f"numpy {expected}"]
 
 
 # Freshness

@@ -16,6 +16,7 @@ from stackwright.locking.locks import Lock, load_lock
 from stackwright.plans.plan import Plan, resolve
 from stackwright.spack.dialect import Dialect
 from stackwright.spack.lockfile import SpackLock, load_spack_lock
+from stackwright.spack.wheels import lock_of_wheels
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[1]
@@ -119,3 +120,13 @@ needs_spack = pytest.mark.skipif(
 def recorded(dialect: Dialect) -> SpackLock:
     """What a real Spack of the series has decided for the small stack."""
     return load_spack_lock(HERE / "recorded" / f"{dialect.series}.spack.json", parse(LABEL))
+
+
+def write_both(site: Site, dialect: Dialect) -> tuple[Lock, Path]:
+    """The locks of the label, as `stackwright lock` would have written them."""
+    write_wheels(site)
+    lock = lock_of_wheels(plan_of(site), site)
+    site.lock_file(parse(LABEL)).write_bytes(lock.to_json())
+    path = site.spack_lock_file(parse(LABEL))
+    path.write_bytes(recorded(dialect).to_json())
+    return lock, path

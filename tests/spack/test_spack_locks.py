@@ -8,19 +8,27 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from spack_samples import HERE, LABEL, SOURCE, plan_of, recorded, wheels_of, write_wheels
+from spack_samples import (
+    HERE,
+    LABEL,
+    SOURCE,
+    plan_of,
+    recorded,
+    wheels_of,
+    write_both,
+)
 
 from stackwright.building.recipe import render
 from stackwright.cli import main
 from stackwright.errors import StackwrightError
 from stackwright.inputs.labels import parse
 from stackwright.inputs.site import Site
+from stackwright.locking.difference import told
 from stackwright.locking.lockinputs import locked
-from stackwright.locking.locks import Lock
 from stackwright.spack.asked import check
 from stackwright.spack.dialect import DIALECTS, Dialect
 from stackwright.spack.lockdiff import differences
-from stackwright.spack.lockfile import load_spack_lock, nodes
+from stackwright.spack.lockfile import SpackLock, load_spack_lock, nodes
 from stackwright.spack.refusal import explain
 from stackwright.spack.wheels import lock_of_wheels
 
@@ -35,16 +43,6 @@ def spec(lock: dict[str, Any], name: str) -> dict[str, Any]:
 
 def lock_of(dialect: Dialect) -> dict[str, Any]:
     return copy.deepcopy(dict(recorded(dialect).lock))
-
-
-def write_both(site: Site, dialect: Dialect) -> tuple[Lock, Path]:
-    """The locks of the label, as `stackwright lock` would have written them."""
-    write_wheels(site)
-    lock = lock_of_wheels(plan_of(site), site)
-    site.lock_file(parse(LABEL)).write_bytes(lock.to_json())
-    path = site.spack_lock_file(parse(LABEL))
-    path.write_bytes(recorded(dialect).to_json())
-    return lock, path
 
 
 # Files
@@ -277,10 +275,11 @@ def test_what_is_made_from_source_is_planned_and_rendered_without_spack(
 
 @BOTH
 def test_a_lock_differs_from_itself_in_nothing(dialect: Dialect) -> None:
-    assert differences(lock_of(dialect), lock_of(dialect)) == []
+    assert differences(recorded(dialect), recorded(dialect)) == []
 
 
 def test_what_differs_is_told_by_package() -> None:
+    found = recorded(DIALECTS[1])
     old, new = lock_of(DIALECTS[1]), lock_of(DIALECTS[1])
     spec(new, "py-numpy")["version"] = "2.3.0"
     spec(new, "py-mpich")["parameters"]["device"] = ["ch4", "ofi"]
@@ -288,11 +287,52 @@ def test_what_differs_is_told_by_package() -> None:
     spec(new, "py-installer")["compiler"]["version"] = "13.1.0"
     drop(old)
 
-    assert differences(old, new) == [
+    was, now = (found.model_copy(update={"lock": lock}) for lock in (old, new))
+    assert told(differences(was, now)) == [
         "py-installer compiler gcc@12.2.0 -> gcc@13.1.0",
         "py-mpi4py target x86_64 -> zen4",
         "py-mpich (absent) -> 5.0.2",
         "py-numpy 2.2.6 -> 2.3.0",
+    ]
+
+
+def compiled_by(*versions: str) -> SpackLock:
+    """A lock of Spack 1 with a package for each version of GCC, which is a package itself."""
+    arch = {"arch": {"target": "zen3"}}
+    edge = {"parameters": {"deptypes": ["build"], "virtuals": ["c", "cxx"]}}
+    specs: dict[str, Any] = {}
+    for version in versions:
+        specs[f"gcc{version}"] = {"name": "gcc", "version": version, **arch, "external": {}}
+        specs[f"hpl{version}"] = {
+            "name": "hpl",
+            "version": f"2.{version}",
+            **arch,
+            "dependencies": [{"name": "gcc", "hash": f"gcc{version}", **edge}],
+        }
+    return recorded(DIALECTS[0]).model_copy(update={"lock": {"concrete_specs": specs}})
+
+
+def test_a_compiler_that_is_a_package_is_told_of_each_that_it_compiled() -> None:
+    old, new = compiled_by("12"), compiled_by("13")
+
+    assert told(differences(old, new)) == [
+        "gcc 12 -> 13",
+        "hpl 2.12 -> 2.13, compiler gcc@12 -> gcc@13",
+    ]
+
+
+def test_of_a_package_that_is_there_twice_those_of_one_version_are_compared() -> None:
+    old, new = compiled_by("12"), compiled_by("11", "12")
+
+    assert told(differences(old, new)) == ["gcc (absent) -> 11", "hpl (absent) -> 2.11"]
+
+
+def test_another_spack_is_a_difference() -> None:
+    old = recorded(DIALECTS[0])
+    spack = old.spack.model_copy(update={"version": "1.2.0", "commit": "0" * 40})
+
+    assert told(differences(old, old.model_copy(update={"spack": spack}))) == [
+        f"solver: spack {old.spack.version} -> 1.2.0, commit {old.spack.commit} -> {'0' * 40}"
     ]
 
 

@@ -34,6 +34,12 @@ _PARTS = {
 @click.command("lock")
 @click.argument("pattern", metavar="LABEL")
 @click.option("--check", is_flag=True, help="Write nothing; say which locks are stale or missing.")
+@click.option(
+    "--diff",
+    "revision",
+    metavar="REV",
+    help="Write nothing; say what changed in the locks since a revision of git.",
+)
 @click.option("--upgrade", is_flag=True, help="Take the newest of all, also where the lock fits.")
 @click.option(
     "--base-only", is_flag=True, help="Make the base anew: Debian's mirrors have moved on."
@@ -54,6 +60,7 @@ def command(
     *,
     pattern: str,
     check: bool,
+    revision: str | None,
     upgrade: bool,
     base_only: bool,
     wheels_only: bool,
@@ -73,16 +80,21 @@ def command(
     Examples:
       stackwright lock pytorch/2.13.0-cpu@local
       stackwright lock 'pytorch/*@*' --check
+      stackwright lock '*@*' --diff v1.2
       stackwright lock pytorch@local --upgrade
       stackwright lock pytorch@local --base-only
     """
+    from stackwright.cli.lockdiff import show_changes
     from stackwright.fit import check_fit
 
     chosen = {"upgrade": upgrade, "base-only": base_only, "wheels-only": wheels_only}
     anew = [f"--{name}" for name, given in chosen.items() if given]
-    if len(anew) > 1:
-        raise click.UsageError(f"{' and '.join(anew)} exclude each other")
+    asked = [*(["--check"] if check else []), *(["--diff"] if revision else []), *anew]
+    if len(asked) > 1:
+        raise click.UsageError(f"{' and '.join(asked)} exclude each other")
     labels = context.select(pattern)
+    if revision:
+        return show_changes(context, pattern, labels, revision, as_json)
     if check:
         return _check(context, labels, as_json)
     if context.site.shipped:
@@ -141,6 +153,7 @@ def _lock(
     """Solve these parts of a lock; None for those that don't fit."""
     from stackwright.cli.progress import Progress, duration
     from stackwright.fit import doubts
+    from stackwright.locking.difference import told
     from stackwright.locking.lockinputs import lock_inputs, relock, stale_parts
     from stackwright.locking.locks import changes
     from stackwright.locking.sharing import neighbours, preferred, unshared
@@ -186,7 +199,7 @@ def _lock(
             warn=warnings.append,
         )
     write_atomic(path, lock.to_json())
-    lines = changes(old, lock) if old else []
+    lines = told(changes(old, lock)) if old else []
     click.echo(_summary(lock, old, lines, path), err=True)
     for warning in (*warnings, *unshared(lock, others)):
         click.echo(f"warning: {warning}", err=True)

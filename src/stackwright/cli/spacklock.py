@@ -24,6 +24,7 @@ def lock_by_spack(context: Context, plan: Plan, *, again: bool, seconds: int) ->
         seconds: how long Spack may take.
     """
     from stackwright.cli.progress import Progress, duration
+    from stackwright.locking.difference import told
     from stackwright.spack.concretize import concretize
     from stackwright.spack.lockdiff import differences
     from stackwright.spack.locked import from_source, spack_lock_of, stale
@@ -54,7 +55,7 @@ def lock_by_spack(context: Context, plan: Plan, *, again: bool, seconds: int) ->
         write_atomic(path, lock.to_json())
     if old is None or not found.same_as(old):  # what it took is no reason to build anew
         write_atomic(own, found.to_json())
-    changes = differences(old.lock, found.lock) if old else []
+    changes = told(differences(old, found)) if old else []
     head = f"{own}: {len(nodes(found.lock))} packages by Spack {found.spack.version}"
     click.echo("\n".join([head, *(f"  {line}" for line in changes)]), err=True)
     todo = "commit it" if lock is None else f"commit it, then: stackwright build '{label}'"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from stackwright.canonical import hash_file
 from stackwright.errors import ExitCode, StackwrightError
+from stackwright.locking.difference import told
 from stackwright.locking.locks import Base, drift
 from stackwright.plans.plan import Plan
 
@@ -69,7 +70,7 @@ def check_base(locked: Base, made: Base, label: str, what: str = "base") -> None
     if made.digest == locked.digest:
         return
     changes = drift(locked, made)
-    shown = [f"  {line}" for line in changes[:_SHOWN]]
+    shown = [f"  {line}" for line in told(changes)[:_SHOWN]]
     more = [f"  and {len(changes) - _SHOWN} more"] if len(changes) > _SHOWN else []
     differ = "1 package differs" if len(changes) == 1 else f"{len(changes)} packages differ"
     found = differ if changes else "the packages are the same, the files not"

@@ -14,6 +14,7 @@ from pydantic import Field, StringConstraints, ValidationError
 from stackwright.errors import Location, StackwrightError
 from stackwright.inputs.fields import Model
 from stackwright.inputs.labels import Label
+from stackwright.locking.difference import Difference, between
 
 Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*\.whl$")]
@@ -135,16 +136,21 @@ class UnreadableLock(StackwrightError):  # noqa: N818  (what it is, not that it 
 
 
 def load_lock(path: Path, label: Label | None = None) -> Lock:
-    """Read a lock file.
+    """Read a lock file; see :func:`read_lock`."""
+    return read_lock(path.read_bytes(), path, label)
+
+
+def read_lock(data: bytes, path: Path, label: Label | None = None) -> Lock:
+    """Read what a lock file holds.
 
     Args:
+        path: where it lies, for what is wrong with it.
         label: whose lock it has to be.
 
     Raises:
         UnreadableLock: it is not a lock that this version understands, or another label's, or one
             of its wheels has another name or version than its file.
     """
-    data = path.read_bytes()
     try:
         lock = Lock.model_validate_json(data)
     except ValidationError as error:
@@ -189,37 +195,48 @@ def requirements_txt(wheels: Iterable[Wheel | Sdist]) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def drift(old: Base, new: Base) -> list[str]:
-    """The Debian packages that differ between two bases, a line each."""
-    return _differences(old.packages, new.packages)
+def drift(old: Base, new: Base) -> list[Difference]:
+    """The Debian packages that differ between two bases."""
+    return [*between("base", "version", old.packages, new.packages)]
 
 
-def changes(old: Lock, new: Lock) -> list[str]:
-    """The packages that differ between two locks, a line each: Python's first, then Debian's."""
-    tools = (
-        drift(old.sources.toolchain, new.sources.toolchain) if old.sources and new.sources else []
-    )
+def changes(old: Lock, new: Lock) -> list[Difference]:
+    """The packages that differ between two locks: Python's first, then Debian's."""
+    before, after = (lock.sources.toolchain.packages if lock.sources else {} for lock in (old, new))
     return [
         *_changed(_by_name(old), _by_name(new)),
         *drift(old.base, new.base),
-        *(f"toolchain: {line}" for line in tools),
+        *between("toolchain", "version", before, after),
     ]
 
 
-def wheel_differences(old: Layer, new: Layer) -> list[str]:
-    """The wheels that differ between two layers, a line each."""
+def wheel_differences(old: Layer, new: Layer) -> list[Difference]:
+    """The wheels that differ between two layers."""
     return _changed({w.name: w for w in old.wheels}, {w.name: w for w in new.wheels})
 
 
-def _changed(before: Mapping[str, Wheel | Sdist], after: Mapping[str, Wheel | Sdist]) -> list[str]:
-    versions = _differences(_versions(before), _versions(after))
-    files = [
-        f"{name} {after[name].version}: {_other_file(before[name], after[name])}"
-        for name in sorted(before.keys() & after.keys())
+def _changed(
+    before: Mapping[str, Wheel | Sdist], after: Mapping[str, Wheel | Sdist]
+) -> list[Difference]:
+    both = [
+        (before[name], after[name])
+        for name in before.keys() & after.keys()
         if before[name].version == after[name].version
-        and (before[name].file, before[name].digest) != (after[name].file, after[name].digest)
     ]
-    return [*versions, *files]
+    renamed = [(old, new) for old, new in both if old.file != new.file]
+    replaced = [(old, new) for old, new in both if old.file == new.file]
+    return [
+        *between("wheels", "version", _versions(before), _versions(after)),
+        *between("wheels", "file", *_of_each(renamed, "file")),
+        *between("wheels", "digest", *_of_each(replaced, "digest")),
+    ]
+
+
+def _of_each(
+    pairs: Iterable[tuple[Wheel | Sdist, Wheel | Sdist]], fact: Literal["file", "digest"]
+) -> tuple[dict[str, str], dict[str, str]]:
+    found = [(old.name, getattr(old, fact), getattr(new, fact)) for old, new in pairs]
+    return {name: old for name, old, _ in found}, {name: new for name, _, new in found}
 
 
 def _by_name(lock: Lock) -> dict[str, Wheel | Sdist]:
@@ -232,16 +249,3 @@ def _by_name(lock: Lock) -> dict[str, Wheel | Sdist]:
 
 def _versions(wheels: Mapping[str, Wheel | Sdist]) -> dict[str, str]:
     return {name: wheel.version for name, wheel in wheels.items()}
-
-
-def _other_file(old: Wheel | Sdist, new: Wheel | Sdist) -> str:
-    """How two wheels of one version differ."""
-    return "other bytes" if old.file == new.file else f"{old.file} -> {new.file}"
-
-
-def _differences(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
-    return [
-        f"{name} {old.get(name, '(absent)')} -> {new.get(name, '(absent)')}"
-        for name in sorted(old.keys() | new.keys())
-        if old.get(name) != new.get(name)
-    ]

@@ -9,6 +9,7 @@ from itertools import chain
 from stackwright.errors import ManyErrors, StackwrightError
 from stackwright.inputs.labels import Label
 from stackwright.inputs.site import Site
+from stackwright.locking.difference import told
 from stackwright.locking.lockinputs import lock_inputs, stale_parts
 from stackwright.locking.locks import Layer, Lock, Wheels, drift, load_lock, wheel_differences
 from stackwright.plans.plan import Plan, resolve
@@ -52,10 +53,10 @@ def unshared(lock: Lock, others: Sequence[Lock]) -> Iterator[str]:
     mine = {layer.name: layer for layer in lock.wheels.layers[:-1]}  # the last is the stack's own
     for other in others:
         if lock.base.source == other.base.source and lock.base.digest != other.base.digest:
-            yield _line("base", other, drift(other.base, lock.base) or ["other files"])
+            yield _line("base", other, told(drift(other.base, lock.base)) or ["other files"])
         for layer in other.wheels.layers[:-1]:
             if layer.name in mine and (found := wheel_differences(layer, mine[layer.name])):
-                yield _line(f"layer {layer.name}", other, found)
+                yield _line(f"layer {layer.name}", other, told(found))
 
 
 def _line(what: str, other: Lock, differences: Sequence[str]) -> str:

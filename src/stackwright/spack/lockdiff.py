@@ -2,62 +2,73 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
+from itertools import zip_longest
 
-from stackwright.spack.lockfile import Node, nodes
+from stackwright.locking.difference import Difference
+from stackwright.spack.lockfile import Node, SpackLock, nodes
 
 
-def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """The packages that differ, a line each: version, target, compiler and variants.
+def differences(old: SpackLock, new: SpackLock) -> list[Difference]:
+    """What differs in what solved, then in each package: version, target, compiler, variants.
 
-    A package that is there several times is told by its versions.
+    A package that is there several times is compared by its versions, from the lowest hash.
     """
     before, after = _by_name(old), _by_name(new)
     names = sorted(before.keys() | after.keys())
-    return [line for name in names for line in _of(name, before, after)]
+    packages = (one for name in names for one in _of(before.get(name, []), after.get(name, [])))
+    return [*_solvers(old, new), *packages]
 
 
-def _by_name(lock: Mapping[str, Any]) -> dict[str, list[Node]]:
+def _solvers(old: SpackLock, new: SpackLock) -> Iterator[Difference]:
+    pairs = {
+        "spack": (old.spack, new.spack),
+        "spack-packages": (old.packages, new.packages),
+    }
+    for name, (was, now) in pairs.items():
+        for what in ("version", "commit"):
+            before, after = getattr(was, what, None), getattr(now, what, None)
+            if before != after:
+                yield Difference("solver", name, what, before, after)
+
+
+def _by_name(lock: SpackLock) -> dict[str, list[Node]]:
     found: dict[str, list[Node]] = {}
-    for node in nodes(lock):
+    for node in nodes(lock.lock):
         found.setdefault(node.name, []).append(node)
     return found
 
 
-def _of(
-    name: str, before: Mapping[str, list[Node]], after: Mapping[str, list[Node]]
-) -> Iterator[str]:
-    old, new = before.get(name, []), after.get(name, [])
-    if len(old) != 1 or len(new) != 1:
-        was, now = _versions(old), _versions(new)
-        if was != now:
-            yield f"{name} {was} -> {now}"
-        return
-    changed = [
-        f"{what} {was or '(none)'} -> {now or '(none)'}".strip()
-        for what, was, now in _facts(old[0], new[0])
-        if was != now
-    ]
-    if changed:
-        yield f"{name} {', '.join(changed)}"
+def _of(before: list[Node], after: list[Node]) -> Iterator[Difference]:
+    """What differs in the packages of one name: those of one version are each other's."""
+    old, new = [*before], [*after]
+    for one in before:
+        same = next((other for other in new if other.version == one.version), None)
+        if same is not None:
+            old.remove(one)
+            new.remove(same)
+            yield from _facts(one, same)
+    for was, now in zip_longest(old, new):
+        yield from _facts(was, now)
 
 
-def _facts(old: Node, new: Node) -> Iterator[tuple[str, str | None, str | None]]:
-    yield "", old.version, new.version
-    yield "target", old.target, new.target
-    yield "compiler", old.compiler, new.compiler
-    for variant in sorted(old.variants.keys() | new.variants.keys()):
-        yield variant, _shown(old.variants.get(variant)), _shown(new.variants.get(variant))
+def _facts(old: Node | None, new: Node | None) -> Iterator[Difference]:
+    """What differs in a package; of one that only one lock has, its version says enough."""
+    before, after = (_told(node) if node else {} for node in (old, new))
+    facts = dict.fromkeys([*before, *after]) if old and new else ("version",)
+    name = next(node.name for node in (old, new) if node)
+    for what in facts:
+        if before.get(what) != after.get(what):
+            yield Difference("spack", name, what, before.get(what), after.get(what))
 
 
-def _shown(value: object) -> str | None:
+def _told(node: Node) -> dict[str, str | None]:
+    variants = {name: _shown(value) for name, value in sorted(node.variants.items())}
+    facts = {"version": node.version, "target": node.target, "compiler": node.compiler}
+    return {**facts, **variants}
+
+
+def _shown(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, list):
-        return ",".join(map(str, value))
-    return None if value is None else str(value)
-
-
-def _versions(found: list[Node]) -> str:
-    return " and ".join(node.version for node in found) or "(absent)"
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -17,6 +17,9 @@ from stackwright.locking.locks import Digest
 
 GitId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}([0-9a-f]{24})?$")]
 
+_LANGUAGES = frozenset({"c", "cxx", "fortran"})
+"""The virtual packages that compilers of Spack 1 provide."""
+
 _MEND = (
     "`stackwright lock LABEL` writes locks, hands don't: take it back from version control,"
     " or remove it and lock anew"
@@ -71,7 +74,7 @@ class Node:
     """A package of a lock, whatever version the lock's format has.
 
     Args:
-        compiler: the compiler's spec, in formats before 6; later it is a package like others.
+        compiler: what compiled it; several, with commas between them, where languages differ.
         variants: as Spack has them: true, false, or the values.
     """
 
@@ -86,32 +89,50 @@ class Node:
 
 def nodes(lock: Mapping[str, Any]) -> tuple[Node, ...]:
     """The packages of a ``spack.lock`` of format 5 or 6, by name."""
-    found = (_node(key, value) for key, value in lock["concrete_specs"].items())
+    specs = lock["concrete_specs"]
+    found = (_node(key, value, specs) for key, value in specs.items())
     return tuple(sorted(found, key=lambda node: (node.name, node.hash)))
 
 
-def _node(key: str, value: Mapping[str, Any]) -> Node:
+def _node(key: str, value: Mapping[str, Any], specs: Mapping[str, Any]) -> Node:
     target = value["arch"]["target"]
-    compiler = value.get("compiler")
+    compilers = {f"{one['name']}@{one['version']}" for one in _compilers(value, specs)}
     return Node(
         name=value["name"],
         version=value["version"],
         hash=key,
         target=target if isinstance(target, str) else target["name"],
-        compiler=f"{compiler['name']}@{compiler['version']}" if compiler else None,
+        compiler=",".join(sorted(compilers)) or None,
         variants=value.get("parameters", {}),
         external="external" in value,
     )
 
 
+def _compilers(value: Mapping[str, Any], specs: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """What compiled a package: an attribute of it in formats before 6, later what it depends on."""
+    if "compiler" in value:
+        yield value["compiler"]
+    for needed in value.get("dependencies", ()):
+        if _LANGUAGES.intersection(needed["parameters"]["virtuals"]):
+            yield specs[needed["hash"]]
+
+
 def load_spack_lock(path: Path, label: Label) -> SpackLock:
+    """Read the file of what Spack decided for a label; see :func:`read_spack_lock`."""
+    return read_spack_lock(path.read_bytes(), path, label)
+
+
+def read_spack_lock(data: bytes, path: Path, label: Label) -> SpackLock:
     """Read what Spack decided for a label.
+
+    Args:
+        path: where it lies, for what is wrong with it.
 
     Raises:
         StackwrightError: it is not such a file, or another label's.
     """
     try:
-        lock = SpackLock.model_validate_json(path.read_bytes())
+        lock = SpackLock.model_validate_json(data)
         nodes(lock.lock)
     except (ValidationError, KeyError, TypeError, AttributeError) as error:
         what = error.errors()[0]["msg"] if isinstance(error, ValidationError) else repr(error)
