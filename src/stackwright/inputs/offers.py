@@ -22,5 +22,6 @@ def _no_machine(variant: Variant, system: System) -> str | None:
         return f"needs GPUs of {variant.gpu}"
     own = system.cpu.architecture
     if variant.architectures and own not in variant.architectures:
-        return f"is made for {', '.join(variant.architectures)}, not {own}"
+        why = f": {variant.why}" if variant.why else ""
+        return f"is made for {', '.join(variant.architectures)}, not {own}{why}"
     return None

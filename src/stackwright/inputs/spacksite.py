@@ -80,6 +80,8 @@ class SpackSite(Model):
         version: of the Spack that its environments are rendered for, where no lock says another.
         compilers: the first is used, the others are there for those who choose one by hand.
         externals: what is never built; the MPI and the CUDA of the system belong here.
+        requires: what packages have to be where they are used, such as the newest CUDA that is made
+            for the system's architecture; Spack itself looks at the machine that it runs on.
         providers: which package takes the part of a virtual one, such as ``mpi``.
         cuda_arch: the compute capability of its GPUs without the dot, such as ``80``.
     """
@@ -87,18 +89,25 @@ class SpackSite(Model):
     version: Word | None = None
     compilers: Annotated[tuple[Compiler, ...], Field(min_length=1)]
     externals: tuple[External, ...] = ()
+    requires: tuple[Line, ...] = ()
     providers: Mapping[Name, Name] = {}
     cuda_arch: Annotated[str, Text(r"[0-9]{2,3}a?", "a CUDA architecture such as '80'")] | None = (
         None
     )
+
+    @field_validator("requires")
+    @classmethod
+    def _are_specs(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(map(_a_spec, value))
 
     @model_validator(mode="after")
     def _told_once(self) -> SpackSite:
         """One entry each in Spack's packages.yaml; several externals of one name share it."""
         names: list[str] = [compiler.name for compiler in self.compilers]
         names += {external.name for external in self.externals}
+        names += [read_spec(spec).name for spec in self.requires]
         names += [*self.providers, *_LANGUAGES]
         if twice := sorted({name for name in names if names.count(name) > 1}):
-            what = "told twice among compilers, externals, providers and languages"
+            what = "told twice among compilers, externals, requires, providers and languages"
             raise ValueError(f"{', '.join(twice)}: {what}")
         return self

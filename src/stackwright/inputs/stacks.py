@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from stackwright.inputs.environment import Setting
 from stackwright.inputs.fields import (
@@ -44,6 +44,7 @@ class Variant(Model):
         common: a set of packages that it shares with other stacks (``stacks/common``).
         sources: what is built from sources into it (``recipes/sources``).
         architectures: those for which it can be had; without any, all.
+        why: the reason why it can be had for these alone.
         suite: what it has to pass, where that isn't the stack's own.
     """
 
@@ -60,7 +61,14 @@ class Variant(Model):
     mpi: Mpi = "none"
     gpu: Vendor | None = None
     architectures: tuple[Architecture, ...] = ()
+    why: Line | None = None
     suite: Name | None = None
+
+    @model_validator(mode="after")
+    def _why_what(self) -> Variant:
+        if self.why and not self.architectures:
+            raise ValueError("'why' is the reason for 'architectures', and there are none")
+        return self
 
     @field_validator("provider")
     @classmethod

@@ -11,7 +11,7 @@ from stackwright.inputs.spackspecs import Spec, read_spec
 from stackwright.locking.locks import Lock
 from stackwright.plans.plan import Plan
 from stackwright.spack.environment import facts_of, source_roots
-from stackwright.spack.lockfile import nodes
+from stackwright.spack.lockfile import Node, nodes
 from stackwright.spack.wheelrepo import spack_name, spack_version
 
 _SHOWN = 5
@@ -20,8 +20,9 @@ _SHOWN = 5
 def check(found: Mapping[str, Any], plan: Plan, lock: Lock | None) -> None:
     """Check that a ``spack.lock`` holds what was asked for.
 
-    That is every wheel, or every spec with its version and variants; the processor of every
-    package; and the GPU's architecture of every one that is built for GPUs.
+    That is every wheel, or every spec with its version and variants; what the system requires of
+    packages; the processor of every package; and the GPU's architecture of every one that is built
+    for GPUs.
 
     Raises:
         StackwrightError: a solver left something out.
@@ -57,13 +58,22 @@ def _lost_specs(found: Mapping[str, Any], plan: Plan) -> Iterator[str]:
         node = there.get(spec.name)
         if node is None:
             yield f"  {spec.name} is missing"
-            continue
-        if spec.exact and not _is(node.version, spec):
-            yield f"  {spec.name} is {node.version}, not {spec.exact}"
-        for variant, value in spec.variants.items():
-            given = node.variants.get(variant)
-            if not _holds(value, given):
-                yield f"  {spec.name}: {variant} is {given}, not {value}"
+        else:
+            yield from _other(node, spec)
+    required = {spec.name: spec for spec in map(read_spec, facts_of(plan).site.requires)}
+    for node in nodes(found):
+        if node.name in required:
+            yield from _other(node, required[node.name])
+
+
+def _other(node: Node, spec: Spec) -> Iterator[str]:
+    """What a package isn't of a spec."""
+    if spec.exact and not _is(node.version, spec):
+        yield f"  {spec.name} is {node.version}, not {spec.exact}"
+    for variant, value in spec.variants.items():
+        given = node.variants.get(variant)
+        if not _holds(value, given):
+            yield f"  {spec.name}: {variant} is {given}, not {value}"
 
 
 def _is(version: str, spec: Spec) -> bool:

@@ -15,6 +15,7 @@ from stackwright.canonical import hash_bytes, hash_value
 from stackwright.inputs.requirements import read_pep508
 from stackwright.inputs.site import Site
 from stackwright.inputs.spacksite import Compiler, External
+from stackwright.inputs.spackspecs import read_spec
 from stackwright.inputs.systems import architecture
 from stackwright.locking.locks import Lock
 from stackwright.plans.plan import Plan, SpackFacts
@@ -111,6 +112,7 @@ def _of_wheels(plan: Plan, lock: Lock, dialect: Dialect) -> dict[str, Any]:
     python = External(spec=f"python@{plan.python}", prefix="/usr")
     return {
         "externals": _by_name([python]),
+        "requires": {},
         "providers": {},
         "cuda_arch": None,
         "compilers": _compilers_of_wheels(plan),
@@ -135,6 +137,7 @@ def _of_builtin(plan: Plan) -> dict[str, Any]:
     site = facts_of(plan).site
     return {
         "externals": _by_name(site.externals),
+        "requires": {read_spec(spec).name: spec for spec in site.requires},
         "providers": site.providers,
         "cuda_arch": site.cuda_arch if plan.gpu == "nvidia" else None,
         "compilers": site.compilers,
