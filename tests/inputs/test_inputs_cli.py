@@ -73,6 +73,18 @@ def test_a_stack_of_another_architecture_is_refused_with_the_reason(
     assert "laptop can't take demo/2.10-cpu: it is made for ppc64le, not x86_64" in err
 
 
+def test_the_reason_for_its_architectures_is_told(
+    site_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stack = site_folder / "stacks/demo.yaml"
+    why = "architectures: [ppc64le]\n    why: its BLAS is ESSL"
+    stack.write_text(stack.read_text().replace("mpi: mpich", why))
+
+    _, out, _ = run(capsys, "list", "demo/2.10-cpu@laptop", "--json")
+
+    assert json.loads(out)[0]["notes"] == ["is made for ppc64le, not x86_64: its BLAS is ESSL"]
+
+
 def test_list_says_that_there_is_no_store(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
     _, out, err = run(capsys, "list", "demo/2.10-cpu@laptop", "--json")
 

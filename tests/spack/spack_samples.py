@@ -53,6 +53,7 @@ spack:
   externals:
     - {spec: cuda@12.4.1, prefix: /opt/cuda}
     - {spec: mpich@4.2, modules: [mpich/4.2]}
+  requires: [libfabric@1.22.0]
   providers: {mpi: mpich}
   cuda_arch: "80"
 """

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from locktable import PAGE, page
 from spack_samples import REPOSITORY
 
 from stackwright.inputs.labels import Label, parse
@@ -41,3 +42,10 @@ def test_there_are_locks_of_both_kinds() -> None:
     kinds = {from_source(resolve(Site(REPOSITORY), label_in(path))) for path in FILES}
 
     assert kinds == {True, False}
+
+
+def test_the_page_says_what_the_locks_say() -> None:
+    """`python tests/spack/locktable.py` writes it anew."""
+    text = PAGE.read_text()
+
+    assert page(Site(REPOSITORY), text) == text

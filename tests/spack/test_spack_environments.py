@@ -147,6 +147,7 @@ SITES = st.builds(
     version=st.sampled_from(["0.23.1", "1.1.0", None]),
     compilers=st.lists(COMPILERS, min_size=1, max_size=1).map(tuple),
     externals=st.lists(EXTERNALS, max_size=4).map(tuple),
+    requires=st.lists(NAMES.map("need-{}@1".format), max_size=2, unique=True).map(tuple),
     providers=st.dictionaries(NAMES.map("part-{}".format), NAMES, max_size=2),
     cuda_arch=st.sampled_from(["80", "90a", None]),
 )
@@ -174,6 +175,8 @@ def test_any_system_renders_yaml_that_says_what_it_says(shared: Site, found: Spa
             for external in entry.get("externals", [])
         }
         assert {(external.spec, external.prefix) for external in found.externals} <= said
+        for spec in found.requires:
+            assert packages[spec.partition("@")[0]] == {"require": [spec]}
 
 
 # Names and versions

@@ -204,6 +204,18 @@ def test_a_variant_that_was_dropped_is_found_out(
         check(lock, plan_of(site, SOURCE), None)
 
 
+def test_what_the_system_requires_is_looked_up_wherever_it_is_used(site: Site) -> None:
+    lock = from_source()
+    used = {"name": "libfabric", "version": "1.22.0", "arch": {"target": "x86_64"}}
+    lock["concrete_specs"]["libfabric"] = used
+    check(lock, plan_of(site, SOURCE), None)
+
+    used["version"] = "2.3.1"
+
+    with pytest.raises(StackwrightError, match=r"libfabric is 2\.3\.1, not 1\.22\.0"):
+        check(lock, plan_of(site, SOURCE), None)
+
+
 # Fresh, stale, missing
 
 

@@ -55,6 +55,7 @@ def test_a_variant_made_from_source_asks_for_specs(site: Site) -> None:
         ("    mpi: mpich\n", "    mpi: mpich\n    wheels: spack\n", "only another provider"),
         ("py-torch@2.9.0", "py-torch", "must pin one version, as in py-torch@2.9.0"),
         ("nccl +cuda", "nccl ^cuda", "what is '^cuda'"),
+        ("    gpu: nvidia\n", "    why: MKL\n", "'why' is the reason for 'architectures', and"),
     ],
 )
 def test_what_makes_no_sense_is_told_in_its_place(
@@ -90,6 +91,8 @@ def test_an_external_must_be_somewhere(site: Site) -> None:
     [
         ("{c: /usr/bin/gcc, cxx: /usr/bin/g++}", "{c: /usr/bin/gcc}", "it lacks cxx"),
         ("spec: cuda@12.4.1", "spec: gcc@12.4.1", "gcc: told twice among compilers, externals"),
+        ("libfabric@1.22.0", "mpich@4.2", "mpich: told twice among compilers, externals, requires"),
+        ("libfabric@1.22.0", "libfabric ^ucx", "A spec has"),
         ('cuda_arch: "80"', 'cuda_arch: "sm_80"', "is not a CUDA architecture such as '80'"),
         ("spec: mpich@4.2", "spec: mpich@4.2 %gcc", "A spec has"),
     ],
