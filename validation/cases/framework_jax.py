@@ -20,7 +20,7 @@ jax.config.update("jax_enable_x64", True)
 
 MODULES = ("jax", "jaxlib", "optax")
 OPENMP_RUNTIMES = 0
-CALLERS = 1
+POOL = "tf_XLAEigen"
 _meshes: list[Mesh] = []
 
 
@@ -37,7 +37,7 @@ def optimised() -> tuple[bool, str]:
 def threads() -> int:
     """See Framework: those of XLA's pool, which are there once something was computed."""
     multiply()
-    return named_threads("tf_XLAEigen")
+    return named_threads(POOL)
 
 
 def multiply() -> None:

@@ -15,7 +15,7 @@ from world_tensorflow import mirrored
 
 MODULES = ("tensorflow", "keras")
 OPENMP_RUNTIMES = 0
-CALLERS = 1
+POOL = "tf_Compute"
 _strategies: list[tf.distribute.Strategy] = []
 
 
@@ -28,7 +28,7 @@ def optimised() -> tuple[bool, str]:
 def threads() -> int:
     """See Framework: those that run operators, which are there once something was computed."""
     multiply()
-    return named_threads("tf_Compute")
+    return named_threads(POOL)
 
 
 def multiply() -> None:

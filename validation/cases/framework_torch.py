@@ -13,7 +13,7 @@ from world import gloo
 
 MODULES = ("torch",)
 OPENMP_RUNTIMES = 1
-CALLERS = 0
+POOL = None
 
 
 def optimised() -> tuple[bool, str]:

@@ -33,9 +33,9 @@ class Framework(Protocol):
     """What users import."""
     OPENMP_RUNTIMES: int
     """How many it brings: PyTorch computes by OpenMP, others by threads of their own."""
-    CALLERS: int
-    """How many threads may compute beside those that were granted: Eigen's pools leave a part of
-    the work to the thread that asks, where the pool's own don't come to it in time."""
+    POOL: str | None
+    """What its own threads that compute are called, if they have a name. The threads that ask may
+    compute a part beside such a pool: `threads` tells how many it has."""
 
     def optimised(self) -> tuple[bool, str]:
         """Say whether it was built with the libraries that make it fast, and which."""
