@@ -144,8 +144,16 @@ def test_empty_suite_is_refused(validation: Path) -> None:
     file = validation / "suites/small.yaml"
     file.write_text("name: small\nsummary: Nothing\ncases: []\n")
 
-    with pytest.raises(StackwrightError, match="cases"):
+    with pytest.raises(StackwrightError, match="asks nothing always passes"):
         load_suite(file)
+
+
+def test_a_suite_may_hold_nothing_but_what_it_includes(validation: Path) -> None:
+    small = suite_file(validation)
+    both = validation / "suites/both.yaml"
+    both.write_text("name: both\nsummary: What small has\nincludes: [small]\n")
+
+    assert load_suite(both).cases == load_suite(small).cases
 
 
 def test_two_cases_with_one_id_are_refused(validation: Path) -> None:
