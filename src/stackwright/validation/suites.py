@@ -118,7 +118,7 @@ class Suite(Model):
     @model_validator(mode="after")
     def _asks_something(self) -> Suite:
         if not self.cases and not self.includes:
-            raise ValueError("no 'cases' and no 'includes': a suite that asks nothing always passes")
+            raise ValueError("no 'cases', no 'includes': a suite that asks nothing always passes")
         return self
 
 
