@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -121,7 +124,8 @@ def main(args: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; errors go to stderr, one line each."""
     arguments = list(sys.argv[1:] if args is None else args)
     try:
-        result: Any = group.main(arguments, prog_name="stackwright", standalone_mode=False)
+        with _sigterm_as_ctrl_c():
+            result: Any = group.main(arguments, prog_name="stackwright", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.ctx.get_help() if error.ctx else "", err=True)
         return ExitCode.USAGE
@@ -133,6 +137,22 @@ def main(args: Sequence[str] | None = None) -> int:
             raise
         return report(error, color="--no-color" not in arguments and "NO_COLOR" not in os.environ)
     return result if isinstance(result, int) else ExitCode.OK
+
+
+@contextmanager
+def _sigterm_as_ctrl_c() -> Iterator[None]:
+    """Let SIGTERM, which batch systems and CI send, end what a command started, as Ctrl-C does."""
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    mine = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGTERM, interrupt) if mine else None
+    try:
+        yield
+    finally:
+        if mine:
+            signal.signal(signal.SIGTERM, before)
 
 
 def report(error: Exception, *, color: bool) -> int:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -127,20 +126,10 @@ def _facts(artefact: Artefact, store: Store) -> Iterator[str]:
 
 @contextmanager
 def _interruptible(label: str) -> Iterator[None]:
-    """Say how to go on after Ctrl-C, and after SIGTERM, which batch systems and CI send.
-
-    Children are ended by both, and what they left in the engine's storage is removed.
-    """
-
-    def interrupt(_number: int, _frame: Any) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
+    """Say how to go on after Ctrl-C. What was left in the engine's storage is removed."""
     try:
         yield
     except KeyboardInterrupt as error:
         go_on = f"the steps that were finished are kept; to go on: stackwright build '{label}'"
         click.echo(f"\n{go_on}", err=True)
         raise click.Abort from error
-    finally:
-        signal.signal(signal.SIGTERM, before)
