@@ -81,6 +81,7 @@ def events(log: str) -> list[dict[str, Any]]:
 
 @needs_checker
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_checker_accepts_cosmoflow_trained_to_its_target(tmp_path: Path) -> None:
     run = run_case("torchrun", "cosmoflow", "--scale", "mlperf", "--seeds", "1", out=tmp_path / "o")
 

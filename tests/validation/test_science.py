@@ -42,7 +42,7 @@ def kind_of(name):
 
 
 # Of each kind of test that trains, `make test` runs these.
-IN_SHORT = {"coherent_structures", "cosmoflow", "tracking_gnn"}
+IN_SHORT = {"coherent_structures", "tracking_gnn"}
 
 
 def trained(name: str, *values: str, of: str) -> Any:
@@ -141,7 +141,15 @@ def test_healthy_model_learns_at_its_usual_pace(name: str, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("name", "change"),
     [
-        *(pytest.param(name, LEARNS_NOTHING, id=f"{name} learns nothing") for name in MODELS),
+        *(
+            pytest.param(
+                name,
+                LEARNS_NOTHING,
+                id=f"{name} learns nothing",
+                marks=[pytest.mark.long] * (name in {"ffn", "hepcnn"}),
+            )
+            for name in MODELS
+        ),
         *(trained(name, DIVERGES, of=f"{name} diverges") for name in MODELS),
         *(
             trained(name, LABELS_OF_OTHERS, of=f"{name} has labels of other samples")

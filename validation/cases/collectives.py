@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Collection, Iterator
-from functools import cache, partial
+from functools import cache
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -14,10 +14,11 @@ from frameworks import Findings, expected_versions, findings, frameworks, load
 # Empty, one element, odd sizes, and both sides of where libraries switch their algorithms.
 SIZES = (0, 1, 2, 1023, 1024, 4096, 65537, 1 << 20)
 SUMMED = ("int32", "int64", "float32", "float64")
-# Their sums begin again at the end of what they hold, everywhere alike.
 BYTES = ("int8", "uint8")
 COPIED = (*SUMMED, "uint8")
 MODULUS = 97
+# What sums may come to: beyond it numbers are rounded, and of bytes libraries make what they like.
+EXACT = {"int8": 2**7 - 1, "uint8": 2**8 - 1, "float16": 2**11}
 OPERATIONS = {"sum": np.add, "min": np.minimum, "max": np.maximum}
 
 
@@ -37,7 +38,8 @@ class Backend(Protocol):
     copied: Collection[str]
     """The dtypes that it copies."""
     exact: int
-    """The number up to which all of these hold every whole one, or begin again."""
+    """The number up to which it holds every whole one, whatever the dtype; EXACT has those of
+    some dtypes."""
     smallest: int
     """The fewest elements that it takes."""
 
@@ -61,7 +63,7 @@ class Gloo:
     """torch.distributed's default group."""
 
     kinds, smallest = KINDS, 0
-    summed, copied, exact = (*SUMMED, *BYTES, "float16"), (*COPIED, "float16"), 2**11
+    summed, copied, exact = (*SUMMED, *BYTES, "float16"), (*COPIED, "float16"), 2**24
     device = "cpu"
     """Where it has its arrays."""
 
@@ -194,7 +196,7 @@ def pattern(rank: int, size: int, modulus: int) -> np.ndarray:
     return ((np.arange(size) * 31 + rank * 17 + 1) % modulus).astype(np.uint8)
 
 
-def patterned(rank: int, size: int, dtype: str, modulus: int) -> np.ndarray:
+def values(rank: int, size: int, dtype: str, modulus: int) -> np.ndarray:
     """Give a rank's array in a dtype."""
     return pattern(rank, size, modulus).astype(dtype)
 
@@ -208,34 +210,50 @@ class Trial(NamedTuple):
 
 
 def trials(backend: Backend, kinds: Collection[str], rank: int, world: int) -> Iterator[Trial]:
-    """Run every collective of these kinds for every dtype and size.
-
-    Values are so small that a sum over all ranks is exact.
-    """
-    values = partial(patterned, modulus=max(min(MODULUS, backend.exact // world), 2))
+    """Run every collective of these kinds for every dtype and size."""
     for size in (size for size in SIZES if size >= backend.smallest):
         for dtype in backend.summed:
-            mine = [values(r, size, dtype) for r in range(world)]
-            for operation, combine in OPERATIONS.items():
-                if (kind := f"allreduce_{operation}") in kinds:
-                    want = combine.reduce(mine).astype(dtype)
-                    yield Trial(kind, backend.allreduce(mine[rank], operation), want)
-            if "reduce_scatter" in kinds:
-                whole = [values(r, size * world, dtype) for r in range(world)]
-                pieces = [array[rank * size : (rank + 1) * size] for array in whole]
-                want = np.add.reduce(pieces).astype(dtype)
-                yield Trial("reduce_scatter", backend.reduce_scatter(whole[rank], world), want)
+            yield from sums(backend, kinds, rank, world, size, dtype)
         for dtype in backend.copied:
-            mine = [values(r, size, dtype) for r in range(world)]
-            if "broadcast" in kinds:
-                root = world - 1
-                yield Trial("broadcast", backend.broadcast(mine[rank], root), mine[root])
-            if "allgather" in kinds:
-                yield Trial("allgather", backend.allgather(mine[rank], world), np.concatenate(mine))
-            if "alltoall" in kinds:
-                whole = [values(r, size * world, dtype) for r in range(world)]
-                parts = [array[rank * size : (rank + 1) * size] for array in whole]
-                yield Trial("alltoall", backend.alltoall(whole[rank]), np.concatenate(parts))
+            yield from copies(backend, kinds, rank, world, size, dtype)
+
+
+def sums(
+    backend: Backend, kinds: Collection[str], rank: int, world: int, size: int, dtype: str
+) -> Iterator[Trial]:
+    """Run what computes, with values so small that a sum over all ranks is exact.
+
+    Of so many ranks that there are none, a dtype is left.
+    """
+    exact = min(backend.exact, EXACT.get(dtype, backend.exact))
+    if (modulus := min(MODULUS, exact // world)) < 2:
+        return
+    mine = [values(r, size, dtype, modulus) for r in range(world)]
+    for operation, combine in OPERATIONS.items():
+        if (kind := f"allreduce_{operation}") in kinds:
+            want = combine.reduce(mine).astype(dtype)
+            yield Trial(kind, backend.allreduce(mine[rank], operation), want)
+    if "reduce_scatter" in kinds:
+        whole = [values(r, size * world, dtype, modulus) for r in range(world)]
+        pieces = [array[rank * size : (rank + 1) * size] for array in whole]
+        want = np.add.reduce(pieces).astype(dtype)
+        yield Trial("reduce_scatter", backend.reduce_scatter(whole[rank], world), want)
+
+
+def copies(
+    backend: Backend, kinds: Collection[str], rank: int, world: int, size: int, dtype: str
+) -> Iterator[Trial]:
+    """Run what moves values."""
+    mine = [values(r, size, dtype, MODULUS) for r in range(world)]
+    if "broadcast" in kinds:
+        root = world - 1
+        yield Trial("broadcast", backend.broadcast(mine[rank], root), mine[root])
+    if "allgather" in kinds:
+        yield Trial("allgather", backend.allgather(mine[rank], world), np.concatenate(mine))
+    if "alltoall" in kinds:
+        whole = [values(r, size * world, dtype, MODULUS) for r in range(world)]
+        parts = [array[rank * size : (rank + 1) * size] for array in whole]
+        yield Trial("alltoall", backend.alltoall(whole[rank]), np.concatenate(parts))
 
 
 def check_all(

@@ -21,7 +21,7 @@ class Horovod:
     """
 
     kinds, smallest = KINDS, 0
-    summed, copied, exact = (*SUMMED, "float16"), (*COPIED, "float16"), 2**11
+    summed, copied, exact = (*SUMMED, "float16"), (*COPIED, "float16"), 2**24
 
     def __init__(self, horovod: Any) -> None:
         """Take Horovod's module for a framework."""
