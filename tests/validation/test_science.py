@@ -42,7 +42,7 @@ def kind_of(name):
 
 
 # Of each kind of test that trains, `make test` runs these.
-IN_SHORT = {"coherent_structures", "tracking_gnn"}
+IN_SHORT = {"tracking_gnn"}
 
 
 def trained(name: str, *values: str, of: str) -> Any:
@@ -293,6 +293,7 @@ hepcnn.as_batch = as_batch
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_learning_suspiciously_fast_is_a_mistake_too(tmp_path: Path) -> None:
     program = TRAIN.format(name="hepcnn", change=LABELS_IN_THE_IMAGES)
 
