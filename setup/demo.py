@@ -19,12 +19,14 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 KERNEL_CHECK = Path(__file__).with_name("kernel_check.py")
 STARTED = time.monotonic()
 
+TORCH = (
+    "import torch; print(torch.__version__, torch.randn(2, 3) @ torch.randn(3, 2))",
+    "train.py",
+)
 # By the stack's name: what shows that its framework computes, and a training of two ranks.
 USES = {
-    "pytorch": (
-        "import torch; print(torch.__version__, torch.randn(2, 3) @ torch.randn(3, 2))",
-        "train.py",
-    ),
+    "pytorch": TORCH,
+    "pytorch-openmpi": TORCH,
     "tensorflow": (
         "import tensorflow as tf;"
         " print(tf.__version__, tf.random.normal((2, 3)) @ tf.random.normal((3, 2)))",
@@ -35,8 +37,8 @@ USES = {
         "train_jax.py",
     ),
     "horovod": (
-        "import horovod.torch as hvd; hvd.init();"
-        " import tensorflow, torch; print(hvd.size(), torch.__version__, tensorflow.__version__)",
+        "import horovod.torch, horovod.tensorflow;"
+        " print(horovod.__version__, horovod.torch.mpi_built(), horovod.tensorflow.mpi_built())",
         "train_horovod.py",
     ),
 }

@@ -52,7 +52,12 @@ setup(
     version="1.0",
     install_requires=["packaging"],
     ext_modules=[
-        Extension("tiny", ["tiny.c"], runtime_library_dirs=["/opt/stackwright/lib", "/work/lib"])
+        Extension(
+            "tiny",
+            ["tiny.c"],
+            # Where the prefix lies, and where it is built, which is gone later.
+            runtime_library_dirs=["/opt/stackwright/lib", str(Path.cwd() / "lib")],
+        )
     ],
 )
 """,
