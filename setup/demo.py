@@ -135,7 +135,8 @@ def use(label: str) -> None:
         program,
     )
     stage("use it: the Jupyter kernel")
-    run(*clean, "bash", "--norc", "-c", f"{load}; python {KERNEL_CHECK} {found['kernel']}")
+    check = f"python {KERNEL_CHECK} {found['kernel']} '{program}'"
+    run(*clean, "bash", "--norc", "-c", f"{load}; {check}")
     stage("report")
     run("stackwright", "report", label)
 
