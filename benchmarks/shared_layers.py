@@ -1,6 +1,6 @@
 """What stacks share: sizes of images, bytes that a node pulls for each, seconds to build each.
 
-    python benchmarks/shared_layers.py --store NEW-FOLDER pytorch@local horovod@local
+    python benchmarks/shared_layers.py --store NEW-FOLDER LABEL...
 
 Labels are built in their order in one store: cold, with what those before have left there, and then
 once more. Run it on an idle machine with a new store, which keeps what was built.

@@ -18,15 +18,15 @@ from pathlib import Path
 from statistics import median
 
 import measure
-from stackwright.inputs.labels import pick
+from stackwright.inputs.labels import parse
 from stackwright.inputs.site import Site
 from stackwright.plans.plan import resolve
 
 STACKS = {
     "pytorch/2.13.0-cpu@local": ("torch",),
-    "tensorflow@local": ("tensorflow",),
-    "jax@local": ("jax",),
-    "horovod@local": ("torch", "tensorflow"),
+    "tensorflow/2.21.0-cpu@local": ("tensorflow",),
+    "jax/0.10.2-cpu@local": ("jax",),
+    "horovod/0.28.1-cpu@local": ("torch", "tensorflow"),
 }
 PROGRAM = "training_steps.py"
 HERE = Path(__file__).parent
@@ -42,8 +42,7 @@ def main() -> None:
     site = Site(measure.REPOSITORY)
     places = ["--site", str(site.root), "--store", str(chosen.store.absolute())]
     rows, absent = [], []
-    for name, frameworks in STACKS.items():
-        label = str(pick(name, site.labels_like(name)))
+    for label, frameworks in STACKS.items():
         run = [measure.STACKWRIGHT, *places, "run", label, "--runtime", "podman", "--", "python"]
         for framework in frameworks:
             try:
@@ -69,7 +68,7 @@ def main() -> None:
 
 def asked(site: Site, label: str, framework: str) -> list[str]:
     """What the stack's file asks of the framework's packages; Keras comes with TensorFlow."""
-    plan = resolve(site, pick(label, site.labels_like(label)))
+    plan = resolve(site, parse(label))
     names = {"torch": ("torch",), "tensorflow": ("tensorflow-cpu", "keras"), "jax": ("jax",)}
     return [
         str(spec) for spec in plan.frameworks if str(spec).partition("==")[0] in names[framework]
