@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from math import comb
 from pathlib import Path
 from statistics import median
+from typing import TypeVar
 
 REPOSITORY = Path(__file__).parents[1]
 LABEL = "pytorch/2.13.0-cpu@local"
@@ -26,6 +27,8 @@ STACKWRIGHT = str(Path(sys.executable).with_name("stackwright"))
 
 Side = Callable[[], float]
 """Does its work once and returns the seconds that it took."""
+
+Value = TypeVar("Value")
 
 Samples = Mapping[str, Sequence[float]]
 """Seconds by the name of the side; the i-th of each side are of one round."""
@@ -70,10 +73,12 @@ def processor_seconds(work: Side) -> float:
     return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
 
 
-def take_turns(sides: Mapping[str, Side], rounds: int, seed: int = 1) -> dict[str, list[float]]:
+def take_turns(
+    sides: Mapping[str, Callable[[], Value]], rounds: int, seed: int = 1
+) -> dict[str, list[Value]]:
     """Run every side once a round, in random order."""
     order, rng = list(sides), random.Random(seed)
-    samples: dict[str, list[float]] = {name: [] for name in sides}
+    samples: dict[str, list[Value]] = {name: [] for name in sides}
     for number in range(1, rounds + 1):
         rng.shuffle(order)
         for name in order:
@@ -99,6 +104,22 @@ def median_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[
         cut += 1
     first = max(cut - 1, 0)
     return ordered[first], ordered[n - 1 - first]
+
+
+def undisturbed(rounds: Iterable[Sequence[float]]) -> float:
+    """Seconds of a work of many steps, each as fast as it was in any round.
+
+    Every round does the same, so whatever else goes on can but add to a step: Chen and Revels,
+    Robust benchmarking in noisy environments (2016), arXiv:1608.04295.
+    """
+    return sum(map(min, zip(*rounds, strict=True)))
+
+
+def resampled(rounds: int, times: int = 1000, seed: int = 1) -> Iterator[list[int]]:
+    """Numbers of rounds, as many as there are, drawn with replacement: Efron's bootstrap (1979)."""
+    rng = random.Random(seed)
+    for _ in range(times):
+        yield rng.choices(range(rounds), k=rounds)
 
 
 def comparison(samples: Samples, against: str) -> str:

@@ -48,6 +48,7 @@ class Result:
     shards: bool
     equal_parameters: bool
     samples_per_second: float
+    steps: list[float]
     consumption: energy.Consumption
     pictures: dict[str, Any]
 
@@ -211,6 +212,7 @@ def _train(
         shards=bool((times_seen == training.epochs).all()),
         equal_parameters=len(set(from_all(digest(model), out.world))) == 1,
         samples_per_second=len(steady) * training.batch / sum(steady),
+        steps=steady,
         consumption=energy.Consumption(nodes, training.epochs * training.train_samples),
         pictures=science.pictures(model.eval(), examination.batches[0])
         | science.plots(all_of_them, examination.labels),
@@ -265,7 +267,9 @@ def show(out: Emitter, science: Science, results: dict[int, Result]) -> None:
         out.info(name, rounded(picture))
 
 
-def run(out: Emitter, science: Science, training: Training, seeds: Sequence[int]) -> None:
+def run(
+    out: Emitter, science: Science, training: Training, seeds: Sequence[int]
+) -> dict[int, Result]:
     """Train once per seed, then judge.
 
     Raises:
@@ -281,6 +285,7 @@ def run(out: Emitter, science: Science, training: Training, seeds: Sequence[int]
         out.info("peak memory of a rank in MiB", max(peak))
         for name, fact in energy.facts([r.consumption for r in results.values()]).items():
             out.info(name, fact)
+    return results
 
 
 def main(kind: type[Science]) -> None:
@@ -288,6 +293,10 @@ def main(kind: type[Science]) -> None:
     parser = argparse.ArgumentParser(description=inspect.getdoc(inspect.getmodule(kind)))
     parser.add_argument("--scale", choices=scales(kind), default="small")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--steps", action="store_true", help="record the seconds of each step, too")
     options = parser.parse_args()
     with Emitter() as out:
-        run(out, *load(kind, options.scale), options.seeds)
+        results = run(out, *load(kind, options.scale), options.seeds)
+        if options.steps and out.rank == 0:
+            for seed, result in results.items():
+                out.info(f"steps of seed {seed}", result.steps)
