@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+import torch.distributed.nn.functional
 from emit import Emitter
 
 # Longer than any case: on a hang the emitter's stack dump, armed by the case's own time limit,
@@ -60,9 +61,11 @@ def _joined(out: Emitter, backend: str) -> Iterator[None]:
     """Join all ranks in the default group, and leave it together.
 
     The barrier before leaving keeps a fast rank from tearing down connections that a slow one
-    still uses, which now and then aborted the slow one after correct results. A model wrapped for
-    DDP keeps the group's threads until the garbage collector finds it: at exit that is too late,
-    as a thread that wants the interpreter lock then is unwound, and C++ calls std::terminate.
+    still uses, which now and then aborted the slow one after correct results. The group's threads
+    have to end before the interpreter does: a thread that wants its lock then is unwound, and C++
+    calls std::terminate. A model wrapped for DDP keeps them until the garbage collector finds it,
+    and torch.distributed.nn.functional for ever where it is imported once the group exists (by
+    torch._dynamo, at the first DDP): the group is a default of its arguments. It is imported above.
     """
     atexit.register(gc.collect)
     meeting = rendezvous(out.world)
