@@ -323,6 +323,16 @@ def test_a_need_that_pip_left_out_is_an_error() -> None:
         grouped(torch, python="3.10")
 
 
+def test_what_is_built_from_sources_is_no_wheel_though_wheels_need_it() -> None:
+    items = item("jaxlib"), item("flax", "jax[cpu]"), item("jax", "jaxlib"), item("h5py")
+    layers = {"jaxlib": ["jaxlib"], "packages": []}
+
+    found = group_wheels({"install": [*items]}, layers, "3.11", built={"jax"})
+
+    assert [wheel.name for wheel in found.installed] == ["jaxlib", "flax", "h5py"]
+    assert next(wheel for wheel in found.installed if wheel.name == "flax").needs == ()
+
+
 def test_circular_needs_end() -> None:
     assert grouped(item("torch", "a"), item("a", "torch"))[0] == ["a", "torch"]
 

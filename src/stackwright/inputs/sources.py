@@ -1,8 +1,8 @@
 """Sources that a build compiles, and sets of packages that stacks share: a YAML file each.
 
-``recipes/sources/<name>.yaml`` says how a wheel is built that no index has; patches of our own
-lie beside it, each with its reason. ``stacks/common/<name>.yaml`` names packages once for all
-stacks that take them, so that they become one layer, equal in all of these.
+``recipes/sources/<name>.yaml`` says how a wheel is built that no index has, or none with our
+patches, which lie beside it, each with its reason. ``stacks/common/<name>.yaml`` names packages
+once for all stacks that take them, so that they become one layer, equal in all of these.
 """
 
 from __future__ import annotations

@@ -151,7 +151,8 @@ def solve_wheels(
     found = _resolve(plan, site, runner, _still_allowed(prefer, asked) if prefer else ())
     layers = {layer: [_name(text, plan) for text in texts] for layer, texts in plan.layers.items()}
     alone = {canonicalize_name(_name(text, plan)) for text in _wanted(plan)[1]}
-    wheels = group_wheels(found.report, layers, plan.python, alone)
+    built = {canonicalize_name(Requirement(source.requirement).name) for source in plan.sources}
+    wheels = group_wheels(found.report, layers, plan.python, alone, built)
     tools = _pip_answer(plan, BUILD_TOOLS, runner)
     built_with = group_wheels(tools.report, {"tools": ()}, plan.python).installed
     wheels = wheels.model_copy(update={"tools": built_with})
@@ -233,7 +234,8 @@ def _pip_answer(
     """What the pip of this Python would install; its own configuration names the indexes."""
     with TemporaryDirectory(prefix="stackwright-") as folder:
         report, constraints = Path(folder, "report.json"), Path(folder, "constraints.txt")
-        constraints.write_text("".join(f"{pin}\n" for pin in pins))
+        made = [source.requirement for source in plan.sources]
+        constraints.write_text("".join(f"{pin}\n" for pin in [*pins, *made]))
         platforms = platform_tags(machine_of(plan), plan.machine.os.glibc)
         said = runner.run(
             [

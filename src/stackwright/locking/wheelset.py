@@ -43,6 +43,7 @@ def group_wheels(
     layers: Mapping[str, Iterable[str]],
     python: str,
     alone: Collection[str] = (),
+    built: Collection[str] = (),
 ) -> Wheels:
     """Split what pip resolved into layers: each with all that it needs and no lower one has.
 
@@ -52,12 +53,17 @@ def group_wheels(
             all that is left.
         python: the Python that the wheels are for, such as ``3.11``.
         alone: names of those that are installed without what they need, normalised.
+        built: names of those that are built from sources in place of pip's choice, normalised.
 
     Raises:
         StackwrightError: the set lacks something that a wheel needs on that Python.
     """
-    items: dict[str, Any] = {canonicalize_name(i["metadata"]["name"]): i for i in report["install"]}
-    needs = _all_needs(items, python, alone)
+    chosen: dict[str, Any] = {
+        canonicalize_name(item["metadata"]["name"]): item for item in report["install"]
+    }
+    items = {name: item for name, item in chosen.items() if name not in built}
+    every = _all_needs(chosen, python, {*alone, *built})
+    needs = {name: every[name] - set(built) for name in items}
     for name, wanted in needs.items():
         if absent := sorted(wanted - items.keys()):
             raise StackwrightError(
