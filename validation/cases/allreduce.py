@@ -6,6 +6,7 @@ import argparse
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import count
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -132,26 +133,49 @@ def jax_library(out: Emitter) -> Iterator[Library]:
         )
 
 
+@contextmanager
+def horovod_library(out: Emitter) -> Iterator[Library]:
+    """Use Horovod on PyTorch's tensors, each under a name of its own, as ranks' are matched by it.
+
+    Raises:
+        RuntimeError: if Horovod joined other ranks than the launcher started.
+    """
+    import torch
+    from horovod_world import joined
+
+    with joined(out, "torch") as horovod:
+        if horovod is None:
+            raise RuntimeError("Horovod has not all ranks")
+        names = count()
+
+        def allreduce(tensor: torch.Tensor) -> torch.Tensor:
+            horovod.allreduce_(tensor, op=horovod.Sum, name=f"case.{next(names)}")
+            return tensor
+
+        yield Library(torch.from_numpy, allreduce, torch.Tensor.numpy, horovod.barrier)
+
+
 # The library, and the ceiling that it cannot beat on one node: gloo and TensorFlow's gRPC go
-# through TCP.
+# through TCP; Horovod is told to use MPI.
 BACKENDS = {
     "gloo": (gloo_library, "loopback"),
     "mpi": (mpi_library, "memcpy_shm"),
+    "horovod": (horovod_library, "memcpy_shm"),
     "tensorflow": (tensorflow_library, "loopback"),
     "jax": (jax_library, "loopback"),
 }
 
 
-def pattern(rank: int, count: int) -> np.ndarray:
+def pattern(rank: int, elements: int) -> np.ndarray:
     """Fill a rank's buffer with small integers that depend on the rank and on the place."""
-    return (np.arange(count) % PERIOD + rank).astype(np.float32)
+    return (np.arange(elements) % PERIOD + rank).astype(np.float32)
 
 
 def time_message(library: Library, message: Message, rank: int, world: int) -> tuple[float, int]:
     """Time one allreduce of the message: median seconds, and wrong elements over all rounds."""
-    count = message.bytes // 4
-    mine = pattern(rank, count)
-    wanted = np.add.reduce([pattern(r, count) for r in range(world)])
+    elements = message.bytes // 4
+    mine = pattern(rank, elements)
+    wanted = np.add.reduce([pattern(r, elements) for r in range(world)])
     seconds = []
     wrong = 0
     for _ in range(message.rounds + 1):
