@@ -13,5 +13,5 @@ def off(whole):
     return collective
 
 
-for name in ("allreduce", "broadcast", "allgather", "reducescatter", "alltoall"):
+for name in ("allreduce", "allreduce_", "broadcast", "allgather", "reducescatter", "alltoall"):
     setattr(horovod, name, off(getattr(horovod, name)))
