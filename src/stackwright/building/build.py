@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -26,6 +27,9 @@ from stackwright.release.measure import image_digest
 from stackwright.store import Store
 from stackwright.tools.engines import BUILD_ENGINES, BuildEngine
 from stackwright.tools.process import Runner, ToolError
+
+BUILD_CACHE = "STACKWRIGHT_BUILD_CACHE"
+"""The variable that names a folder of what Spack compiled before; else the store has one."""
 
 Run = Callable[[Step, Path, Mapping[str, Path], Runner], None]
 """Does a step: the step, its empty output folder, the output folders of its inputs."""
@@ -76,8 +80,8 @@ def build(
 
     def run(step: Step, out: Path, inputs: Mapping[str, Path], runner: Runner) -> None:
         with marked(chosen, out, runner) as env:
-            env["ENGINE"] = chosen.name
-            run_script(recipe, step, out, inputs=inputs, env=env, runner=runner)
+            told = {**env, "ENGINE": chosen.name, **_kept(store, runner)}
+            run_script(recipe, step, out, inputs=inputs, env=told, runner=runner)
         if (root := roots.get(step.name)) is not None:
             check_base(root, read_base(out, plan.base.source), lock.label, step.name)
 
@@ -86,6 +90,16 @@ def build(
     artefact = _artefact(plan, store, outputs)
     store.write_artefact(artefact)
     return artefact
+
+
+def _kept(store: Store, runner: Runner) -> dict[str, str]:
+    """Where steps put what outlives a failure.
+
+    It is no input: what is taken from there goes by the hashes that a lock names.
+    """
+    logs = runner.transcript.with_suffix("") if runner.transcript else store.path("logs")
+    cache = os.environ.get(BUILD_CACHE) or str(store.path("spack/build-cache"))
+    return {BUILD_CACHE: cache, "STACKWRIGHT_PACKAGE_LOGS": str(logs)}
 
 
 def missing_steps(plan: Plan, lock: Lock, site: Site, store: Store) -> tuple[Step, ...]:

@@ -27,7 +27,7 @@ def lock_by_spack(context: Context, plan: Plan, *, again: bool, seconds: int) ->
     from stackwright.locking.difference import told
     from stackwright.spack.concretize import concretize
     from stackwright.spack.lockdiff import differences
-    from stackwright.spack.locked import from_source, spack_lock_of, stale
+    from stackwright.spack.locked import spack_lock_of, stale
     from stackwright.spack.lockfile import nodes
     from stackwright.spack.wheels import lock_of_wheels
     from stackwright.store import Store, write_atomic
@@ -35,7 +35,7 @@ def lock_by_spack(context: Context, plan: Plan, *, again: bool, seconds: int) ->
     from stackwright.tools.spack import find_packages, find_spack
 
     site, label = context.site, plan.label
-    lock = None if from_source(plan) else lock_of_wheels(plan, site)
+    lock = None if plan.from_source else lock_of_wheels(plan, site)
     path, own = site.lock_file(label), site.spack_lock_file(label)
     old = spack_lock_of(plan, site)
     locked = lock is None or (path.is_file() and path.read_bytes() == lock.to_json())
@@ -58,8 +58,9 @@ def lock_by_spack(context: Context, plan: Plan, *, again: bool, seconds: int) ->
     changes = told(differences(old, found)) if old else []
     head = f"{own}: {len(nodes(found.lock))} packages by Spack {found.spack.version}"
     click.echo("\n".join([head, *(f"  {line}" for line in changes)]), err=True)
-    todo = "commit it" if lock is None else f"commit it, then: stackwright build '{label}'"
-    click.echo(f"next: {todo}", err=True)
+    if lock or not plan.toolchain:  # else the base is locked next
+        todo = f"commit it, then: stackwright build '{label}'" if lock else "commit it"
+        click.echo(f"next: {todo}", err=True)
     return {"label": str(label), "file": str(own), "new": old is None, "changes": changes}
 
 
@@ -69,13 +70,13 @@ def spack_state(site: Site, plan: Plan) -> tuple[str, str | None, str | None]:
     Spack itself isn't needed to tell.
     """
     from stackwright.locking.lockinputs import locked, relock
-    from stackwright.spack.locked import from_source, spack_lock_of, spack_locked
+    from stackwright.spack.locked import spack_lock_of, spack_locked
 
     todo = relock(str(plan.label))
     try:
         if spack_lock_of(plan, site) is None:
             return "missing", "Spack was never asked", todo
-        if from_source(plan):
+        if plan.from_source and not site.lock_file(plan.label).is_file():
             spack_locked(plan, None, site)
         else:
             locked(plan, site)

@@ -1,0 +1,25 @@
+#!/bin/sh
+# The sources that Spack's lock names, as a mirror that it reads: OUT/mirror
+# Each is compared with the hash that its package has. STACKWRIGHT_SOURCES names where they may lie
+# already, with colons between: folders of any files, or lists of URLs. Else they are downloaded.
+set -eu
+. "$RECIPE/common.sh"
+
+python=${HOST_PYTHON:-python3}
+work=$OUT/work
+mkdir -p "$work/scope" "$OUT/mirror"
+"$python" "$RECIPE/spack_sources.py" --known "$work/known" "${STACKWRIGHT_SOURCES:-}"
+cp -R "$RECIPE/spack" "$work/environment"
+printf 'bootstrap: {enable: false, root: "%s"}\n' "$work/bootstrap" >"$work/scope/bootstrap.yaml"
+printf 'mirrors:\n  known: {url: "file://%s", source: true, binary: false}\n' "$work/known" >"$work/scope/mirrors.yaml"
+if OUT=$work SPACK_PACKAGES=$IN_PACKAGES/packages SPACK_PYTHON=$(command -v "$python") HOME=$work \
+    SPACK_DISABLE_LOCAL_CONFIG=1 SPACK_USER_CONFIG_PATH=$work/user SPACK_USER_CACHE_PATH=$work/cache \
+    "$IN_SPACK/spack/bin/spack" -C "$work/scope" -e "$work/environment" mirror create -d "$OUT/mirror" -a \
+    >"$work/said" 2>&1; then
+    cat "$work/said"
+    rm -rf "$work"
+    exit 0
+fi
+cat "$work/said"
+echo "error: not all sources are there; put those that are missing into a folder, and name that: export STACKWRIGHT_SOURCES=FOLDER" >&2
+exit 1
