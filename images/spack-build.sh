@@ -10,7 +10,7 @@ spack() {
 
 all() {
     export HOME=/tmp LC_ALL=C.UTF-8 OUT=/out SPACK_PACKAGES=/packages SPACK_DISABLE_LOCAL_CONFIG=1
-    export SPACK_USER_CONFIG_PATH=/tmp/user SPACK_USER_CACHE_PATH=/tmp/cache
+    export SPACK_USER_CONFIG_PATH=/tmp/user SPACK_USER_CACHE_PATH=/index
     export FORCE_UNSAFE_CONFIGURE=1 # root of a container, which some packages don't expect
     SPACK_PYTHON=$(command -v "$1")
     export SPACK_PYTHON

@@ -11,12 +11,13 @@ set -eu
 
 root_image "$IN_TOOLCHAIN" "$TOOLCHAIN_DIGEST"
 cache=${STACKWRIGHT_BUILD_CACHE:-$OUT.cache} logs=${STACKWRIGHT_PACKAGE_LOGS:-$OUT.logs}
+index=${STACKWRIGHT_SPACK_INDEX:-$OUT.index}/$SPACK_TREE-$SPACK_PACKAGES_TREE
 rm -rf "$logs"
-mkdir -p "$cache" "$logs"
+mkdir -p "$cache" "$logs" "$index"
 cp -R "$RECIPE/spack" "$OUT/environment"
 offline_run "$root_tag" -v "$RECIPE/spack-build.sh:/spack-build.sh:ro" \
     -v "$IN_SPACK/spack:/spack:ro" -v "$IN_PACKAGES/packages:/packages:ro" \
-    -v "$IN_SOURCES/mirror:/sources:ro" -v "$cache:/cache" -v "$logs:/logs" -v "$OUT:/out" -- \
+    -v "$IN_SOURCES/mirror:/sources:ro" -v "$cache:/cache" -v "$logs:/logs" -v "$index:/index" -v "$OUT:/out" -- \
     env SOURCE_DATE_EPOCH="$SOURCE_DATE_EPOCH" sh /spack-build.sh all "python$PYTHON" || {
     [ -f "$OUT/failed.txt" ] || exit 1
     read -r failed <"$OUT/failed.txt"

@@ -8,12 +8,14 @@ set -eu
 python=${HOST_PYTHON:-python3}
 work=$OUT/work
 mkdir -p "$work/scope" "$OUT/mirror"
+index=${STACKWRIGHT_SPACK_INDEX:-$OUT.index}/$SPACK_TREE-$SPACK_PACKAGES_TREE
+mkdir -p "$index"
 "$python" "$RECIPE/spack_sources.py" --known "$work/known" "${STACKWRIGHT_SOURCES:-}"
 cp -R "$RECIPE/spack" "$work/environment"
 printf 'bootstrap: {enable: false, root: "%s"}\n' "$work/bootstrap" >"$work/scope/bootstrap.yaml"
 printf 'mirrors:\n  known: {url: "file://%s", source: true, binary: false}\n' "$work/known" >"$work/scope/mirrors.yaml"
 if OUT=$work SPACK_PACKAGES=$IN_PACKAGES/packages SPACK_PYTHON=$(command -v "$python") HOME=$work \
-    SPACK_DISABLE_LOCAL_CONFIG=1 SPACK_USER_CONFIG_PATH=$work/user SPACK_USER_CACHE_PATH=$work/cache \
+    SPACK_DISABLE_LOCAL_CONFIG=1 SPACK_USER_CONFIG_PATH=$work/user SPACK_USER_CACHE_PATH=$index \
     "$IN_SPACK/spack/bin/spack" -C "$work/scope" -e "$work/environment" mirror create -d "$OUT/mirror" -a \
     >"$work/said" 2>&1; then
     cat "$work/said"
@@ -21,5 +23,6 @@ if OUT=$work SPACK_PACKAGES=$IN_PACKAGES/packages SPACK_PYTHON=$(command -v "$py
     exit 0
 fi
 cat "$work/said"
-echo "error: not all sources are there; put those that are missing into a folder, and name that: export STACKWRIGHT_SOURCES=FOLDER" >&2
+echo "error: these sources are neither at STACKWRIGHT_SOURCES nor to be downloaded; put them into a folder that it names:" >&2
+sed -n 's|^ *file:.*/\([0-9a-f]\{64\}\)[^/]*: .*|  sha256 \1|p; s|^    \(https*://[^ ]*\): .*|    \1|p' "$work/said" >&2
 exit 1

@@ -115,7 +115,7 @@ def solve(
         wheels=wheels,
         sources=sources,
         solved_with={
-            **(keep_base or keep_wheels or keep_sources or _draft(plan)).solved_with,
+            **(keep_base or keep_wheels or keep_sources or draft(plan)).solved_with,
             **({} if keep_wheels else {"pip": version("pip")}),
             **({} if keep_base else _base_tool(plan, runner)),
         },
@@ -273,10 +273,10 @@ def solve_base(
         StackwrightError: mmdebstrap can't make it; the entry to blame is named in its place.
     """
     for base in bases:
-        recipe = render(plan, _draft(plan, base=base), site)
+        recipe = render(plan, draft(plan, base=base), site)
         if store.has_step("base", step_keys(recipe, "")["base"]):
             return base
-    return _make_root(plan, "base", lambda base: _draft(plan, base=base), site, store, runner)
+    return _make_root(plan, "base", lambda base: draft(plan, base=base), site, store, runner)
 
 
 def solve_sources(plan: Plan, wheels: Wheels, site: Site, store: Store, runner: Runner) -> Sources:
@@ -292,7 +292,7 @@ def solve_sources(plan: Plan, wheels: Wheels, site: Site, store: Store, runner: 
     build = _build_environment(plan, wheels, runner) if plan.sources else ()
 
     def drafted(toolchain: Base) -> Lock:
-        return _draft(plan, sources=Sources(sdists=sdists, build=build, toolchain=toolchain))
+        return draft(plan, sources=Sources(sdists=sdists, build=build, toolchain=toolchain))
 
     toolchain = _make_root(plan, TOOLCHAIN, drafted, site, store, runner)
     return Sources(sdists=sdists, build=build, toolchain=toolchain)
@@ -364,7 +364,7 @@ def _base_tool(plan: Plan, runner: Runner) -> dict[str, str]:
     return {program: found.group() if found else "unknown"}
 
 
-def _draft(plan: Plan, *, base: Base | None = None, sources: Sources | None = None) -> Lock:
+def draft(plan: Plan, *, base: Base | None = None, sources: Sources | None = None) -> Lock:
     """A lock of which nothing else is solved."""
     return Lock(
         schema="stackwright/lock/2",

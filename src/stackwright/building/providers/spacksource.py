@@ -34,7 +34,11 @@ _SOURCES = Step(
     script="spack-sources.sh",
     inputs={"spack": _SPACK.name, "packages": _PACKAGES.name},
     files=("spack/", "spack_sources.py"),
+    settings=("SPACK_TREE", "SPACK_PACKAGES_TREE"),
 )
+
+FOR_SOURCES = (_SPACK.name, _PACKAGES.name, SOURCES)
+"""The steps that it needs."""
 
 _BUILD = Step(
     name=BUILD,
@@ -47,7 +51,7 @@ _BUILD = Step(
         "sources": SOURCES,
     },
     files=("spack/", "spack-build.sh", *ENGINE_FILES),
-    settings=("PYTHON", "TOOLCHAIN_DIGEST", EPOCH),
+    settings=("PYTHON", "TOOLCHAIN_DIGEST", "SPACK_TREE", "SPACK_PACKAGES_TREE", EPOCH),
 )
 
 _TREE = Step(
