@@ -14,8 +14,8 @@ mkdir -p "$index"
 cp -R "$RECIPE/spack" "$work/environment"
 printf 'bootstrap: {enable: false, root: "%s"}\n' "$work/bootstrap" >"$work/scope/bootstrap.yaml"
 printf 'mirrors:\n  known: {url: "file://%s", source: true, binary: false}\n' "$work/known" >"$work/scope/mirrors.yaml"
-if OUT=$work SPACK_PACKAGES=$IN_PACKAGES/packages SPACK_PYTHON=$(command -v "$python") HOME=$work \
-    SPACK_DISABLE_LOCAL_CONFIG=1 SPACK_USER_CONFIG_PATH=$work/user SPACK_USER_CACHE_PATH=$index \
+if env OUT="$work" HOME="$work" SPACK_PACKAGES="$IN_PACKAGES/packages" SPACK_PYTHON="$(command -v "$python")" \
+    SPACK_DISABLE_LOCAL_CONFIG=1 SPACK_USER_CONFIG_PATH="$work/user" SPACK_USER_CACHE_PATH="$index" \
     "$IN_SPACK/spack/bin/spack" -C "$work/scope" -e "$work/environment" mirror create -d "$OUT/mirror" -a \
     >"$work/said" 2>&1; then
     cat "$work/said"

@@ -25,6 +25,7 @@ def lock_by_spack(context: Context, plan: Plan, *, again: bool, seconds: int) ->
     """
     from stackwright.cli.progress import Progress, duration
     from stackwright.locking.difference import told
+    from stackwright.locking.locks import load_lock
     from stackwright.spack.concretize import concretize
     from stackwright.spack.lockdiff import differences
     from stackwright.spack.locked import spack_lock_of, stale
@@ -38,7 +39,7 @@ def lock_by_spack(context: Context, plan: Plan, *, again: bool, seconds: int) ->
     lock = None if plan.from_source else lock_of_wheels(plan, site)
     path, own = site.lock_file(label), site.spack_lock_file(label)
     old = spack_lock_of(plan, site)
-    locked = lock is None or (path.is_file() and path.read_bytes() == lock.to_json())
+    locked = lock is None or (path.is_file() and load_lock(path, label) == lock)
     if old and locked and not (again or stale(old, plan, lock, site)):
         click.echo(f"{own}: fits; to ask again: stackwright lock --upgrade '{label}'", err=True)
         return {"label": str(label), "file": str(own), "new": False, "changes": []}
@@ -51,7 +52,7 @@ def lock_by_spack(context: Context, plan: Plan, *, again: bool, seconds: int) ->
         progress.start(title)
         found = concretize(plan, lock, site, spack, packages, store, runner, seconds=seconds)
         progress.end(f"{title}: {duration(found.seconds)}")
-    if lock:
+    if lock and not locked:
         write_atomic(path, lock.to_json())
     if old is None or not found.same_as(old):  # what it took is no reason to build anew
         write_atomic(own, found.to_json())

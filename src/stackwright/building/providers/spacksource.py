@@ -59,7 +59,7 @@ _TREE = Step(
     title="make a relocatable layer of what Spack compiled",
     script="spack-tree.sh",
     inputs={"base": "base", "tools": "tools-wheels", "built": BUILD},
-    files=("spack/", "spack_tree.py", "layer.py", *ENGINE_FILES),
+    files=("spack/spack.lock", "spack_tree.py", "layer.py", *ENGINE_FILES),
     settings=("PYTHON", "BASE_DIGEST", "IMAGE_PREFIX", EPOCH),
 )
 
