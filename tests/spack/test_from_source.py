@@ -234,6 +234,50 @@ def test_packages_of_another_version_are_refused(site: Site, tmp_path: Path, nam
     assert said in caught.value.tail
 
 
+ENGINE = """#!/bin/sh
+case $1 in
+image) exit 0 ;;
+run)
+    echo "ncurses-6.4-5zjcy4h" >"$OUT/failed.txt"
+    printf 'configure\\ncc: no such option\\n' >"$STACKWRIGHT_PACKAGE_LOGS/ncurses-6.4-5zjcy4h.log"
+    exit 2
+    ;;
+esac
+"""
+
+
+def test_the_package_that_failed_is_named_with_the_end_of_its_log(
+    site: Site, tmp_path: Path
+) -> None:
+    recipe, out, programs = rendered(site), tmp_path / "out", tmp_path / "bin"
+    out.mkdir()
+    programs.mkdir()
+    (programs / "podman").write_text(ENGINE)
+    (programs / "podman").chmod(0o755)
+    (step,) = (step for step in recipe.steps if step.name == "spack-build")
+    env = {
+        "PATH": f"{programs}:/usr/bin:/bin",
+        "ENGINE": "podman",
+        **{name: str(tmp_path / name) for name in KEPT},
+    }
+
+    with pytest.raises(ToolError) as caught:
+        run_script(
+            recipe,
+            step,
+            out,
+            inputs=dict.fromkeys(step.inputs, tmp_path),
+            env=env,
+            runner=Runner(),
+        )
+
+    assert "error: Spack could not install ncurses-6.4-5zjcy4h; the others are kept" in (
+        caught.value.tail
+    )
+    assert caught.value.tail.endswith("configure\ncc: no such option")
+    assert f"{tmp_path}/STACKWRIGHT_PACKAGE_LOGS/ncurses-6.4-5zjcy4h.log" in caught.value.tail
+
+
 # The modulefile and the prefix
 
 

@@ -17,7 +17,7 @@ import pytest
 from payload_runs import load_case_module
 
 fftw = load_case_module("fftw")
-DOUBLE = fftw.PRECISIONS[0]
+DOUBLE = fftw.PRECISIONS["fp64"]
 LIMIT = fftw.ROUNDINGS * DOUBLE.epsilon
 
 Spectrum = list[complex]

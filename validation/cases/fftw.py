@@ -56,10 +56,10 @@ class Precision(NamedTuple):
     epsilon: float
 
 
-PRECISIONS = (
-    Precision("fp64", "fftw", ctypes.c_double, 2.0**-52),
-    Precision("fp32", "fftwf", ctypes.c_float, 2.0**-23),
-)
+PRECISIONS = {
+    "fp64": Precision("fp64", "fftw", ctypes.c_double, 2.0**-52),
+    "fp32": Precision("fp32", "fftwf", ctypes.c_float, 2.0**-23),
+}
 
 
 class Library:
@@ -281,10 +281,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--expect", type=expected_versions, required=True)
     parser.add_argument("--threads", type=int, required=True, help="granted to the stack")
+    parser.add_argument("--precisions", nargs="+", choices=PRECISIONS, default=[*PRECISIONS])
     options = parser.parse_args()
+    names: list[str] = options.precisions
     with Emitter() as out:
-        emit_ceilings(out, options.threads, "peak_fp64", "peak_fp32")
-        libraries = [Library(precision, options.threads) for precision in PRECISIONS]
+        emit_ceilings(out, options.threads, *(f"peak_{name}" for name in names))
+        libraries = [Library(PRECISIONS[name], options.threads) for name in names]
 
         wanted = options.expect.get("fftw", "not locked")
         told = [library.version for library in libraries]
