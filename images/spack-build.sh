@@ -38,7 +38,9 @@ one() {
     read -r name external <<EOF
 $(sed -n "s/^$hash //p" /tmp/names)
 EOF
-    if ! spack "$@" >"/logs/$name.log" 2>&1; then
+    log=/logs/$name.log
+    if ! spack "$@" >"$log.new" 2>&1; then
+        mv "$log.new" "$log"
         echo "$name" >>/out/failed.txt
         echo "failed $name"
         exit 1
@@ -46,6 +48,11 @@ EOF
     how=compiled
     [ -z "$external" ] || how=external
     [ -z "$(find /out/opt -maxdepth 5 -path "*-$hash/.spack/binary_distribution")" ] || how=cached
+    if [ "$how" = cached ] && [ -f "$log" ]; then # that of an earlier try, which compiled it
+        rm "$log.new"
+    else
+        mv "$log.new" "$log"
+    fi
     echo "$how $name" | tee -a /out/installed.txt
 }
 

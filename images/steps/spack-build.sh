@@ -12,7 +12,6 @@ set -eu
 root_image "$IN_TOOLCHAIN" "$TOOLCHAIN_DIGEST"
 cache=${STACKWRIGHT_BUILD_CACHE:-$OUT.cache} logs=${STACKWRIGHT_PACKAGE_LOGS:-$OUT.logs}
 index=${STACKWRIGHT_SPACK_INDEX:-$OUT.index}/$SPACK_TREE-$SPACK_PACKAGES_TREE
-rm -rf "$logs"
 mkdir -p "$cache" "$logs" "$index"
 cp -R "$RECIPE/spack" "$OUT/environment"
 offline_run "$root_tag" -v "$RECIPE/spack-build.sh:/spack-build.sh:ro" \
