@@ -1,16 +1,16 @@
 #!/bin/sh
 # Spack compiles its lock in the base with compilers, offline: OUT/opt, and how each package came
 # there in OUT/installed.txt
-# STACKWRIGHT_BUILD_CACHE is a folder of what was compiled before; each package goes there as soon as
-# it is done, so that nothing is compiled twice, whatever ends this. STACKWRIGHT_PACKAGE_LOGS gets a
-# log for each package.
+# STACKWRIGHT_BUILD_CACHE is a folder of what was compiled before, by each toolchain; a package goes
+# there as soon as it is done, so that nothing is compiled twice, whatever ends this.
+# STACKWRIGHT_PACKAGE_LOGS gets a log for each package.
 set -eu
 . "$RECIPE/common.sh"
 . "$RECIPE/engine.sh"
 . "$RECIPE/root-image.sh"
 
 root_image "$IN_TOOLCHAIN" "$TOOLCHAIN_DIGEST"
-cache=${STACKWRIGHT_BUILD_CACHE:-$OUT.cache} logs=${STACKWRIGHT_PACKAGE_LOGS:-$OUT.logs}
+cache=${STACKWRIGHT_BUILD_CACHE:-$OUT.cache}/$TOOLCHAIN_DIGEST logs=${STACKWRIGHT_PACKAGE_LOGS:-$OUT.logs}
 index=${STACKWRIGHT_SPACK_INDEX:-$OUT.index}/$SPACK_TREE-$SPACK_PACKAGES_TREE
 mkdir -p "$cache" "$logs" "$index"
 cp -R "$RECIPE/spack" "$OUT/environment"
