@@ -17,6 +17,7 @@ from stackwright.building.providers import layers_of
 from stackwright.building.providers.scripts import run_script
 from stackwright.building.providers.steps import COMMON, Recipe
 from stackwright.building.recipe import render
+from stackwright.cli import main
 from stackwright.errors import StackwrightError
 from stackwright.inputs.labels import parse
 from stackwright.inputs.site import Site
@@ -108,12 +109,18 @@ def test_what_no_stack_takes_changes_nothing_that_spack_is_asked(tmp_path: Path)
     assert render_environment(plan_of(site, SOURCE), None, DIALECTS[0], site) == before
 
 
-def test_what_the_builder_has_not_is_refused_with_its_place(site: Site) -> None:
+def test_a_system_whose_builder_lacks_what_a_variant_takes_has_no_such_label(
+    site: Site, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STACKWRIGHT_STORE", str(site.root / "store"))
     stack = site.root / "stacks" / "mini.yaml"
     stack.write_text(stack.read_text().replace("[gmake, python]", "[gmak, python]"))
 
-    with pytest.raises(StackwrightError, match=r"takes gmak from .* \(did you mean 'gmake'\?\)"):
-        plan_of(site, SOURCE)
+    assert main(["--site", str(site.root), "plan", SOURCE]) != 0
+
+    assert "takes gmak from Spack's builder, of which systems/bench.yaml has none" in (
+        capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,6 @@ from stackwright.inputs.requirements import PROVIDERS, read_pep508
 from stackwright.inputs.site import Site
 from stackwright.inputs.spacksite import External, SpackSite
 from stackwright.inputs.stacks import Kernel, Module, Mpi, Release, Vendor, release_of
-from stackwright.inputs.suggest import did_you_mean
 from stackwright.inputs.systems import Base, OperatingSystem
 
 
@@ -285,26 +284,13 @@ def _spack(site: Site, label: Label, release: Release) -> SpackFacts | None:
             where=site.place_in_system(label.system),
             hint="name its compilers under 'spack': docs/spack.md",
         )
+    offered = found.builder.externals if found.builder else ()
     return SpackFacts(
         wheels=release.wheels,
-        externals=tuple(_externals(site, label, release, found)),
+        externals=tuple(each for each in offered if each.name in release.externals),
         site=found,
         lock_digest=site.spack_lock_hash(label),
     )
-
-
-def _externals(site: Site, label: Label, release: Release, found: SpackSite) -> Iterator[External]:
-    """What a stack takes from the builder of its system."""
-    offered = {each.name: each for each in (found.builder.externals if found.builder else ())}
-    for name in release.externals:
-        if name not in offered:
-            raise StackwrightError(
-                f"{label} takes {name} from the builder of {label.system}, which has none"
-                f"{did_you_mean(name, offered)}",
-                where=site.place_in_stack(label.stack, "variants", label.variant, "externals"),
-                hint="name it under 'spack', 'builder', 'externals' of the system: docs/spack.md",
-            )
-        yield offered[name]
 
 
 def _machine(site: Site, name: str) -> Machine:
