@@ -19,3 +19,4 @@ packages_git cat-file -e "$SPACK_PACKAGES_TREE" 2>/dev/null || {
     exit 1
 }
 packages_git archive "$SPACK_PACKAGES_TREE" -- repos | tar -xC "$OUT/packages"
+find "$OUT/packages" -exec touch -h -d @0 {} + # older than what Spack has found out about them

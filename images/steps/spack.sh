@@ -25,3 +25,4 @@ set -- "${1:-wheels}" bin etc lib share var
 [ "$1" = whole ] || set -- "$@" ':(exclude)var/spack/repos'
 shift
 spack_git archive "$SPACK_TREE" -- "$@" | tar -xC "$OUT/spack"
+find "$OUT/spack" -exec touch -h -d @0 {} + # packages are older than what Spack has found out
