@@ -209,9 +209,12 @@ def energy(numbers: ctypes.Array[Any]) -> float:
 
 
 def ratios(count: int, seed: int) -> list[complex]:
-    """Draw ratios of geometric signals: neither grown away nor gone at once."""
+    """Draw ratios of geometric signals.
+
+    Not too near to one, where the closed form divides by little, and its own rounding would count.
+    """
     drawn = random.Random(seed)  # noqa: S311  (data, not secrets)
-    return [cmath.rect(drawn.uniform(0.5, 0.95), drawn.uniform(-3, 3)) for _ in range(count)]
+    return [cmath.rect(drawn.uniform(0.3, 0.7), drawn.uniform(-3, 3)) for _ in range(count)]
 
 
 def right(library: Library, shape: Shape) -> dict[str, float]:
