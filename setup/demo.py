@@ -41,6 +41,7 @@ USES: dict[str, tuple[str, str | None]] = {
         " print(horovod.__version__, horovod.torch.mpi_built(), horovod.tensorflow.mpi_built())",
         "train_horovod.py",
     ),
+    "tools": ('import os; os.execlp("ninja", "ninja", "--version")', None),
     "fftw": (
         "import ctypes, sys;"
         ' fftw = ctypes.CDLL(sys.prefix + "/lib/libfftw3.so.3");'
