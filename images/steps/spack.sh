@@ -1,5 +1,6 @@
 #!/bin/sh
-# The Spack that made the lock, out of a checkout that has it, without its packages: OUT/spack
+# The Spack that made the lock, out of a checkout that has it: OUT/spack
+# usage: spack.sh [whole]     else without the packages that older ones hold
 # STACKWRIGHT_SPACK names the checkout; else it is that of the spack on PATH.
 set -eu
 . "$RECIPE/common.sh"
@@ -20,4 +21,8 @@ spack_git cat-file -e "$SPACK_TREE" 2>/dev/null || {
     exit 1
 }
 mkdir "$OUT/spack"
-spack_git archive "$SPACK_TREE" -- bin etc lib share var ':(exclude)var/spack/repos' | tar -xC "$OUT/spack"
+set -- "${1:-wheels}" bin etc lib share var
+[ "$1" = whole ] || set -- "$@" ':(exclude)var/spack/repos'
+shift
+spack_git archive "$SPACK_TREE" -- "$@" | tar -xC "$OUT/spack"
+find "$OUT/spack" -exec touch -h -d @0 {} + # packages are older than what Spack has found out

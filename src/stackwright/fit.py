@@ -92,15 +92,19 @@ def required_suite(site: Site, label: Label) -> str:
     Raises:
         ManyErrors: it, or the system's least one, has mistakes; or it asks less than that.
     """
-    system, name = site.system(label.system), site.stack(label.stack).suite_of(label.variant)
+    system, stack = site.system(label.system), site.stack(label.stack)
+    name = stack.suite_of(label.variant)
     suite = load_suite(site.suite_file(name))
-    if system.minimum_suite is None:
+    minimum, whom = system.minimum_suite, "every stack"
+    if stack.kind == "tools" and system.minimum_suite_of_tools is not None:
+        minimum, whom = system.minimum_suite_of_tools, "every stack of tools"
+    if minimum is None:
         return name
-    least = load_suite(site.suite_file(system.minimum_suite))
+    least = load_suite(site.suite_file(minimum))
     if lacking := lacking_cases(suite, least):
         error = StackwrightError(
-            f"suite '{suite.name}' asks less than '{least.name}', which {system.name} asks of every"
-            f" stack: it lacks or alters {', '.join(lacking)}",
+            f"suite '{suite.name}' asks less than '{least.name}', which {system.name} asks of"
+            f" {whom}: it lacks or alters {', '.join(lacking)}",
             where=_place_of_suite(site, label),
             hint=f"write 'includes: [{least.name}]' in it in place of these, or name another suite",
         )
@@ -134,12 +138,13 @@ def _place_of_suite(site: Site, label: Label) -> Location:
 def _toolchain(site: Site, label: Label) -> Iterator[StackwrightError]:
     """What compiles comes from Debian, beside a base that does."""
     plan = resolve(site, label)
-    if plan.sources and plan.base.kind != "debian":
-        names = ", ".join(source.name for source in plan.sources)
+    if plan.toolchain and plan.base.kind != "debian":
+        names = ", ".join(source.name for source in plan.sources) or "its packages"
+        key = "sources" if plan.sources else "provider"
         yield StackwrightError(
             f"{label} builds {names} from sources, which needs a base of Debian packages, not an"
             " image",
-            where=site.place_in_stack(label.stack, "variants", label.variant, "sources"),
+            where=site.place_in_stack(label.stack, "variants", label.variant, key),
         )
 
 

@@ -35,7 +35,7 @@ from stackwright.disputes import (
 from stackwright.errors import ExitCode, Location, StackwrightError
 from stackwright.inputs.labels import parse
 from stackwright.inputs.site import Site
-from stackwright.locking.lockinputs import locked
+from stackwright.locking.lockinputs import locked, versions
 from stackwright.release.generations import read_history, save_certificate
 from stackwright.release.measure import check_bytes
 from stackwright.release.places import misplaced
@@ -220,12 +220,13 @@ def _own_files(store: Store, artefact: Artefact) -> dict[str, bytes]:
     """
     label, image = parse(artefact.label), artefact.image
     built = installed_modules(store.path(artefact.prefix.path))
+    kernel = f"jupyter/kernels/{label.stack}-{label.release}/kernel.json"
     config = store.path(image.oci) / "blobs" / "sha256" / image.config.removeprefix("sha256:")
     variables = json.loads(config.read_bytes())["config"]["Env"]
     return {
         f"images/{label.module}/environment": "".join(f"{v}\n" for v in variables).encode(),
         f"modules/{label.stack}/{label.release}.lua": built["module.lua"],
-        f"jupyter/kernels/{label.stack}-{label.release}/kernel.json": built["kernel.json"],
+        **({kernel: built["kernel.json"]} if "kernel.json" in built else {}),
     }
 
 
@@ -475,7 +476,7 @@ def _evidence(shop: Workshop, certificate: Certificate) -> Evidence:
 
 
 def _cases(shop: Workshop, suite: str) -> tuple[ConcreteCase, ...]:
-    values = {"VERSIONS": locked(shop.plan, shop.site).versions}
+    values = {"VERSIONS": versions(shop.plan, shop.site)}
     system = shop.site.system(shop.label.system)
     return expand(load_suite(shop.site.suite_file(suite)), values, system.can)
 

@@ -248,6 +248,7 @@ def test_every_rendered_file_that_matters_is_in_some_key(site: Site) -> None:
         "steps/base-pull.sh",  # of the other kind of base
         *("steps/sdist.sh", "steps/source.sh", "steps/toolchain.sh"),  # of stacks with sources
         *(f"steps/{name}.sh" for name in ("spack", "spack-install", "spack-layer")),
+        *(f"steps/spack-{name}.sh" for name in ("packages", "sources", "build", "tree")),
     }
 
 

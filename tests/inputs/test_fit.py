@@ -93,6 +93,36 @@ def test_a_suite_that_asks_less_than_the_least_is_told_at_the_stack(site_folder:
     assert misfits(Site(site_folder), BIG) == []
 
 
+@pytest.mark.parametrize(
+    ("kind", "least_of_tools", "fits"),
+    [("tools", True, True), ("tools", False, False), ("framework", True, False)],
+)
+def test_a_stack_of_tools_has_a_least_suite_of_its_own_where_the_system_says_so(
+    site_folder: Path, kind: str, least_of_tools: bool, fits: bool
+) -> None:
+    suites = site_folder / "validation/suites"
+    text = (suites / "certify.yaml").read_text()
+    (suites / "tools.yaml").write_text(text.replace("name: certify", "name: tools"))
+    (suites / "least.yaml").write_text(
+        text.replace("name: certify", "name: least").replace("timeout_s: 60", "timeout_s: 61")
+    )
+    edit(site_folder / "stacks/demo.yaml", "name: demo\n", f"name: demo\nkind: {kind}\n")
+    with (site_folder / "systems/laptop.yaml").open("a") as file:
+        file.write("minimum_suite: least\n")
+        if least_of_tools:
+            file.write("minimum_suite_of_tools: tools\n")
+
+    assert (misfits(Site(site_folder), LAPTOP) == []) is fits
+
+
+def test_a_least_suite_of_tools_that_is_not_there_is_told(site_folder: Path) -> None:
+    with (site_folder / "systems/laptop.yaml").open("a") as file:
+        file.write("minimum_suite_of_tools: tolls\n")
+
+    with pytest.raises(ManyErrors, match=r"minimum_suite_of_tools|tolls"):
+        misfits(Site(site_folder), LAPTOP)
+
+
 def test_another_python_than_the_base_names_is_told_at_the_stack(site_folder: Path) -> None:
     edit(site_folder / "systems/laptop.yaml", "[ca-certificates]", "[python3.11]")
     edit(site_folder / "stacks/demo.yaml", 'python: "3.11"', 'python: "3.12"')

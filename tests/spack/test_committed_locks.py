@@ -14,7 +14,7 @@ from stackwright.inputs.site import Site
 from stackwright.plans.plan import resolve
 from stackwright.spack.asked import check
 from stackwright.spack.dialect import dialect_of
-from stackwright.spack.locked import from_source, spack_locked
+from stackwright.spack.locked import spack_locked
 from stackwright.spack.wheels import lock_of_wheels
 
 FILES = sorted((REPOSITORY / "stacks" / "locks").glob("*.spack.json"))
@@ -28,7 +28,7 @@ def label_in(path: Path) -> Label:
 def test_a_committed_lock_is_fresh_and_holds_what_its_stack_asks_for(path: Path) -> None:
     site, label = Site(REPOSITORY), label_in(path)
     plan = resolve(site, label)
-    lock = None if from_source(plan) else lock_of_wheels(plan, site)
+    lock = None if plan.from_source else lock_of_wheels(plan, site)
 
     found = spack_locked(plan, lock, site)
 
@@ -39,7 +39,7 @@ def test_a_committed_lock_is_fresh_and_holds_what_its_stack_asks_for(path: Path)
 
 
 def test_there_are_locks_of_both_kinds() -> None:
-    kinds = {from_source(resolve(Site(REPOSITORY), label_in(path))) for path in FILES}
+    kinds = {resolve(Site(REPOSITORY), label_in(path)).from_source for path in FILES}
 
     assert kinds == {True, False}
 

@@ -110,6 +110,10 @@ def test_what_it_took_is_no_difference() -> None:
     slower = found.model_copy(update={"seconds": found.seconds + 1})
 
     assert slower.same_as(found)
+    turned = {**found.lock, "roots": [*reversed(found.lock["roots"])]}
+    assert found.model_copy(update={"lock": turned}).same_as(found)
+    fewer = {**found.lock, "roots": found.lock["roots"][1:]}
+    assert not found.model_copy(update={"lock": fewer}).same_as(found)
     assert not slower.model_copy(update={"label": "mini/1.1-spack@bench"}).same_as(found)
 
 

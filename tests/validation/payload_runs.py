@@ -91,12 +91,14 @@ class Run:
 
 
 def load_case_module(name: str) -> ModuleType:
-    """Import one of the payload's standard-library modules by its file."""
+    """Import a standard-library module of the payload by its file; it finds those beside it."""
     spec = importlib.util.spec_from_file_location(f"payload_{name}", CASES / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(CASES))
+        spec.loader.exec_module(module)
     return module
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -10,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 from stackwright.building.leftovers import marked, remove_dead
+from stackwright.building.providers import spacksource
 from stackwright.building.providers.scripts import run_script
 from stackwright.building.providers.sources import TOOLCHAIN
 from stackwright.building.providers.steps import Recipe, Step, step_keys
@@ -21,11 +23,18 @@ from stackwright.inputs.site import Site
 from stackwright.locking.base import check_base, read_base
 from stackwright.locking.lockinputs import locked
 from stackwright.locking.locks import Lock
+from stackwright.locking.solve import draft
 from stackwright.plans.plan import Plan, plan_hash
 from stackwright.release.measure import image_digest
 from stackwright.store import Store
 from stackwright.tools.engines import BUILD_ENGINES, BuildEngine
 from stackwright.tools.process import Runner, ToolError
+
+BUILD_CACHE = "STACKWRIGHT_BUILD_CACHE"
+"""The variable that names a folder of what Spack compiled before; else the store has one."""
+
+SOURCES = "STACKWRIGHT_SOURCES"
+"""The variable that names where sources lie already: folders and lists of URLs, colons between."""
 
 Run = Callable[[Step, Path, Mapping[str, Path], Runner], None]
 """Does a step: the step, its empty output folder, the output folders of its inputs."""
@@ -71,13 +80,13 @@ def build(
         return artefact
     lock = locked(plan, site)
     recipe = render(plan, lock, site)
-    chosen = engine()
+    chosen, places = engine(), os.environ.get(SOURCES, "")
     roots = {"base": lock.base, TOOLCHAIN: lock.sources.toolchain if lock.sources else None}
 
     def run(step: Step, out: Path, inputs: Mapping[str, Path], runner: Runner) -> None:
         with marked(chosen, out, runner) as env:
-            env["ENGINE"] = chosen.name
-            run_script(recipe, step, out, inputs=inputs, env=env, runner=runner)
+            told = {**env, "ENGINE": chosen.name, **_kept(store, runner, places)}
+            run_script(recipe, step, out, inputs=inputs, env=told, runner=runner)
         if (root := roots.get(step.name)) is not None:
             check_base(root, read_base(out, plan.base.source), lock.label, step.name)
 
@@ -86,6 +95,56 @@ def build(
     artefact = _artefact(plan, store, outputs)
     store.write_artefact(artefact)
     return artefact
+
+
+def fetch_sources(
+    plan: Plan,
+    site: Site,
+    store: Store,
+    runner: Runner,
+    *,
+    places: str,
+    on_progress: OnProgress = lambda _event: None,
+) -> Path:
+    """The folder of all sources that a plan is made from, as Spack reads it; needs no container.
+
+    Args:
+        places: where they may lie already: folders, and lists of URLs, with colons between.
+
+    Raises:
+        StackwrightError: the plan is made of wheels; Spack's lock doesn't fit; or a source is not
+            to be had.
+    """
+    if not plan.from_source:
+        raise StackwrightError(
+            f"{plan.label} is made of wheels, which pip downloads: it has no sources of Spack's"
+        )
+    recipe = render(plan, draft(plan), site)  # neither the base nor wheels have a part in it
+    steps = tuple(step for step in recipe.steps if step.name in spacksource.FOR_SOURCES)
+
+    def run(step: Step, out: Path, inputs: Mapping[str, Path], runner: Runner) -> None:
+        env = _kept(store, runner, places)
+        run_script(recipe, step, out, inputs=inputs, env=env, runner=runner)
+
+    outputs = run_steps(
+        replace(recipe, steps=steps), store, "", run, runner, on_progress=on_progress
+    )
+    return outputs[spacksource.SOURCES] / "mirror"
+
+
+def _kept(store: Store, runner: Runner, places: str) -> dict[str, str]:
+    """Where steps find sources, and put what outlives a failure.
+
+    None of it is an input: what is taken from there goes by the hashes that a lock names.
+    """
+    logs = runner.transcript.with_suffix("") if runner.transcript else store.path("logs")
+    cache = os.environ.get(BUILD_CACHE) or str(store.path("spack/build-cache"))
+    return {
+        BUILD_CACHE: cache,
+        SOURCES: ":".join(str(Path(place).absolute()) for place in places.split(":") if place),
+        "STACKWRIGHT_PACKAGE_LOGS": str(logs),
+        "STACKWRIGHT_SPACK_INDEX": str(store.path("spack/index")),
+    }
 
 
 def missing_steps(plan: Plan, lock: Lock, site: Site, store: Store) -> tuple[Step, ...]:

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from stackwright.building.providers import steps_of
+from stackwright.building.providers import layers_of, steps_of
 from stackwright.building.providers.scripts import write_files
 from stackwright.building.providers.steps import Recipe
 from stackwright.building.providers.wheel import below_sources
@@ -45,6 +44,10 @@ _IMAGES = (
     "base.Containerfile",
 )
 _OF_SOURCES = ("sdist_backend.py", "source.py")
+_OF_SPACK = {
+    "source": ("spack-build.sh", "spack_sources.py", "spack_tree.py"),
+    "wheels": ("spack-install.sh",),
+}
 _GCC = "12.2"
 """The oldest GCC that a base may bring; archspec has the flags of newer ones, too."""
 _TREE_HASH = "validation/cases/tree_hash.py"
@@ -58,8 +61,9 @@ def render(plan: Plan, lock: Lock, site: Site) -> Recipe:
     """
     images = Templates(site.root / "images")
     steps = steps_of(plan)
-    spack = spack_locked(plan, lock, site) if plan.spack else None
-    context = {**_context(plan, lock), "spack": spack.spack if spack else None}
+    of_wheels = None if plan.from_source else lock
+    spack = spack_locked(plan, of_wheels, site) if plan.spack else None
+    context = {**_context(plan, lock), "spack": spack}
     settings_sh = images.render("settings.sh.j2", context)
     files = {
         "plan.json": canonical_json(plan.to_json()) + b"\n",
@@ -80,8 +84,10 @@ def render(plan: Plan, lock: Lock, site: Site) -> Recipe:
     for group, wheels in groups.items():
         files[f"requirements/{group}.txt"] = requirements_txt(wheels).encode()
     if spack is not None:
-        files |= recipe_files(plan, spack, lock, site)
-        files["spack-install.sh"] = _read(site.root / "images" / "spack-install.sh")
+        files |= recipe_files(plan, spack, of_wheels, site)
+        kind = "source" if plan.from_source else "wheels"
+        for name in _OF_SPACK[kind]:
+            files[name] = _read(site.root / "images" / name)
     if plan.overlay is not None:
         files |= _folder(site.root / plan.overlay.folder, "overlay")
     return Recipe(files=dict(sorted(files.items())), settings=_settings(settings_sh), steps=steps)
@@ -107,7 +113,7 @@ def _sources(plan: Plan, lock: Lock, site: Site) -> dict[str, bytes]:
 
 
 def installed_modules(prefix: Path) -> dict[str, bytes]:
-    """The modulefile and the kernel of a prefix, as they were built and certified with it.
+    """The modulefile of a prefix, and its kernel if any, as they were built and certified with it.
 
     Raises:
         StackwrightError: the prefix was built without them.
@@ -116,6 +122,7 @@ def installed_modules(prefix: Path) -> dict[str, bytes]:
     return {
         name: _read(own / name).replace(PREFIX_PLACEHOLDER.encode(), str(prefix).encode())
         for name in ("module.lua", "kernel.json")
+        if (own / name).is_file()
     }
 
 
@@ -130,7 +137,7 @@ def installed_mpi(prefix: Path) -> Mpi:
 
 
 def render_modules(plan: Plan, site: Site, prefix: str) -> dict[str, bytes]:
-    """The modulefile and the Jupyter kernel for a prefix: ``module.lua`` and ``kernel.json``."""
+    """For a prefix its modulefile, ``module.lua``, and its kernel if any, ``kernel.json``."""
     modules = Templates(site.root / "modules")
     release = plan.label.release
     env = {variable.name: variable.value for variable in plan.environment}
@@ -146,14 +153,15 @@ def render_modules(plan: Plan, site: Site, prefix: str) -> dict[str, bytes]:
         "family": plan.module.family,
         "conflicts": plan.module.conflicts,
         "environment": plan.environment,
+        "libraries": plan.from_source,
         "prefix": prefix,
-        "display_name": f"{plan.kernel.display_name} {release}",
+        "display_name": f"{plan.kernel.display_name} {release}" if plan.kernel else "",
         "env": {name: _as_template(value) for name, value in env.items()},
     }
-    return {
-        "module.lua": modules.render("modulefile.lua.j2", context),
-        "kernel.json": modules.render("kernel.json.j2", context),
-    }
+    files = {"module.lua": modules.render("modulefile.lua.j2", context)}
+    if plan.kernel:
+        files["kernel.json"] = modules.render("kernel.json.j2", context)
+    return files
 
 
 def _as_template(value: str) -> str:
@@ -203,10 +211,10 @@ def _context(plan: Plan, lock: Lock) -> dict[str, Any]:
         "base_source": plan.base.source,
         "base_packages": plan.base.packages,
         "base_digest": short(lock.base.digest),
-        "toolchain_packages": sorted({*plan.base.packages, *_toolchain(plan)}),
+        "toolchain_packages": sorted({*plan.base.packages, *plan.toolchain}),
         "toolchain_digest": short(lock.sources.toolchain.digest) if lock.sources else "",
         "march": march(plan.machine.target) if plan.sources else "",
-        "layers": ["python", *plan.layers, *(source.name for source in plan.sources)],
+        "layers": layers_of(plan),
         "source_layers": below_sources(plan),
         "prefix": IMAGE_PREFIX,
         "image_tag": f"localhost/stackwright/{plan.stack}:{plan_hash(plan)[7:23]}",
@@ -216,13 +224,6 @@ def _context(plan: Plan, lock: Lock) -> dict[str, Any]:
 def short(digest: str) -> str:
     """What a digest is called in the engine's storage."""
     return digest.removeprefix("sha256:")[:16]
-
-
-def _toolchain(plan: Plan) -> Iterator[str]:
-    """The Debian packages that compile, with the headers of the stack's Python."""
-    for source in plan.sources:
-        yield from source.toolchain
-        yield f"libpython{plan.python}-dev"
 
 
 def march(target: str) -> str:

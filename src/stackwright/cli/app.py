@@ -29,6 +29,7 @@ COMMANDS: tuple[str, ...] = (
     "plan",
     "lock",
     "render",
+    "mirror",
     "build",
     "lint",
     "validate",

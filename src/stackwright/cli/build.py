@@ -82,7 +82,7 @@ def _build(context: Context, plan: Plan, store: Store, engines: tuple[str, ...])
             return chosen
 
         return build(
-            plan, context.site, store, engine, runner, on_progress=lambda e: _show(e, progress)
+            plan, context.site, store, engine, runner, on_progress=lambda e: show(e, progress)
         )
 
 
@@ -100,7 +100,8 @@ def _shifter_layout(artefact: Artefact, store: Store) -> dict[str, str] | None:
     return {"id": name, "squashfs": str(squashfs), "meta": str(meta)}
 
 
-def _show(event: Event, progress: Progress) -> None:
+def show(event: Event, progress: Progress) -> None:
+    """Show how a step of a build begins and ends."""
     from stackwright.cli.progress import duration
 
     title = f"[{event.number}/{event.total}] {event.title}"

@@ -166,7 +166,10 @@ def _lock(
     if plan.spack is not None and anew != _ANEW["--base-only"]:
         from stackwright.cli.spacklock import lock_by_spack
 
-        return lock_by_spack(context, plan, again=anew is not None, seconds=seconds)
+        found = lock_by_spack(context, plan, again=anew is not None, seconds=seconds)
+        if not plan.toolchain:
+            return found
+        plan = resolve(context.site, label)  # with what Spack has just decided
     path = context.site.lock_file(label)
     old = _old(path, label, needed=anew not in (None, _ANEW["--upgrade"]))
     parts = anew or (stale_parts(old, lock_inputs(plan)) if old else _ANEW["--upgrade"])
@@ -182,7 +185,8 @@ def _lock(
     warnings: list[str] = []
     with Progress(color=context.color) as progress:
         lock = solve(
-            plan.model_copy(update={"spack": None}),  # who installs on a base has no part in it
+            # Who installs wheels on a base has no part in it.
+            plan if plan.from_source else plan.model_copy(update={"spack": None}),
             context.site,
             store,
             Runner(store.log, progress.line),

@@ -92,7 +92,7 @@ def command(
                 "engine": tags.engine,
                 "engine_env": dict(tags.env),
                 "jupyter": str(live / "jupyter"),
-                "kernel": f"{shop.label.stack}-{shop.label.release}",
+                "kernel": f"{shop.label.stack}-{shop.label.release}" if shop.plan.kernel else None,
             }
         )
         return
@@ -122,7 +122,8 @@ def command(
         f" {image}/image.squashfs -- python"
         + ("" if validated in (None, "charliecloud") else f"   (validated under {validated} only)")
     )
-    click.echo(f"kernel:    export JUPYTER_PATH={live}/jupyter")
+    if shop.plan.kernel:
+        click.echo(f"kernel:    export JUPYTER_PATH={live}/jupyter")
 
 
 def untried(engine: str, validated: str | None) -> str:

@@ -30,6 +30,11 @@ def _environment(context: Context, plan: Plan, output: Path) -> None:
     click.echo(f"{len(files)} files in {output}; next: {by_hand}")
 
 
+def _buildable(context: Context, plan: Plan) -> bool:
+    """Whether the system says in which image it is made, and the locks of that are there."""
+    return bool(plan.toolchain) and context.site.lock_file(plan.label).is_file()
+
+
 @click.command("render")
 @click.argument("label")
 @click.option(
@@ -52,10 +57,9 @@ def command(context: Context, label: str, output: Path) -> None:
     from stackwright.building.recipe import render, write_recipe
     from stackwright.locking.lockinputs import locked
     from stackwright.plans.plan import resolve
-    from stackwright.spack.locked import from_source
 
     plan = resolve(context.site, context.pick(label))
-    if from_source(plan):
+    if plan.from_source and not _buildable(context, plan):
         _environment(context, plan, output)
         return
     recipe = render(plan, locked(plan, context.site), context.site)

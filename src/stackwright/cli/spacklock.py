@@ -25,9 +25,10 @@ def lock_by_spack(context: Context, plan: Plan, *, again: bool, seconds: int) ->
     """
     from stackwright.cli.progress import Progress, duration
     from stackwright.locking.difference import told
+    from stackwright.locking.locks import load_lock
     from stackwright.spack.concretize import concretize
     from stackwright.spack.lockdiff import differences
-    from stackwright.spack.locked import from_source, spack_lock_of, stale
+    from stackwright.spack.locked import spack_lock_of, stale
     from stackwright.spack.lockfile import nodes
     from stackwright.spack.wheels import lock_of_wheels
     from stackwright.store import Store, write_atomic
@@ -35,10 +36,10 @@ def lock_by_spack(context: Context, plan: Plan, *, again: bool, seconds: int) ->
     from stackwright.tools.spack import find_packages, find_spack
 
     site, label = context.site, plan.label
-    lock = None if from_source(plan) else lock_of_wheels(plan, site)
+    lock = None if plan.from_source else lock_of_wheels(plan, site)
     path, own = site.lock_file(label), site.spack_lock_file(label)
     old = spack_lock_of(plan, site)
-    locked = lock is None or (path.is_file() and path.read_bytes() == lock.to_json())
+    locked = lock is None or (path.is_file() and load_lock(path, label) == lock)
     if old and locked and not (again or stale(old, plan, lock, site)):
         click.echo(f"{own}: fits; to ask again: stackwright lock --upgrade '{label}'", err=True)
         return {"label": str(label), "file": str(own), "new": False, "changes": []}
@@ -51,15 +52,16 @@ def lock_by_spack(context: Context, plan: Plan, *, again: bool, seconds: int) ->
         progress.start(title)
         found = concretize(plan, lock, site, spack, packages, store, runner, seconds=seconds)
         progress.end(f"{title}: {duration(found.seconds)}")
-    if lock:
+    if lock and not locked:
         write_atomic(path, lock.to_json())
     if old is None or not found.same_as(old):  # what it took is no reason to build anew
         write_atomic(own, found.to_json())
     changes = told(differences(old, found)) if old else []
     head = f"{own}: {len(nodes(found.lock))} packages by Spack {found.spack.version}"
     click.echo("\n".join([head, *(f"  {line}" for line in changes)]), err=True)
-    todo = "commit it" if lock is None else f"commit it, then: stackwright build '{label}'"
-    click.echo(f"next: {todo}", err=True)
+    if lock or not plan.toolchain:  # else the base is locked next
+        todo = f"commit it, then: stackwright build '{label}'" if lock else "commit it"
+        click.echo(f"next: {todo}", err=True)
     return {"label": str(label), "file": str(own), "new": old is None, "changes": changes}
 
 
@@ -69,13 +71,13 @@ def spack_state(site: Site, plan: Plan) -> tuple[str, str | None, str | None]:
     Spack itself isn't needed to tell.
     """
     from stackwright.locking.lockinputs import locked, relock
-    from stackwright.spack.locked import from_source, spack_lock_of, spack_locked
+    from stackwright.spack.locked import spack_lock_of, spack_locked
 
     todo = relock(str(plan.label))
     try:
         if spack_lock_of(plan, site) is None:
             return "missing", "Spack was never asked", todo
-        if from_source(plan):
+        if plan.from_source and not site.lock_file(plan.label).is_file():
             spack_locked(plan, None, site)
         else:
             locked(plan, site)

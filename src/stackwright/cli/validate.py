@@ -135,13 +135,13 @@ def _folder(
     session: Session, shop: Workshop, suite: str, resume: Path | None, progress: Progress
 ) -> Path:
     """The folder of the run: of the one to resume, else of a new one."""
-    from stackwright.locking.lockinputs import locked
+    from stackwright.locking.lockinputs import versions
 
     if resume is not None:
         folder = session.resume(resume, shop.label)
         progress.end(f"going on in {folder} (--fresh begins anew)")
     else:
-        folder = session.start(shop.plan, locked(shop.plan, shop.site), shop.artefact, suite)
+        folder = session.start(shop.plan, versions(shop.plan, shop.site), shop.artefact, suite)
         progress.end(f"running in {folder}")
     return folder
 

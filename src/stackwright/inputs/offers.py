@@ -14,7 +14,16 @@ def why_not(variant: Variant, machines: Variant, system: System) -> str | None:
     """
     if variant.provider == "spack" and system.spack is None:
         return f"is installed by Spack, of which systems/{system.name}.yaml says nothing"
-    return _no_machine(machines, system)
+    return _no_builder(variant, system) or _no_machine(machines, system)
+
+
+def _no_builder(variant: Variant, system: System) -> str | None:
+    builder = system.spack.builder if system.spack else None
+    has = {each.name for each in builder.externals} if builder else set()
+    if lacking := [name for name in variant.externals if name not in has]:
+        names = ", ".join(lacking)
+        return f"takes {names} from Spack's builder, of which systems/{system.name}.yaml has none"
+    return None
 
 
 def _no_machine(variant: Variant, system: System) -> str | None:

@@ -297,8 +297,9 @@ class Site:
     def _system_errors(self, document: Document[System]) -> Iterator[StackwrightError]:
         """What is wrong with a system in the light of the site's other files."""
         system = document.value
-        if error := self._suite_error(document, system.minimum_suite, "minimum_suite"):
-            yield error
+        for key in ("minimum_suite", "minimum_suite_of_tools"):
+            if error := self._suite_error(document, getattr(system, key), key):
+                yield error
         for index, setting in enumerate(system.environment):
             if what := problem(setting, self.environment):
                 yield document.error(what, "environment", index)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from stackwright.inputs.fields import AbsolutePath, Line, Model, Name, Text, Word
+from stackwright.inputs.fields import AbsolutePath, DebianPackage, Line, Model, Name, Text, Word
 from stackwright.inputs.spackspecs import read_spec
 
 Language = Literal["c", "cxx", "fortran"]
@@ -73,10 +73,24 @@ class External(Model):
         return read_spec(self.spec).name
 
 
+class Builder(Model):
+    """The image in which Spack compiles: the base, with Debian packages beside.
+
+    Args:
+        packages: of Debian: the compilers, and what Spack itself runs.
+        externals: what is among them that a stack may take (``externals`` of its variant), so that
+            Spack needn't build it.
+    """
+
+    packages: Annotated[tuple[DebianPackage, ...], Field(min_length=1)]
+    externals: tuple[External, ...] = ()
+
+
 class SpackSite(Model):
     """What Spack finds on a system, which no search of its own is asked for.
 
     Args:
+        builder: in which image it compiles; None where stacks from source are locked only.
         version: of the Spack that its environments are rendered for, where no lock says another.
         compilers: the first is used, the others are there for those who choose one by hand.
         externals: what is never built; the MPI and the CUDA of the system belong here.
@@ -91,6 +105,7 @@ class SpackSite(Model):
     externals: tuple[External, ...] = ()
     requires: tuple[Line, ...] = ()
     providers: Mapping[Name, Name] = {}
+    builder: Builder | None = None
     cuda_arch: Annotated[str, Text(r"[0-9]{2,3}a?", "a CUDA architecture such as '80'")] | None = (
         None
     )

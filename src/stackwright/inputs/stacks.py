@@ -32,6 +32,7 @@ Status = Literal["ga", "deprecated", "retired"]
 Mpi = Literal["mpich", "openmpi", "none"]
 Architecture = Literal["x86_64", "aarch64", "ppc64le"]
 Vendor = Literal["nvidia", "amd", "intel"]
+Kind = Literal["framework", "tools"]
 ProviderName = Annotated[str, Field(json_schema_extra={"enum": sorted(PROVIDERS)})]
 
 
@@ -43,6 +44,8 @@ class Variant(Model):
             and summary.
         common: a set of packages that it shares with other stacks (``stacks/common``).
         sources: what is built from sources into it (``recipes/sources``).
+        externals: packages that Spack takes from the system's builder in place of building them;
+            with ``python`` among them, the stack's Python is the base's.
         architectures: those for which it can be had; without any, all.
         why: the reason why it can be had for these alone.
         suite: what it has to pass, where that isn't the stack's own.
@@ -55,6 +58,7 @@ class Variant(Model):
     frameworks: tuple[Line, ...] = ()
     packages: tuple[Line, ...] = ()
     sources: tuple[Name, ...] = ()
+    externals: tuple[Name, ...] = ()
     environment: tuple[Setting, ...] = ()
     tuning: tuple[Name, ...] = ()
     overlay: Folder | None = None
@@ -127,12 +131,16 @@ class Profile(Model):
 
 
 class Stack(Model):
-    """A framework bundle that is shipped.
+    """A bundle that is shipped.
 
-    ``default`` is the variant that a label means which names none, where there are several.
+    Args:
+        kind: ``framework``, or ``tools`` for what has no framework that a suite could ask.
+        default: the variant that a label means which names none, where there are several.
+        kernel: what Jupyter shows; without, it shows none.
     """
 
     name: Name
+    kind: Kind = "framework"
     summary: Line
     homepage: Url
     maintainers: tuple[Line, ...] = ()
@@ -142,7 +150,7 @@ class Stack(Model):
     tuning: Mapping[Name, Profile] = {}
     default: VariantName | None = None
     module: Module
-    kernel: Kernel
+    kernel: Kernel | None = None
     suite: Name = "certify"
 
     def machines_of(self, variant: str) -> Variant:
@@ -177,6 +185,7 @@ class Release:
     overlay: str | None
     mpi: Mpi
     gpu: Vendor | None
+    externals: tuple[str, ...] = ()
     wheels: str | None = None
 
 
@@ -206,4 +215,5 @@ def release_of(stack: Stack, version: str, variant: str) -> Release:
         overlay=changes.overlay or base.overlay,
         mpi=changes.mpi or base.mpi,
         gpu=base.gpu,
+        externals=tuple(sorted(base.externals)),
     )

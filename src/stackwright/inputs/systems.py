@@ -191,6 +191,7 @@ class System(Model):
     injections: tuple[Name, ...] = ()
     rooflines: Mapping[Name, Roofline] = {}
     minimum_suite: Name | None = None
+    minimum_suite_of_tools: Name | None = None
     spack: SpackSite | None = None
     base: Base
 

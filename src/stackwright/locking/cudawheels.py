@@ -91,7 +91,7 @@ def check_cuda(plan: Plan, wheels: Wheels, site: Site) -> None:
     Raises:
         StackwrightError: everything that :func:`misfits` finds, each in its place.
     """
-    if plan.gpu != NVIDIA:
+    if plan.gpu != NVIDIA or plan.from_source:
         return
     found = misfits(wheels.installed, site.system(plan.system).gpus, site.cuda)
     if errors := [_error(plan, misfit, site) for misfit in found]:
@@ -102,7 +102,7 @@ def check_cuda(plan: Plan, wheels: Wheels, site: Site) -> None:
 
 def cuda_doubts(plan: Plan, wheels: Wheels, site: Site) -> tuple[str, ...]:
     """What :func:`doubts` finds in the wheels of a plan, each with its place."""
-    if plan.gpu != NVIDIA:
+    if plan.gpu != NVIDIA or plan.from_source:
         return ()
     where = site.place_in_system(plan.system, "gpus")
     found = doubts(wheels.installed, site.system(plan.system).gpus, site.cuda)

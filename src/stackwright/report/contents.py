@@ -47,10 +47,11 @@ def _pinned(lock: Mapping[str, Any]) -> list[Mapping[str, str]]:
     Locks of before layers had names have two groups in their place.
     """
     wheels, sources = lock["wheels"], lock.get("sources")
-    groups = [layer["wheels"] for layer in wheels.get("layers", ())] or [
-        wheels["frameworks"],
-        wheels["packages"],
-    ]
+    groups = (
+        [layer["wheels"] for layer in wheels["layers"]]
+        if "layers" in wheels
+        else [wheels["frameworks"], wheels["packages"]]
+    )
     return [one for group in groups for one in group] + (sources["sdists"] if sources else [])
 
 

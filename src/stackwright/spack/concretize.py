@@ -59,7 +59,7 @@ def concretize(
                 ["-e", str(work / "environment"), "concretize"],
                 replace(runner, on_line=keep),
                 work=work,
-                cache=store.root / "spack" / spack.tree,
+                cache=store.path(index_of(spack.tree, packages.tree if packages else "")),
                 seconds=seconds,
                 packages=packages,
             )
@@ -77,6 +77,14 @@ def concretize(
         seconds=round(took, 1),
         lock=found,
     )
+
+
+def index_of(spack: str, packages: str) -> str:
+    """Where in a store it is kept what a Spack finds out about its packages, by their trees.
+
+    It takes minutes of computing, and builds need it as well (``images/steps/spack-sources.sh``).
+    """
+    return f"spack/index/{spack}-{packages}"
 
 
 def _source(checkout: Checkout) -> Source:

@@ -136,7 +136,7 @@ def _of_builtin(plan: Plan) -> dict[str, Any]:
     """What is special where the packages are Spack's builtin ones, made from source."""
     site = facts_of(plan).site
     return {
-        "externals": _by_name(site.externals),
+        "externals": _by_name([*site.externals, *facts_of(plan).externals]),
         "requires": {read_spec(spec).name: spec for spec in site.requires},
         "providers": site.providers,
         "cuda_arch": site.cuda_arch if plan.gpu == "nvidia" else None,

@@ -16,11 +16,6 @@ from stackwright.spack.environment import (
 from stackwright.spack.lockfile import SpackLock, load_spack_lock
 
 
-def from_source(plan: Plan) -> bool:
-    """Whether Spack makes a plan's packages from source, not from another variant's wheels."""
-    return plan.spack is not None and plan.spack.wheels is None
-
-
 def spack_lock_of(plan: Plan, site: Site) -> SpackLock | None:
     """What Spack decided for a plan, whether it fits or not; None if it was never asked."""
     path = site.spack_lock_file(plan.label)
@@ -51,7 +46,7 @@ def spack_locked(plan: Plan, lock: Lock | None, site: Site) -> SpackLock:
 def locked_from_source(plan: Plan, site: Site) -> bool:
     """Whether a plan is made from source, and Spack's lock of it fits."""
     try:
-        return from_source(plan) and spack_locked(plan, None, site) is not None
+        return plan.from_source and spack_locked(plan, None, site) is not None
     except StackwrightError:
         return False
 

@@ -60,8 +60,8 @@ class SpackLock(Model):
         return f'{head},\n "lock": {_by_line(lock)}\n}}\n'.encode()
 
     def same_as(self, other: SpackLock) -> bool:
-        """Whether another one says the same, whatever it took."""
-        return self.model_copy(update={"seconds": other.seconds}) == other
+        """Whether another one says the same, whatever it took; Spack has roots in any order."""
+        return _compared(self) == _compared(other)
 
     @property
     def spack_lock(self) -> bytes:
@@ -146,6 +146,11 @@ def read_spack_lock(data: bytes, path: Path, label: Label) -> SpackLock:
             hint=_MEND,
         )
     return lock
+
+
+def _compared(lock: SpackLock) -> SpackLock:
+    roots = sorted(lock.lock["roots"], key=lambda root: (root["spec"], root["hash"]))
+    return lock.model_copy(update={"seconds": 0.0, "lock": {**lock.lock, "roots": roots}})
 
 
 def _by_line(lock: Mapping[str, Any]) -> str:

@@ -33,7 +33,6 @@ from stackwright.inputs.labels import Label, parse
 from stackwright.inputs.site import Site
 from stackwright.inputs.stacks import Mpi
 from stackwright.inputs.systems import System
-from stackwright.locking.locks import Lock
 from stackwright.plans.plan import Plan
 from stackwright.release.generations import read_history
 from stackwright.release.measure import Measure, check_bytes
@@ -80,8 +79,11 @@ class Session:
     runtime: str | None = None
     nodes: tuple[str, ...] = ()
 
-    def start(self, plan: Plan, lock: Lock, artefact: Artefact, suite: str) -> Path:
+    def start(self, plan: Plan, versions: str, artefact: Artefact, suite: str) -> Path:
         """Write the job and everything that it runs; returns its folder.
+
+        Args:
+            versions: of the packages that were locked, for the cases that ask.
 
         Raises:
             StackwrightError: this machine is not the system's, the artefact's bytes have changed,
@@ -96,7 +98,7 @@ class Session:
         host = self._checked_host(described)
         runtime = self._runtime(system)
         check_bytes(artefact, self.measure)
-        cases = expand(loaded, {"VERSIONS": lock.versions}, described.can)
+        cases = expand(loaded, {"VERSIONS": versions}, described.can)
         now = datetime.now(timezone.utc)
         check_clock(self.store, f"{now:%Y-%m-%dT%H:%M:%SZ}")
         job_id = f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"

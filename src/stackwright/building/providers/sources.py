@@ -13,7 +13,7 @@ from stackwright.plans.plan import SourceBuild
 
 TOOLCHAIN = "toolchain"
 
-_TOOLCHAIN_STEP = Step(
+TOOLCHAIN_STEP = Step(
     name=TOOLCHAIN,
     title="make the base with compilers with mmdebstrap",
     script="toolchain.sh",
@@ -39,7 +39,7 @@ def source_steps(sources: Sequence[SourceBuild], layers: Sequence[str]) -> tuple
     """
     if not sources:
         return ()
-    steps = [_TOOLCHAIN_STEP, _BUILD_WHEELS]
+    steps = [TOOLCHAIN_STEP, _BUILD_WHEELS]
     for source in sources:
         steps += [_sdist(source.name), _build(source.name, layers)]
     return tuple(steps)

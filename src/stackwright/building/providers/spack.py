@@ -10,7 +10,7 @@ from stackwright.building.providers import wheel
 from stackwright.building.providers.steps import ENGINE_FILES, EPOCH, Step, variable
 from stackwright.plans.plan import Plan
 
-_SPACK = Step(
+SPACK = Step(
     name="spack",
     title="take out the Spack that made the lock",
     script="spack.sh",
@@ -25,7 +25,7 @@ def steps(plan: Plan) -> tuple[Step, ...]:
     found: list[Step] = []
     for step in wheel.steps(plan):
         if step.name == layers[0]:
-            found += [_SPACK, _install(layers)]
+            found += [SPACK, _install(layers)]
         found.append(own.get(step.name, step))
     return tuple(found)
 

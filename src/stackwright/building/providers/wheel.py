@@ -32,18 +32,25 @@ def steps(plan: Plan) -> tuple[Step, ...]:
     """The steps that build a plan."""
     wheels = [*plan.layers]
     sources = [source.name for source in plan.sources]
-    layers = ["python", *wheels, *sources]
     return (
         BASES[plan.base.kind],
-        *map(_wheels, ("tools", *wheels)),
-        _PYTHON,
+        *map(wheels_step, ("tools", *wheels)),
+        PYTHON,
         *map(_layer, wheels),
         *source_steps(plan.sources, below_sources(plan)),
         *map(_layer, sources),
-        _prefix(layers),
-        _image(layers),
-        _SQUASHFS,
+        *artefact_steps(layers(plan)),
     )
+
+
+def layers(plan: Plan) -> tuple[str, ...]:
+    """The layers of the prefix, the lowest first."""
+    return ("python", *plan.layers, *(source.name for source in plan.sources))
+
+
+def artefact_steps(layers: Sequence[str]) -> tuple[Step, ...]:
+    """The steps from layers to an artefact; every provider's last ones."""
+    return (_prefix(layers), _image(layers), _SQUASHFS)
 
 
 def below_sources(plan: Plan) -> list[str]:
@@ -51,7 +58,8 @@ def below_sources(plan: Plan) -> list[str]:
     return [layer for layer in plan.layers if layer != "packages"]
 
 
-def _wheels(group: str) -> Step:
+def wheels_step(group: str) -> Step:
+    """The step that downloads a group of wheels."""
     return Step(
         name=f"{group}-wheels",
         title=f"download the wheels of {group}",
@@ -62,7 +70,7 @@ def _wheels(group: str) -> Step:
     )
 
 
-_PYTHON = Step(
+PYTHON = Step(
     name="python",
     title="make a relocatable Python from the base's",
     script="layer.sh",

@@ -1,0 +1,28 @@
+#!/bin/sh
+# The sources that Spack's lock names, as a mirror that it reads: OUT/mirror
+# Each is compared with the hash that its package has. STACKWRIGHT_SOURCES names where they may lie
+# already, with colons between: folders of any files, or lists of URLs. Else they are downloaded.
+set -eu
+. "$RECIPE/common.sh"
+
+python=${HOST_PYTHON:-python3}
+work=$OUT/work
+mkdir -p "$work/scope" "$OUT/mirror"
+index=${STACKWRIGHT_SPACK_INDEX:-$OUT.index}/$SPACK_TREE-$SPACK_PACKAGES_TREE
+mkdir -p "$index"
+"$python" "$RECIPE/spack_sources.py" --known "$work/known" "${STACKWRIGHT_SOURCES:-}"
+cp -R "$RECIPE/spack" "$work/environment"
+printf 'bootstrap: {enable: false, root: "%s"}\n' "$work/bootstrap" >"$work/scope/bootstrap.yaml"
+printf 'mirrors:\n  known: {url: "file://%s", source: true, binary: false}\n' "$work/known" >"$work/scope/mirrors.yaml"
+if env OUT="$work" HOME="$work" SPACK_PACKAGES="$IN_PACKAGES/packages" SPACK_PYTHON="$(command -v "$python")" \
+    SPACK_DISABLE_LOCAL_CONFIG=1 SPACK_USER_CONFIG_PATH="$work/user" SPACK_USER_CACHE_PATH="$index" \
+    "$IN_SPACK/spack/bin/spack" -C "$work/scope" -e "$work/environment" mirror create -d "$OUT/mirror" -a \
+    >"$work/said" 2>&1; then
+    cat "$work/said"
+    rm -rf "$work"
+    exit 0
+fi
+cat "$work/said"
+echo "error: these sources are neither at STACKWRIGHT_SOURCES nor to be downloaded; put them into a folder that it names:" >&2
+sed -n 's|^ *file:.*/\([0-9a-f]\{64\}\)[^/]*: .*|  sha256 \1|p; s|^    \(https*://[^ ]*\): .*|    \1|p' "$work/said" >&2
+exit 1

@@ -1,0 +1,167 @@
+"""bzip2, compiled by the real Spack in a builder, offline: and never a second time."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from real_samples import container_storage, run_cli
+from spack_samples import SOURCE, make_spack_site, needs_spack, spack_roots
+
+from stackwright.building.build import BUILD_CACHE, SOURCES, tree_hash_of
+from stackwright.inputs.site import Site
+from stackwright.store import remove_tree
+from stackwright.tools.spack import PACKAGES, ROOT
+
+SOURCES_HERE = "STACKWRIGHT_TEST_SOURCES"
+
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.long,
+    needs_spack,
+    pytest.mark.skipif(
+        not os.environ.get(PACKAGES), reason=f"needs {PACKAGES}, a checkout of Spack's packages"
+    ),
+    pytest.mark.skipif(
+        not os.environ.get(SOURCES_HERE),
+        reason=f"needs {SOURCES_HERE}, a folder with bzip2-1.0.8.tar.gz, whatever it is called",
+    ),
+]
+
+BUILDER = """
+  builder:
+    packages: [bzip2, diffutils, file, g++, make, patch, python3.11, xz-utils]
+    externals:
+      - {spec: diffutils@3.8, prefix: /usr}
+      - {spec: gmake@4.3, prefix: /usr}
+      - {spec: python@3.11.2, prefix: /usr}
+"""
+OLD = "    gpu: nvidia\n    frameworks: [py-torch@2.9.0 +gloo +mkldnn]\n"
+NEW = "    frameworks: [bzip2@1.0.8]\n    externals: [diffutils, gmake, python]\n"
+BEFORE = ("base", "tools-wheels", "python", "toolchain", "spack", "spack-packages")
+
+
+@dataclass(frozen=True)
+class Built:
+    """bzip2 in a store, and what a later build may take from it."""
+
+    site: Site
+    store: Path
+    environment: dict[str, str]
+
+    @property
+    def tree(self) -> Path:
+        (found,) = self.store.glob("steps/packages/*/tree")
+        return found
+
+    def installed(self) -> dict[str, str]:
+        """How each package came there, by its name and version."""
+        (told,) = self.store.glob("steps/spack-build/*/installed.txt")
+        lines = (line.split() for line in told.read_text().splitlines())
+        return {name.rpartition("-")[0]: how for how, name in lines}
+
+    def build(self) -> None:
+        args = ("--site", str(self.site.root), "build", SOURCE, "--engine", "podman")
+        run_cli(*args, environment={**self.environment, "STACKWRIGHT_STORE": str(self.store)})
+
+
+@pytest.fixture(scope="module", params=spack_roots(), ids=lambda root: root.name)
+def first(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Built]:
+    folder = tmp_path_factory.mktemp("source")
+    root = make_spack_site(folder / "site").root
+    system, stack = root / "systems" / "bench.yaml", root / "stacks" / "mini.yaml"
+    system.write_text(system.read_text().rstrip("\n") + BUILDER)
+    text = stack.read_text().replace(OLD, NEW)
+    stack.write_text(text.replace("    packages: [osu-micro-benchmarks, nccl +cuda]\n", ""))
+    with container_storage(folder / "containers") as storage:
+        environment = {
+            **storage,
+            ROOT: str(request.param),
+            PACKAGES: os.environ[PACKAGES],
+            SOURCES: os.environ[SOURCES_HERE],
+            BUILD_CACHE: str(folder / "cache"),
+        }
+        built = Built(Site(root), folder / "store", environment)
+        locked = {**environment, "STACKWRIGHT_STORE": str(built.store)}
+        run_cli("--site", str(root), "lock", SOURCE, environment=locked)
+        built.build()
+        yield built
+    remove_tree(folder)
+
+
+def test_what_was_there_is_not_compiled_and_what_was_not_is(first: Built) -> None:
+    found = first.installed()
+
+    assert found["bzip2-1.0.8"] == "compiled"
+    assert {found[name] for name in ("diffutils-3.8", "gmake-4.3")} == {"external"}
+
+
+def test_each_package_has_its_log(first: Built) -> None:
+    (log,) = first.store.glob("logs/spack-build-*/bzip2-1.0.8-*.log")
+
+    assert "Executing phase: 'install'" in log.read_text()
+
+
+def test_a_new_store_takes_everything_from_the_cache(first: Built, tmp_path: Path) -> None:
+    """Counted by what was compiled: nothing. And the layer is the same, bit by bit."""
+    second = Built(first.site, tmp_path / "store", first.environment)
+    for name in BEFORE:  # neither of them is Spack's work
+        shutil.copytree(first.store / "steps" / name, second.store / "steps" / name, symlinks=True)
+
+    second.build()
+
+    assert {*second.installed().values()} == {"cached", "external"}
+    assert second.installed().keys() == first.installed().keys()
+    tree_hash = tree_hash_of(first.site)
+    assert tree_hash(second.tree) == tree_hash(first.tree)
+
+
+def test_the_layer_runs_wherever_it_lies(first: Built, tmp_path: Path) -> None:
+    moved = shutil.copytree(first.tree, tmp_path / "else where", symlinks=True)
+
+    packed = subprocess.run(
+        [moved / "bin" / "bzip2", "--stdout"],
+        input=b"twice twice",
+        stdout=subprocess.PIPE,
+        check=True,
+    ).stdout
+    loaded = subprocess.run(
+        ["ldd", moved / "bin" / "bzip2"], stdout=subprocess.PIPE, text=True, check=True
+    ).stdout
+
+    assert packed.startswith(b"BZh")
+    assert f"libbz2.so.1.0 => {moved}" in loaded.replace("/bin/../lib", "/lib")
+
+
+def test_no_folder_of_the_build_is_needed_or_named(first: Built) -> None:
+    found = subprocess.run(
+        ["grep", "-rlF", "/out/opt", first.tree], capture_output=True, text=True, check=False
+    )
+
+    assert (found.returncode, found.stdout) == (1, "")
+
+
+def test_the_mirror_holds_the_sources_and_is_enough(
+    first: Built, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    environment = {**first.environment, "STACKWRIGHT_STORE": str(first.store)}
+    args = ("--site", str(first.site.root), "mirror", SOURCE)
+    run_cli(*args, "--to", str(tmp_path / "mirror"), environment=environment)
+    assert f"export STACKWRIGHT_SOURCES={tmp_path / 'mirror'}" in capsys.readouterr().out
+
+    elsewhere = {
+        **environment,
+        "STACKWRIGHT_STORE": str(tmp_path / "store"),
+        SOURCES: str(tmp_path / "mirror"),
+    }
+    run_cli(*args, environment=elsewhere)
+
+    (found,) = (tmp_path / "store").glob("steps/spack-sources/*/mirror/bzip2/bzip2-1.0.8.tar.gz")
+    assert found.read_bytes()
