@@ -8,12 +8,19 @@ from pathlib import Path
 
 from stackwright.errors import Location, ManyErrors, StackwrightError
 from stackwright.inputs.labels import Label
+from stackwright.inputs.requirements import PROVIDERS
 from stackwright.inputs.site import Site
 from stackwright.inputs.suggest import did_you_mean
 from stackwright.inputs.systems import GPU
 from stackwright.locking.base import other_python, pythons
+from stackwright.locking.lockinputs import versions
 from stackwright.plans.plan import resolve
 from stackwright.validation.suites import lacking_cases, load_suite, placed_needs
+
+FRAMEWORKS = frozenset(
+    ("torch", "tensorflow", "tensorflow-cpu", "keras", "tf-keras", "jax", "jaxlib", "horovod")
+)
+"""Packages that no stack of tools has, in an index; Spack's are called ``py-`` and the same."""
 
 
 def check_fit(site: Site, labels: Iterable[Label]) -> None:
@@ -90,12 +97,15 @@ def required_suite(site: Site, label: Label) -> str:
     """The suite that a release of a label has to pass: its variant's, else its stack's own.
 
     Raises:
-        ManyErrors: it, or the system's least one, has mistakes; or it asks less than that.
+        ManyErrors: it, or the system's least one, has mistakes; or it asks less than that; or the
+            stack says that it has no framework, and has one.
     """
     system, stack = site.system(label.system), site.stack(label.stack)
     name = stack.suite_of(label.variant)
     suite = load_suite(site.suite_file(name))
     minimum, whom = system.minimum_suite, "every stack"
+    if stack.kind == "tools":
+        _check_is_of_tools(site, label)
     if stack.kind == "tools" and system.minimum_suite_of_tools is not None:
         minimum, whom = system.minimum_suite_of_tools, "every stack of tools"
     if minimum is None:
@@ -110,6 +120,22 @@ def required_suite(site: Site, label: Label) -> str:
         )
         raise ManyErrors([error])
     return name
+
+
+def _check_is_of_tools(site: Site, label: Label) -> None:
+    """Else ``kind: tools`` would be the way past what a framework has to show."""
+    plan = resolve(site, label)
+    read = PROVIDERS[plan.provider].read
+    names = {read(text).name for text in (*plan.frameworks, *plan.packages)}
+    with suppress(StackwrightError):  # without a lock nothing is released either
+        names |= {each.partition("=")[0] for each in versions(plan, site).split(",")}
+    if found := sorted(name for name in names if name.removeprefix("py-") in FRAMEWORKS):
+        error = StackwrightError(
+            f"{label} holds {', '.join(found)}: its stack is not of the kind 'tools'",
+            where=site.place_in_stack(label.stack, "kind"),
+            hint="leave out 'kind: tools', and name the suite that its frameworks have to pass",
+        )
+        raise ManyErrors([error])
 
 
 def _untried(site: Site, label: Label) -> Iterator[StackwrightError]:

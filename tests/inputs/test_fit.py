@@ -115,6 +115,23 @@ def test_a_stack_of_tools_has_a_least_suite_of_its_own_where_the_system_says_so(
     assert (misfits(Site(site_folder), LAPTOP) == []) is fits
 
 
+@pytest.mark.parametrize("framework", ["torch==2.13.0+cpu", "horovod==0.28.1"])
+def test_a_framework_is_not_taken_past_its_least_suite_as_a_tool(
+    site_folder: Path, framework: str
+) -> None:
+    demo = site_folder / "stacks/demo.yaml"
+    edit(demo, "name: demo\n", "name: demo\nkind: tools\n")
+    edit(demo, "[numpy==2.2.0]", f"[numpy==2.2.0, {framework}]")
+    edit(demo, '["numpy>=2.2", h5py]', f'["numpy>=2.2", {framework}]')
+
+    (error,) = misfits(Site(site_folder), LAPTOP)
+
+    assert str(error).startswith("stacks/demo.yaml:2:")
+    assert f"holds {framework.partition('=')[0]}: its stack is not of the kind 'tools'" in str(
+        error
+    )
+
+
 def test_a_least_suite_of_tools_that_is_not_there_is_told(site_folder: Path) -> None:
     with (site_folder / "systems/laptop.yaml").open("a") as file:
         file.write("minimum_suite_of_tools: tolls\n")
