@@ -90,9 +90,9 @@ def main() -> None:
     """Print the table."""
     parser = measure.options(__doc__)
     parser.add_argument("--store", type=Path, default=measure.default_store())
-    parser.add_argument("--rounds", type=int, help="else 9, or 1 with --quick")
+    parser.add_argument("--rounds", type=int, help="else 7, or 1 with --quick")
     chosen = parser.parse_args()
-    rounds = chosen.rounds or (1 if chosen.quick else 9)
+    rounds = chosen.rounds or (1 if chosen.quick else 7)
     site, store = Site(measure.REPOSITORY), Store(chosen.store.absolute())
     places = ["--site", str(site.root), "--store", str(store.root)]
     measure.seconds([measure.STACKWRIGHT, *places, "build", measure.LABEL])
