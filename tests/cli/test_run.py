@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from stackwright.cli import main, run
-from stackwright.cli.run import _mount, _request, _split
+from stackwright.cli.run import _check_gpus, _mount, _request, _split
 from stackwright.errors import StackwrightError
 from stackwright.runtimes.containers import Container
 from stackwright.runtimes.request import Engine, Mount, Request, Runtime
@@ -119,6 +119,16 @@ def test_what_is_not_released_is_not_run(
     said = capsys.readouterr().err
     assert "pytorch/2.13.0-cpu@local is not released" in said
     assert "--built" in said
+
+
+def test_gpus_are_looked_for_before_a_run_time_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "_NVIDIA", ("/dev/null",))
+    _check_gpus()
+
+    monkeypatch.setattr(run, "_NVIDIA", ("/dev/no-such-device",))
+    with pytest.raises(StackwrightError, match="--gpus: this machine shows no GPUs") as refused:
+        _check_gpus()
+    assert "leave --gpus out" in (refused.value.hint or "")
 
 
 def test_gpus_of_a_system_without_are_refused(

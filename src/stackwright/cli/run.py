@@ -96,6 +96,8 @@ def command(
         settings = [f"{name}={value}" for name, value in sorted(made.env.items())]
         click.echo(shlex.join(["env", *settings, *made.argv] if settings else made.argv))
         return 0
+    if gpus and {gpu.vendor for gpu in described.gpus} == {"nvidia"}:
+        _check_gpus()
     return run_in_foreground(made.argv, {**os.environ, **made.env})
 
 
@@ -104,6 +106,21 @@ def _released(shop: Workshop) -> Artefact:
 
     hint = f"for what was built: stackwright run '{shop.label}' --built -- ..."
     return released_to_run(shop, hint)
+
+
+_NVIDIA = ("/dev/nvidiactl", "/dev/dxg")
+"""Through which programs reach NVIDIA's GPUs, by Linux's driver and by that of Windows below it."""
+
+
+def _check_gpus() -> None:
+    """Check that this machine shows a GPU; run times say it each in its way, or not at all."""
+    from stackwright.errors import StackwrightError
+
+    if not any(Path(device).exists() for device in _NVIDIA):
+        raise StackwrightError(
+            f"--gpus: this machine shows no GPUs (there is no {_NVIDIA[0]})",
+            hint="run it on a node that has some, as in a job, or leave --gpus out",
+        )
 
 
 def _request(
