@@ -32,6 +32,7 @@ cases:
 TRAIN = """
 import json, os
 import numpy, torch, torch.distributed as dist
+from mpi4py import MPI
 from threadpoolctl import threadpool_info
 
 dist.init_process_group("gloo")
@@ -41,6 +42,7 @@ seen = {
     "rank": dist.get_rank(),
     "world": dist.get_world_size(),
     "sum": int(total),
+    "mpi_world": MPI.COMM_WORLD.size,
     "local_rank": int(os.environ["LOCAL_RANK"]),
     "node": os.environ["SLURMD_NODENAME"],
     "cpus": sorted(os.sched_getaffinity(0)),
@@ -108,6 +110,8 @@ def test_every_rank_has_cores_and_threads_of_its_own(
 
     assert [one["rank"] for one in seen] == [*range(2 * ranks)]
     assert {(one["world"], one["sum"]) for one in seen} == {(2 * ranks, 2 * ranks)}
+    # Of torchrun's ranks srun knows nothing: MPI believes that each is alone.
+    assert {one["mpi_world"] for one in seen} == {2 * ranks if command == "python" else 1}
     assert [one["local_rank"] for one in seen] == [*range(ranks)] * 2
     assert [one["node"] for one in seen] == ["nid0001"] * ranks + ["nid0002"] * ranks
     assert {one["omp"] for one in seen} == {str(threads)}
