@@ -187,7 +187,7 @@ def write_artefact(site: Site, store: Store, python: str, build: int = 1) -> Non
         "prefix": {"digest": tree, "path": f"steps/prefix/{build}/prefix", "bytes": 1},
     }
     path = store.artefact_path(plan_hash(plan))
-    path.parent.mkdir(parents=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(canonical_json(record))
 
 
