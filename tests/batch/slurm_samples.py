@@ -147,10 +147,18 @@ def make_stack(
     return Stack(site, store.root, slurm)
 
 
-def write_artefact(site: Site, store: Store, python: str) -> None:
+def build_again(stack: Stack) -> None:
+    """The small stack as it would be after a change of its file, beside the build before."""
+    file = stack.site / "stacks/mini.yaml"
+    file.write_text(file.read_text().replace("The smallest stack", "The second smallest stack"))
+    assert STACK_PYTHON is not None
+    write_artefact(Site(stack.site), Store(stack.store), STACK_PYTHON, build=2)
+
+
+def write_artefact(site: Site, store: Store, python: str, build: int = 1) -> None:
     """A record with a real prefix; image and squashfs are there, but never run."""
     plan = resolve(site, parse(LABEL))
-    prefix = store.path("steps/prefix/1/prefix")
+    prefix = store.path(f"steps/prefix/{build}/prefix")
     make_prefix(prefix, python)
     own = prefix / "share/stackwright"
     own.mkdir(parents=True)
@@ -162,24 +170,24 @@ def write_artefact(site: Site, store: Store, python: str) -> None:
     (own / "manifest.json").write_bytes(
         canonical_json({"schema": "stackwright/manifest/1", **manifest})
     )
-    squashfs = store.path("steps/squashfs/1/image.squashfs")
+    squashfs = store.path(f"steps/squashfs/{build}/image.squashfs")
     squashfs.parent.mkdir(parents=True)
     squashfs.write_bytes(b"hsqs")
-    image, config = write_image(store.path("steps/image/1/oci"))
+    image, config = write_image(store.path(f"steps/image/{build}/oci"), build)
     record = {
         "schema": "stackwright/artefact/1",
         "label": LABEL,
         "plan_hash": plan_hash(plan),
-        "image": {"digest": image, "config": config, "oci": "steps/image/1/oci", "bytes": 1},
+        "image": {"digest": image, "config": config, "oci": f"steps/image/{build}/oci", "bytes": 1},
         "squashfs": {
             "digest": hash_bytes(b"hsqs"),
-            "path": "steps/squashfs/1/image.squashfs",
+            "path": f"steps/squashfs/{build}/image.squashfs",
             "bytes": 4,
         },
-        "prefix": {"digest": tree, "path": "steps/prefix/1/prefix", "bytes": 1},
+        "prefix": {"digest": tree, "path": f"steps/prefix/{build}/prefix", "bytes": 1},
     }
     path = store.artefact_path(plan_hash(plan))
-    path.parent.mkdir(parents=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(canonical_json(record))
 
 
@@ -198,7 +206,7 @@ def make_prefix(prefix: Path, python: str) -> None:
     torchrun.chmod(0o755)
 
 
-def write_image(layout: Path) -> tuple[str, str]:
+def write_image(layout: Path, build: int) -> tuple[str, str]:
     blobs = layout / "blobs" / "sha256"
     blobs.mkdir(parents=True)
 
@@ -206,7 +214,7 @@ def write_image(layout: Path) -> tuple[str, str]:
         (blobs / hash_bytes(data)[7:]).write_bytes(data)
         return {"digest": hash_bytes(data), "size": len(data)}
 
-    config = blob(canonical_json({"config": {"Env": ["PATH=/bin"]}}))
+    config = blob(canonical_json({"config": {"Env": ["PATH=/bin", f"BUILD={build}"]}}))
     manifest = blob(canonical_json({"config": config, "layers": [blob(b"layer")]}))
     (layout / "index.json").write_bytes(canonical_json({"manifests": [manifest]}))
     return manifest["digest"], config["digest"]

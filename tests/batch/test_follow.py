@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stackwright.batch.follow import follow
+from stackwright.batch.follow import HOPELESS_LOOKS, follow
 from stackwright.batch.slurmjobs import SlurmJobs, State, shown
 from stackwright.cli.submit import minutes, settings
 from stackwright.errors import StackwrightError
@@ -90,7 +90,7 @@ def test_what_a_job_prints_is_shown_as_it_comes(tmp_path: Path) -> None:
         ("ReqNodeNotAvail,_UnavailableNodes:nid0002", None),
     ],
 )
-def test_a_job_that_will_never_start_is_told_and_followed_all_the_same(
+def test_why_a_job_will_not_start_is_told_once_and_it_is_followed_all_the_same(
     reason: str, why: str | None, tmp_path: Path
 ) -> None:
     lines: list[str] = []
@@ -102,6 +102,32 @@ def test_a_job_that_will_never_start_is_told_and_followed_all_the_same(
     assert (told, end) == (f"job 7: PENDING ({reason})", "job 7: CANCELLED")
     assert [line for line in said if why and why in line] == said
     assert bool(said) == bool(why)
+
+
+@pytest.mark.parametrize(
+    ("reason", "given_up"),
+    [
+        ("PartitionTimeLimit", True),
+        ("InvalidAccount", True),
+        ("AssocMaxNodePerJobLimit", True),
+        ("PartitionConfig", False),  # nodes that are down come back
+        ("JobHeldUser", False),
+        ("QOSMaxNodePerUserLimit", False),
+        ("Resources", False),
+    ],
+)
+def test_what_slurm_will_never_allow_is_given_up_and_nothing_else(
+    reason: str, given_up: bool, tmp_path: Path
+) -> None:
+    waiting, passing = State("PENDING", reason), State("PENDING", "Priority")
+    most = HOPELESS_LOOKS
+    states = (*[waiting] * (most - 1), passing, *[waiting] * most, State("COMPLETED"))
+    told = Told(*states, happens=lambda _turn: None)
+
+    end = follow(told, "7", tmp_path / "log", lambda _line: None, pause=0)
+
+    assert end == (waiting if given_up else State("COMPLETED"))
+    assert end.hopeless == given_up
 
 
 @pytest.fixture

@@ -34,6 +34,7 @@ from stackwright.cli.job import _way
 from stackwright.errors import StackwrightError
 from stackwright.inputs.labels import parse
 from stackwright.inputs.site import Site
+from stackwright.inputs.stacks import Mpi
 from stackwright.inputs.systems import Fabric
 from stackwright.store import Store
 from stackwright.threads import THREADS
@@ -102,7 +103,7 @@ def test_every_golden_file_is_compared() -> None:
 
 def way_of(site: Path, label: str, name: str, nodes: int = 2, image: str | None = None) -> ways.Way:
     shop = Workshop(Site(site), parse(label), Store(site / "no-store"))
-    return _way(name, shop, BUILT, image, COMMAND, nodes, plugin=True)
+    return _way(name, shop, BUILT, image, COMMAND, nodes, by_slurm=True)
 
 
 BUILT = Artefact.model_validate(
@@ -155,6 +156,12 @@ def test_ranks_of_several_nodes_are_told_the_fabrics_interface(tmp_path: Path) -
     assert told <= {*way_of(site, LABEL, "module").setup}
     assert "--env=GLOO_SOCKET_IFNAME" in way_of(site, LABEL, "podman-hpc").words
     assert not told & {*way_of(site, LABEL, "module", nodes=1).setup}
+
+
+@pytest.mark.parametrize(("mpi", "plugin"), [("mpich", "pmi2"), ("openmpi", "pmix")])
+def test_ranks_of_the_stacks_mpi_find_each_other(mpi: Mpi, plugin: str) -> None:
+    assert f"export SLURM_MPI_TYPE={plugin}" in ways.meeting(mpi)
+    assert ways.meeting("none") == ()
 
 
 def test_only_tcp_is_told_to_ucx_and_nothing_that_is_settled() -> None:
@@ -273,6 +280,28 @@ def test_a_torchrun_leaves_to_the_script_what_the_script_says(given: str) -> Non
 
     with pytest.raises(StackwrightError, match=f"the job script itself gives torchrun its {name}"):
         rendered("slurm", "module", ("torchrun", *given.split(), "train.py"))
+
+
+@pytest.mark.parametrize(
+    ("command", "what", "hint"),
+    [
+        ("mpiexec -n 4 python train.py", "mpiexec", "leave mpiexec and its options out"),
+        ("/opt/mpi/bin/mpirun python train.py", "mpirun", "leave mpirun"),
+        ("srun python train.py", "srun", "--ranks-per-node"),
+        ("horovodrun -np 2 --mpi python train.py", "horovodrun", "leave horovodrun"),
+        ("python -m torch.distributed.run train.py", "torch.distributed.run", "`torchrun`"),
+        ("/usr/bin/torchrun train.py", "torchrun", "write `torchrun` in its place"),
+    ],
+)
+def test_ranks_are_started_once(command: str, what: str, hint: str) -> None:
+    with pytest.raises(StackwrightError, match=f"would start ranks again: {what}$") as refused:
+        rendered("slurm", "module", tuple(command.split()))
+    assert hint in (refused.value.hint or "")
+
+
+@pytest.mark.parametrize("command", ["python -m mpi4py train.py", "python train.py mpiexec"])
+def test_what_only_looks_like_it_is_run_by_every_rank(command: str) -> None:
+    assert command in rendered("slurm", "module", tuple(command.split()))
 
 
 @pytest.mark.parametrize("command", ["train.py --nnodes 3", "--max-restarts 1 -m train --nnodes=3"])

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from build_samples import LABEL
-from slurm_samples import Slurm, Stack, make_stack, two_nodes
+from slurm_samples import Slurm, Stack, build_again, make_stack, two_nodes
 
 from stackwright import stages
 from stackwright.cli import main
@@ -32,6 +32,7 @@ cases:
 TRAIN = """
 import json, os
 import numpy, torch, torch.distributed as dist
+from mpi4py import MPI
 from threadpoolctl import threadpool_info
 
 dist.init_process_group("gloo")
@@ -41,6 +42,7 @@ seen = {
     "rank": dist.get_rank(),
     "world": dist.get_world_size(),
     "sum": int(total),
+    "mpi_world": MPI.COMM_WORLD.size,
     "local_rank": int(os.environ["LOCAL_RANK"]),
     "node": os.environ["SLURMD_NODENAME"],
     "cpus": sorted(os.sched_getaffinity(0)),
@@ -108,6 +110,8 @@ def test_every_rank_has_cores_and_threads_of_its_own(
 
     assert [one["rank"] for one in seen] == [*range(2 * ranks)]
     assert {(one["world"], one["sum"]) for one in seen} == {(2 * ranks, 2 * ranks)}
+    # Of torchrun's ranks srun knows nothing: MPI believes that each is alone.
+    assert {one["mpi_world"] for one in seen} == {2 * ranks if command == "python" else 1}
     assert [one["local_rank"] for one in seen] == [*range(ranks)] * 2
     assert [one["node"] for one in seen] == ["nid0001"] * ranks + ["nid0002"] * ranks
     assert {one["omp"] for one in seen} == {str(threads)}
@@ -167,6 +171,26 @@ def test_what_the_site_injects_since_the_release_is_in_no_job(released: Stack) -
     injection.unlink()
     assert done.returncode != 0
     assert "what 'bench' injects has changed since the release" in done.stderr
+
+
+@pytest.mark.long
+def test_a_candidate_and_the_release_take_turns_in_one_job(released: Stack) -> None:
+    before = {*released.runs}
+    build_again(released)
+
+    done = released.run("validate", LABEL, "--launcher", "slurm", "-N", "2", "--suite", "pairs")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    (run,) = {*released.runs} - before
+    records = released.records(run)
+    assert len([*(released.store / "batch").iterdir()]) == 1
+    arms = sorted((record["pair"], record["arm"]) for record in records)
+    assert arms == [(pair, arm) for pair in range(8) for arm in ("baseline", "candidate")]
+    nodes = {tuple(rank[0]["host"] for rank in record["ranks"]) for record in records}
+    assert nodes == {("nid0001", "nid0002")}
+    prefixes = {record["arm"]: record["ranks"][0][0]["prefix"] for record in records}
+    assert Path(prefixes["baseline"]).parts[-2:] == ("1", "prefix")
+    assert Path(prefixes["candidate"]).parts[-2:] == ("2", "prefix")
 
 
 @pytest.fixture

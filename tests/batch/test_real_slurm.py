@@ -152,3 +152,13 @@ def test_a_job_that_will_never_start_is_told(stack: Stack) -> None:
     assert "won't start as it is: its partition" in said[2]
     assert client.returncode == 130
     assert stack.slurm.ask("squeue", "--noheader") == ""
+
+
+@pytest.mark.long
+def test_a_job_that_slurm_will_never_allow_ends_with_why(stack: Stack) -> None:
+    done = stack.run(*SUBMIT[:-1], "2:00:00")  # twice what the partition gives
+
+    assert done.returncode == 4, done.stdout + done.stderr
+    assert "would never have started, and is cancelled: PENDING (PartitionTimeLimit)" in done.stderr
+    assert "hint: its partition gives less time: see --time, --partition" in done.stderr
+    assert stack.slurm.ask("squeue", "--noheader") == ""

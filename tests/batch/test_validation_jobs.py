@@ -9,14 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from stackwright.batch import follow
 from stackwright.batch.allocation import check_plugin, fingerprints, nodes_here
 from stackwright.cli import main
-from stackwright.cli.submit import Asked, _again, _written
-from stackwright.errors import StackwrightError
+from stackwright.cli.submit import Asked, _again, _written, validated
+from stackwright.errors import ExitCode, StackwrightError
 from stackwright.inputs.labels import parse
 from stackwright.inputs.site import Site
 from stackwright.store import Store
 from stackwright.tools.process import Runner
+from stackwright.validation.session import Session
 from stackwright.workshop import Workshop
 
 ROOT = Path(__file__).parents[2]
@@ -81,6 +83,33 @@ def test_the_command_that_goes_on_asks_for_the_same_but_not_anew(tmp_path: Path)
         "stackwright validate pytorch/2.13.0-cpu@perlmutter-cpu --launcher slurm -N 2"
         " --suite smoke --time 1:30:00 --set account=m1234"
     )
+
+
+def test_a_job_that_slurm_will_never_allow_is_cancelled_and_said_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    waits = "echo JobState=PENDING Reason=InvalidAccount"
+    programs = {
+        "sbatch": "echo 7",
+        "scancel": f'echo "$@" > {tmp_path}/cancelled',
+        "scontrol": f"test -e {tmp_path}/cancelled && echo JobState=CANCELLED || {waits}",
+    }
+    for name, text in programs.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr(follow, "HOPELESS_LOOKS", 1)
+    here = shop("perlmutter-cpu", tmp_path / "store")
+    session = Session(here.site, here.store, here.runner(), here.measure_arms)
+
+    with pytest.raises(StackwrightError, match="job 7 would never have started") as refused:
+        validated(here, session, ASKED)
+
+    assert "PENDING (InvalidAccount)" in str(refused.value)
+    assert refused.value.hint == "Slurm has no such account: see --set account="
+    assert refused.value.code == ExitCode.INVALID
+    assert (tmp_path / "cancelled").read_text() == "7\n"
+    assert "job 7 won't start as it is: Slurm has no such account" in capsys.readouterr().err
 
 
 @pytest.fixture

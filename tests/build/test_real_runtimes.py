@@ -48,7 +48,9 @@ def built(mini: Mini, runtime: str, tmp_path: Path) -> Mini:
     return Mini(Site(site), Store(store), mini.artefact, {**mini.environment, **own, **user})
 
 
-def test_a_stack_is_certified_by_what_ran_under_it(built: Mini, runtime: str) -> None:
+def test_a_stack_is_certified_by_what_ran_under_it(
+    built: Mini, runtime: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     site = ("--site", str(built.site.root))
     commands = (
         ("validate", LABEL, "--runtime", runtime),
@@ -60,6 +62,9 @@ def test_a_stack_is_certified_by_what_ran_under_it(built: Mini, runtime: str) ->
     for command in commands:
         run_cli(*site, *command, environment=built.environment)
 
+    said = capsys.readouterr().err
+    assert "hashing image, squashfs and prefix of " in said
+    assert "comparing the image with its squashfs and prefix ..." in said  # the longest of certify
     (job,) = (built.store.root / "runs").glob("*/job.json")
     asked = json.loads(job.read_bytes())
     assert asked["runtime"] == runtime

@@ -121,6 +121,34 @@ def test_what_is_not_released_is_not_run(
     assert "--built" in said
 
 
+@pytest.mark.parametrize(
+    ("device", "option", "why"),
+    [
+        ("/dev/no-such-device", (), "--gpus: this machine shows no GPUs"),
+        ("/dev/null", (), "shifter is not installed"),
+        ("/dev/no-such-device", ("--dry-run",), "shifter is not installed"),
+    ],
+)
+def test_gpus_are_looked_for_before_a_run_time_is_asked(
+    device: str,
+    option: tuple[str, ...],
+    why: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(run, "_released", lambda _shop: None)
+    monkeypatch.setattr(run, "_NVIDIA", (device,))
+    monkeypatch.setenv("PATH", "/nowhere")
+    label = "pytorch/2.13.0-cuda@perlmutter-gpu"
+    words = ("run", label, "--gpus", "--runtime", "shifter", *option, "--", "python")
+
+    code = main(["--store", str(tmp_path / "store"), *words])
+
+    assert code != 0
+    assert why in capsys.readouterr().err
+
+
 def test_gpus_of_a_system_without_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

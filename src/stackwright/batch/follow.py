@@ -10,6 +10,8 @@ from typing import Protocol
 from stackwright.batch.slurmjobs import State
 
 PAUSE_S = 2.0
+HOPELESS_LOOKS = 15
+"""How often in a row a job is seen to be hopeless before it is believed: half a minute."""
 
 
 class Jobs(Protocol):
@@ -45,13 +47,16 @@ def follow(
 ) -> State:
     """Show a job's states as they change and the lines that it prints, until it has ended.
 
-    Of a job that won't start however long it waits, that is said, too.
+    Of a job that won't start as things are, that is said, too; one that never will is given up.
 
     Args:
         log: the file that the job prints to.
         show: called with each line.
+
+    Returns:
+        How it ended; or that it waits, and is hopeless.
     """
-    printed, before = Growing(log), ""
+    printed, before, hopeless = Growing(log), "", 0
     while True:
         state = jobs.state(job)
         for line in printed.lines():
@@ -62,6 +67,7 @@ def follow(
             if state is not None and (why := state.stuck):
                 show(f"job {job} won't start as it is: {why}; Ctrl-C cancels it")
             before = now
-        if state is not None and state.ended:
+        hopeless = hopeless + 1 if state is not None and state.hopeless else 0
+        if state is not None and (state.ended or hopeless == HOPELESS_LOOKS):
             return state
         time.sleep(pause)

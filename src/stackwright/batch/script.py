@@ -9,6 +9,8 @@ binds ranks, and it ends them all when one fails.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from pathlib import PurePosixPath
 
 from stackwright.batch.request import Resources, Scheduler, directives
 from stackwright.batch.ways import Way
@@ -35,8 +37,10 @@ def script(
 
     Raises:
         StackwrightError: the command is a torchrun that says itself how many ranks there are, or
-            what the scheduler is to read would be more than a line.
+            another program that starts ranks, or what the scheduler is to read would be more than
+            a line.
     """
+    _check_starts_none(command)
     head = [
         "#!/bin/bash",
         f"# {_title(label, job, command)}",
@@ -62,6 +66,34 @@ def _title(label: str, job: Resources, command: Sequence[str]) -> str:
 def by_torchrun(command: Sequence[str]) -> bool:
     """Whether the command starts ranks itself."""
     return command[0] == "torchrun"
+
+
+_STARTERS = frozenset(
+    (
+        *("mpiexec", "mpirun", "mpiexec.hydra", "orterun", "prterun", "horovodrun"),
+        *("srun", "jsrun", "aprun", "torchrun"),
+    )
+)
+_STARTING_MODULES = ("torch.distributed.run", "torch.distributed.launch")
+
+
+def _check_starts_none(command: Sequence[str]) -> None:
+    """Check that a command which every rank runs starts no ranks itself, but for plain torchrun."""
+    if by_torchrun(command):
+        return
+    name = PurePosixPath(command[0]).name
+    modules = (word for before, word in pairwise(command) if before == "-m")
+    found = name if name in _STARTERS else next((m for m in modules if m in _STARTING_MODULES), "")
+    if not found:
+        return
+    torch = found == "torchrun" or found.startswith("torch.")
+    raise StackwrightError(
+        f"each rank of the job would start ranks again: {found}",
+        hint="write `torchrun` in its place"
+        if torch
+        else f"leave {found} and its options out; -N and --ranks-per-node say how many ranks there"
+        " are, and each finds the others",
+    )
 
 
 _OURS = frozenset(

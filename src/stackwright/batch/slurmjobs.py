@@ -27,10 +27,18 @@ GONE = "UNKNOWN"
 STUCK: Mapping[str, str] = {
     "PartitionConfig": "its partition hasn't as many nodes, or not such ones: see -N, --partition",
     "PartitionNodeLimit": "its partition gives fewer nodes to a job: see -N, --partition",
-    "PartitionTimeLimit": "its partition gives less time: see --time, --partition",
     "PartitionDown": "its partition is down: see --partition, or ask its administrators",
     "PartitionInactive": "its partition starts no jobs: see --partition",
     "BadConstraints": "no node is what it asks for: see `batch` of the system's file, and -N",
+    "JobHeld*": "it is held: scontrol release",
+}
+"""Why a job waits that won't start as things are, by pattern, and what mends it.
+
+It may yet start: nodes that are down count for some of these, and come back.
+"""
+
+HOPELESS: Mapping[str, str] = {
+    "PartitionTimeLimit": "its partition gives less time: see --time, --partition",
     "*AccountNotAllowed": "its partition is not for this account: see --set account=, --partition",
     "InvalidAccount": "Slurm has no such account: see --set account=",
     "InvalidQOS": "Slurm has no such QOS for this account: see `batch` of the system's file",
@@ -38,13 +46,11 @@ STUCK: Mapping[str, str] = {
     "*QOS*PerJob*": "its QOS gives less to a job: see -N, --time",
     "*QOSMinCpuNotSatisfied": "its QOS is for larger jobs: see -N",
     "Assoc*PerJob*": "its account may not ask for as much in one job: see -N, --time",
-    "JobHeld*": "it is held: scontrol release",
     "DependencyNeverSatisfied": "what it waits for failed",
 }
-"""Why a job waits that won't start however long it does, by pattern, and what mends it.
+"""Those by which a job is not allowed what it asks for, whatever becomes of nodes and other jobs.
 
-squeue(1), JOB REASON CODES, and Slurm's job_state_reason_string of 22.05 to 24.11. An administrator
-may yet change the partition, so such a job is told of, not ended.
+squeue(1), JOB REASON CODES, and Slurm's job_state_reason_string of 22.05 to 24.11.
 """
 
 LOST = "NODE_FAIL"
@@ -72,10 +78,18 @@ class State:
 
     @property
     def stuck(self) -> str | None:
-        """Why it won't start however long it waits; None if it may."""
+        """Why it won't start as things are; None if it may."""
+        return self._why({**STUCK, **HOPELESS})
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether it never starts unless somebody changes what it asks for, or may have."""
+        return self._why(HOPELESS) is not None
+
+    def _why(self, reasons: Mapping[str, str]) -> str | None:
         if self.name != "PENDING":
             return None
-        return next((why for like, why in STUCK.items() if fnmatchcase(self.reason, like)), None)
+        return next((why for like, why in reasons.items() if fnmatchcase(self.reason, like)), None)
 
     def __str__(self) -> str:
         """The state, with the reason where there is one."""

@@ -16,6 +16,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from stackwright.inputs.stacks import Mpi
 from stackwright.inputs.systems import Fabric
 
 Meeting = Literal["torch", "pmi2", "pmix", "none"]
@@ -72,6 +73,9 @@ asks goes that way (`hash`), as files of the node aren't seen in an image.
 
 PLUGINS = ("pmi2", "pmix")
 """Those meetings that are plugins of srun's, too."""
+
+PLUGIN: Mapping[Mpi, Meeting] = {"mpich": "pmi2", "openmpi": "pmix", "none": "pmi2"}
+"""The plugin of srun's by which ranks of an MPI find each other."""
 
 END_STEP = (
     "squeue --noheader --steps --job=\"$SLURM_JOB_ID\" --format='%i %j' | "

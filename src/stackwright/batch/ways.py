@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from stackwright.batch.srun import PLUGIN
 from stackwright.batch.words import quoted
+from stackwright.inputs.stacks import Mpi
 from stackwright.runtimes.mountpoints import ABOVE, TREES
 
 TORCH = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
@@ -47,6 +49,20 @@ def module(tree: str, name: str, init: str | None) -> Way:
     have = (f"type module >/dev/null 2>&1 || source {quoted(init)}",) if init else ()
     use = f"module use {quoted(tree)}"
     return Way(setup=(*have, f"{use} && module load {quoted(name)} || exit 1"))
+
+
+def meeting(mpi: Mpi) -> tuple[str, ...]:
+    """Lines by which srun brings the ranks of the stack's own MPI together.
+
+    By Slurm's own default, `none`, each rank would be a world of its own. With a plugin that a
+    site hasn't, srun starts nothing, and says so.
+    """
+    if mpi == "none":
+        return ()
+    return (
+        "# By this plugin of srun's the ranks of MPI find each other; without MPI it may go.",
+        f"export SLURM_MPI_TYPE={PLUGIN[mpi]}",
+    )
 
 
 def shifter(image: str, modules: Sequence[str], *, plugin: bool) -> Way:

@@ -67,8 +67,10 @@ def command(
       stackwright job pytorch -N 4 --way shifter --time 120 --set account=m1 -- python train.py
       stackwright job pytorch -N 2 --ranks-per-node 4 -- torchrun train.py
     """
-    from stackwright.batch.script import script
+    from stackwright.batch import ways
+    from stackwright.batch.script import by_torchrun, script
     from stackwright.batch.slurm import SLURM
+    from stackwright.building.recipe import installed_mpi
     from stackwright.cli.workshop import open_workshop, released_to_run
 
     shop = open_workshop(context, label)
@@ -77,8 +79,11 @@ def command(
     system = shop.site.system(shop.label.system)
     dialect = _scheduler(scheduler or system.scheduler, system)
     job = _resources(shop, system, nodes, ranks_per_node, limit, partition, given, output)
-    plugin = dialect.mark == SLURM.mark
-    entry = _way(way, shop, artefact, image, words, nodes, plugin=plugin)
+    by_slurm = dialect.mark == SLURM.mark
+    entry = _way(way, shop, artefact, image, words, nodes, by_slurm=by_slurm)
+    if way == "module" and by_slurm and not by_torchrun(words):
+        mpi = installed_mpi(shop.store.path(artefact.prefix.path))
+        entry = replace(entry, setup=(*entry.setup, *ways.meeting(mpi)))
     text = script(dialect, job, entry, words, str(shop.label))
     if not submit:
         click.echo(text, nl=False)
@@ -148,7 +153,7 @@ def _way(
     words: tuple[str, ...],
     nodes: int,
     *,
-    plugin: bool,
+    by_slurm: bool,
 ) -> Way:
     """The way into the stack, with what the site injects and the network between nodes.
 
@@ -181,7 +186,7 @@ def _way(
     if name == "shifter":
         modules = dict.fromkeys((*carried_by("shifter", injections), *gpu))
         way = ways.shifter(
-            image or f"id:{image_id(artefact.image.digest)}", [*modules], plugin=plugin
+            image or f"id:{image_id(artefact.image.digest)}", [*modules], plugin=by_slurm
         )
     elif name == "podman-hpc":
         modules = dict.fromkeys((*carried_by("podman-hpc", injections), *gpu))

@@ -14,6 +14,8 @@ from stackwright.cli.context import Context, pass_context
 
 if TYPE_CHECKING:
     from stackwright.certify.artefact import Artefact
+    from stackwright.inputs.labels import Label
+    from stackwright.inputs.systems import System
     from stackwright.runtimes.request import Mount, Request, Runtime
     from stackwright.workshop import Workshop
 
@@ -76,12 +78,8 @@ def command(
         artefact = shop.artefact if built else _released(shop)
         system = shop.label.system
         described, injections = shop.site.system(system), shop.site.injections(system)
-        if gpus and not described.gpus:
-            raise StackwrightError(
-                f"--gpus: '{system}' has no GPUs",
-                hint=f"name a system that has: {shop.label.module}@SYSTEM, or state them as `gpus`"
-                f" in systems/{system}.yaml",
-            )
+        if gpus:
+            _check_gpus(described, shop.label, looked_for=not dry_run)
         here = Here(shop.store, shop.runner(progress.line), described, injections)
         chosen = here.first_that_works([runtime] if runtime else None)
         with shop.stage(f"making the image ready for {chosen}"):
@@ -104,6 +102,32 @@ def _released(shop: Workshop) -> Artefact:
 
     hint = f"for what was built: stackwright run '{shop.label}' --built -- ..."
     return released_to_run(shop, hint)
+
+
+_NVIDIA = ("/dev/nvidiactl", "/dev/dxg")
+"""Through which programs reach NVIDIA's GPUs, by Linux's driver and by that of Windows below it."""
+
+
+def _check_gpus(system: System, label: Label, *, looked_for: bool) -> None:
+    """Check that there are GPUs; run times say it each in its way, or not at all.
+
+    Args:
+        looked_for: whether they have to be on this machine; NVIDIA's can be seen.
+    """
+    from stackwright.errors import StackwrightError
+
+    if not system.gpus:
+        raise StackwrightError(
+            f"--gpus: '{system.name}' has no GPUs",
+            hint=f"name a system that has: {label.module}@SYSTEM, or state them as `gpus`"
+            f" in systems/{system.name}.yaml",
+        )
+    nvidia = {gpu.vendor for gpu in system.gpus} == {"nvidia"}
+    if looked_for and nvidia and not any(Path(device).exists() for device in _NVIDIA):
+        raise StackwrightError(
+            f"--gpus: this machine shows no GPUs (there is no {_NVIDIA[0]})",
+            hint="run it on a node that has some, as in a job, or leave --gpus out",
+        )
 
 
 def _request(

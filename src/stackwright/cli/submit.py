@@ -69,8 +69,8 @@ def validated(shop: Workshop, session: Session, asked: Asked) -> tuple[Path, Jud
         The folder of the run, and its judgement.
 
     Raises:
-        StackwrightError: the system has no Slurm, Slurm refuses the job, or it ends without a
-            verdict.
+        StackwrightError: the system has no Slurm, Slurm refuses the job, or would never start it,
+            or it ends without a verdict.
         click.Abort: Ctrl-C; the job is cancelled.
     """
     from stackwright.batch.follow import follow
@@ -98,6 +98,13 @@ def validated(shop: Workshop, session: Session, asked: Asked) -> tuple[Path, Jud
         raise click.Abort from error
     if state.name == LOST:
         jobs.cancel(job)  # else it would hold its other nodes until its time is over
+    if state.hopeless:
+        _cancel(jobs, job)
+        raise StackwrightError(
+            f"job {job} would never have started, and is cancelled: {state}",
+            hint=state.stuck,
+            code=ExitCode.INVALID,
+        )
     return _judged(shop, session, asked, folder, job, state)
 
 

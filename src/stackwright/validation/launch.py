@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
-from stackwright.batch.srun import RANK, Meeting, Step, spread
+from stackwright.batch.srun import PLUGIN, RANK, Meeting, Step, spread
 from stackwright.inputs.stacks import Mpi
 from stackwright.runtimes.request import CommandLine, Mount, Request, Runtime
 from stackwright.threads import THREADS
@@ -195,10 +195,6 @@ def here(program: Program) -> Start:
         "horovodrun-gloo": ("horovodrun", "-np", ranks, "--gloo", "python"),
     }
     return Start(inside[program.launcher])
-
-
-PLUGIN: Mapping[Mpi, Meeting] = {"mpich": "pmi2", "openmpi": "pmix", "none": "pmi2"}
-"""The plugin of srun's by which ranks of an MPI find each other."""
 
 
 def meeting(launcher: Launcher, mpi: Mpi) -> Meeting:

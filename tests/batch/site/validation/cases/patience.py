@@ -17,4 +17,6 @@ with Emitter() as out:
         runs = Path(os.environ["STACKWRIGHT_OUT"]).parents[2]
         while not (runs / "go").exists():
             time.sleep(0.1)
+    if "--pace" in sys.argv and out.rank == 0:
+        out.metric("pace", 1.0, "1/s")  # no timing decides a test
     out.check("placed", out.world == 1 or int(told["RANK"]) == out.rank, f"{told}")
