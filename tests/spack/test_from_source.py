@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from build_samples import FIXED_LOCK
 from spack_samples import LABEL, SOURCE, make_spack_site, plan_of, recorded, write_wheels
-from test_recipe import changed, declares, dependents, read_names
+from test_recipe import changed, declares, dependents, undeclared
 
 from stackwright.building.build import fetch_sources
 from stackwright.building.providers import layers_of
 from stackwright.building.providers.scripts import run_script
-from stackwright.building.providers.steps import COMMON, Recipe
+from stackwright.building.providers.steps import Recipe
 from stackwright.building.recipe import render
 from stackwright.cli import main
 from stackwright.errors import StackwrightError
@@ -178,15 +178,9 @@ def test_the_wheels_of_another_variant_have_layers_whoever_installs_them(site: S
 
 def test_what_a_script_reads_is_declared(site: Site) -> None:
     recipe = rendered(site)
-    for step in recipe.steps:
-        files, variables = read_names(recipe, step)
-        own = {COMMON, "settings.sh", f"steps/{step.script}"}
-        by_argument = {"requirements"} if step.argument else set()
-        inputs = {f"IN_{name.upper()}" for name in step.inputs}
-        known = {"RECIPE", "OUT", "ENGINE", "HOST_PYTHON", "IN_WHEELS", *PLACES, *KEPT}
 
-        assert files - own - by_argument <= {name.rstrip("/") for name in step.files}, step.name
-        assert variables - known - inputs <= set(step.settings), step.name
+    found = {step.name: undeclared(recipe, step) - PLACES - KEPT for step in recipe.steps}
+    assert {name: words for name, words in found.items() if words} == {}
 
 
 @pytest.mark.parametrize(

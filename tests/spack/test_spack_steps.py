@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from build_samples import fixed_lock
 from spack_samples import LABEL, WHEELS, plan_of, recorded, write_wheels
-from test_recipe import changed, declares, dependents, read_names
+from test_recipe import changed, declares, dependents, undeclared
 
 from stackwright.building.providers.scripts import run_script
-from stackwright.building.providers.steps import COMMON, Recipe, step_keys
+from stackwright.building.providers.steps import Recipe, step_keys
 from stackwright.building.recipe import render
 from stackwright.inputs.labels import parse
 from stackwright.inputs.site import Site
@@ -30,17 +30,9 @@ def rendered(site: Site) -> Recipe:
 
 def test_what_a_script_reads_is_declared(site: Site) -> None:
     recipe = rendered(site)
-    for step in recipe.steps:
-        files, variables = read_names(recipe, step)
-        own = {COMMON, "settings.sh", f"steps/{step.script}"}
-        by_argument = {"requirements"} if step.argument else set()
-        inputs = {f"IN_{name.upper()}" for name in step.inputs}
-        known = {"RECIPE", "OUT", "ENGINE", "HOST_PYTHON", "IN_WHEELS"}
-        spack = {"STACKWRIGHT_SPACK", "LABEL"} if step.name == "spack" else set()
 
-        declared = {name.rstrip("/") for name in step.files}
-        assert files - own - by_argument <= declared, step.name
-        assert variables - known - inputs - spack <= set(step.settings), step.name
+    found = {step.name: words for step in recipe.steps if (words := undeclared(recipe, step))}
+    assert found == {"spack": {"STACKWRIGHT_SPACK", "LABEL"}}  # where it lies, and what to type
 
 
 def test_a_changed_package_is_installed_anew_and_what_is_built_on_it(site: Site) -> None:
