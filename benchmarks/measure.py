@@ -106,22 +106,6 @@ def median_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[
     return ordered[first], ordered[n - 1 - first]
 
 
-def undisturbed(rounds: Iterable[Sequence[float]]) -> float:
-    """Seconds of a work of many steps, each as fast as it was in any round.
-
-    Every round does the same, so whatever else goes on can but add to a step: Chen and Revels,
-    Robust benchmarking in noisy environments (2016), arXiv:1608.04295.
-    """
-    return sum(map(min, zip(*rounds, strict=True)))
-
-
-def resampled(rounds: int, times: int = 1000, seed: int = 1) -> Iterator[list[int]]:
-    """Numbers of rounds, as many as there are, drawn with replacement: Efron's bootstrap (1979)."""
-    rng = random.Random(seed)
-    for _ in range(times):
-        yield rng.choices(range(rounds), k=rounds)
-
-
 def comparison(samples: Samples, against: str) -> str:
     """A table of medians and ranges, with the median of the paired ratios to one side."""
     rows = []

@@ -2,11 +2,12 @@
 
     make run-times                      # from a clean clone; builds the stack first
 
-The host's module is bare metal: the same files, without a container. All take turns in each round,
-the module twice: what its second row differs by is noise. A run is a training of the science case
-`cosmoflow`, whose steps after warm-up are timed, and the case `start`, which tells when a program's
-first line ran. As each round trains the same, a step that took longer than in another round was
-disturbed; the steps at their fastest decide whether a way is slower. What a machine lacks is named
+The host's module is bare metal: the same files, without a container. In each round all train the
+science case `cosmoflow`, for three seeds, the module twice: what its second row differs by is
+noise. They train at once, but a quarter of a second each in turn while the others are stopped
+(SIGSTOP), as how fast a machine's cores are changes from one second to the next when it is shared.
+Each step is held against the same one of the module, and the median of these ratios is what a
+training says. The case `start` tells when a program's first line ran. What a machine lacks is named
 below the table. Of what there may be:
 
 - Debian's packages of `make setup`: podman, Charliecloud, bubblewrap, Lmod. podman-hpc comes with
@@ -24,6 +25,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import re
 import secrets
 import shutil
@@ -32,13 +34,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from statistics import median, quantiles
-from typing import Any, TypeVar
+from statistics import fmean, median
+from typing import Any
 
 import measure
 from stackwright.building.recipe import installed_modules
@@ -55,17 +57,18 @@ from stackwright.tools.engines import CONTAINER_ENGINES
 from stackwright.validation import launch
 from stackwright.workshop import Workshop
 
-Value = TypeVar("Value")
-
 RUNTIMES = (
     *("podman", "docker", "charliecloud", "bubblewrap", "shifter", "podman-hpc", "apptainer"),
 )
 BARE = "module"
 CONTROL = "module again"
 NODES = 2
+STARTS = 7
 GOAL = 0.02
-FEWEST_ROUNDS = 6
-TRAIN = launch.Program("cases/cosmoflow.py", ("--seeds", "1", "--steps"), "mpirun", 2, 1, 300)
+FEWEST_TRAININGS = 6  # below, the median's interval is no wider, but holds it less often
+TURN_S = 0.25
+SEEDS = ("1", "2", "3")
+TRAIN = launch.Program("cases/cosmoflow.py", ("--seeds", *SEEDS, "--steps"), "mpirun", 2, 1, 3600)
 START = launch.Program("cases/start.py", (), "none", 1, 1, 60)
 
 
@@ -78,21 +81,86 @@ class Way:
     env: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Training:
-    """The samples/s after warm-up, and the seconds of each of these steps."""
+Steps = list[float]
+"""Seconds of each step of a training after warm-up."""
 
-    rate: float
-    steps: tuple[float, ...]
+
+@dataclass(frozen=True)
+class Trainings:
+    """What one run trained: a list of steps for each seed, and the samples of a step."""
+
+    batch: float
+    of_seeds: list[Steps]
+
+
+@dataclass
+class Running:
+    """A program under way, which can be stopped and go on."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    nonce: str
+    out: Path
+    ranks: list[int] = field(default_factory=list)
+
+    @property
+    def log(self) -> str:
+        """What it has printed."""
+        return (self.out / "log").read_text(errors="replace")
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has come to its end, which has to be a good one."""
+        if self.process.poll() not in (None, 0):
+            sys.exit(f"{self.name} ended with {self.process.returncode}:\n{self.log}")
+        return self.process.returncode == 0
+
+    def until_it_trains(self) -> None:
+        """Wait for its first step, and stop it there."""
+        while '"run_start"' not in self.log and not self.ended:
+            time.sleep(0.05)
+        self.ranks = marked(self.nonce)
+        self.send(signal.SIGSTOP)
+
+    def turn(self) -> None:
+        """Let it go on for its turn."""
+        self.send(signal.SIGCONT)
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(TURN_S)
+            return
+        self.send(signal.SIGSTOP)
+
+    def send(self, number: int) -> None:
+        """Send a signal to its ranks."""
+        for pid in self.ranks:
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+    def end(self) -> None:
+        """Leave nothing of it."""
+        if self.process.poll() is None:
+            self.ranks = marked(self.nonce)
+            self.send(signal.SIGKILL)
+            self.process.wait()
+
+
+def marked(nonce: str) -> list[int]:
+    """The processes with a run's nonce in their environment, in whatever container they are."""
+    found = []
+    for environ in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):
+            if nonce.encode() in environ.read_bytes():
+                found.append(int(environ.parent.name))
+    return found
 
 
 def main() -> None:
     """Print the table."""
     parser = measure.options(__doc__)
     parser.add_argument("--store", type=Path, default=measure.default_store())
-    parser.add_argument("--rounds", type=int, help="else 7, or 1 with --quick")
+    parser.add_argument("--rounds", type=int, help="else 5, or 1 with --quick")
     chosen = parser.parse_args()
-    rounds = chosen.rounds or (1 if chosen.quick else 7)
+    rounds = chosen.rounds or (1 if chosen.quick else 5)
     site, store = Site(measure.REPOSITORY), Store(chosen.store.absolute())
     places = ["--site", str(site.root), "--store", str(store.root)]
     measure.seconds([measure.STACKWRIGHT, *places, "build", measure.LABEL])
@@ -108,8 +176,10 @@ def main() -> None:
         conf = os.environ.get("SLURM_CONF") or stack.enter_context(two_nodes(absent))
         if conf:
             ways |= by_srun(channels, *stack.enter_context(allocation(NODES, conf)))
-        trainings = take_turns(ways, TRAIN, folder, rounds, training)
-        starts = take_turns(ways, START, folder, rounds, seconds_to_start)
+        starts = measure.take_turns(
+            {name: partial(seconds_to_start, way, folder) for name, way in ways.items()}, STARTS
+        )
+        trainings = [train_by_turns(ways, folder, number) for number in range(1, rounds + 1)]
     print(report(trainings, starts, absent))
 
 
@@ -223,119 +293,131 @@ def module(shop: Workshop, artefact: Artefact, folder: Path) -> launch.Module:
     return launch.Module(lmod.find_init(), folder / "modules", shop.label.module)
 
 
-def take_turns(
-    ways: Mapping[str, Way],
-    program: launch.Program,
-    folder: Path,
-    rounds: int,
-    read: Callable[[list[dict[str, Any]]], Value],
-) -> dict[str, list[Value]]:
-    """What a program's records say, of each way to run it; the i-th of each are of one round."""
-    payload = measure.REPOSITORY / "validation"
-    sides = {
-        name: partial(
-            one_run, launch.launch(program, way.channel, payload, way.nodes), way.env, folder, read
-        )
-        for name, way in ways.items()
-    }
-    return measure.take_turns(sides, rounds)
-
-
-def one_run(
-    made: launch.CommandLine,
-    more: Mapping[str, str],
-    folder: Path,
-    read: Callable[[list[dict[str, Any]]], Value],
-) -> Value:
-    """Run a command line as the driver would, and read what rank 0 recorded."""
-    with tempfile.TemporaryDirectory(dir=folder) as out:
-        Path(out).chmod(0o777)
+@contextmanager
+def running(name: str, way: Way, program: launch.Program, folder: Path) -> Iterator[Running]:
+    """A program under way, as the driver would start it."""
+    made = launch.launch(program, way.channel, measure.REPOSITORY / "validation", way.nodes)
+    with tempfile.TemporaryDirectory(dir=folder) as made_for_it:
+        out = Path(made_for_it)
+        out.chmod(0o777)
         values = {
-            "@OUT@": out,
+            "@OUT@": str(out),
             "@NAME@": f"stackwright-bench-{secrets.token_hex(4)}",
             "@NONCE@": secrets.token_hex(16),
             "@STARTED@": f"{time.time():.6f}",
         }
 
         def fill(text: str) -> str:
-            for name, value in values.items():
-                text = text.replace(name, value)
+            for what, value in values.items():
+                text = text.replace(what, value)
             return text
 
         env = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-        env |= {**{name: fill(value) for name, value in made.env.items()}, **more}
-        argv = [fill(word) for word in made.argv]
-        done = subprocess.run(argv, env=env, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            sys.exit(f"{argv[0]} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
-        lines = Path(out, "rank-0.jsonl").read_text().splitlines()
-        return read([json.loads(line) for line in lines])
+        env |= {**{name: fill(value) for name, value in made.env.items()}, **way.env}
+        with (out / "log").open("wb") as log:
+            process = subprocess.Popen(
+                [fill(word) for word in made.argv],
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        one = Running(name, process, values["@NONCE@"], out)
+        try:
+            yield one
+        finally:
+            one.end()
 
 
-def training(lines: list[dict[str, Any]]) -> Training:
-    """The steady state of a training."""
-    facts = {line.get("name"): line.get("value") for line in lines}
-    return Training(float(facts["samples/s"]), tuple(facts["steps of seed 1"]))
+def facts(of: Running) -> dict[str, Any]:
+    """What rank 0 recorded, by name."""
+    lines = map(json.loads, (of.out / "rank-0.jsonl").read_text().splitlines())
+    return {line["name"]: line.get("value") for line in lines if "name" in line}
 
 
-def seconds_to_start(lines: list[dict[str, Any]]) -> float:
+def train_by_turns(ways: Mapping[str, Way], folder: Path, number: int) -> dict[str, Trainings]:
+    """Train by every way, a quarter of a second each in turn."""
+    with ExitStack() as stack:
+        every, rng = [], random.Random(number)
+        for name, way in rng.sample(list(ways.items()), len(ways)):
+            print(f"[{number}] {name} starts", file=sys.stderr, flush=True)
+            every.append(stack.enter_context(running(name, way, TRAIN, folder)))
+            every[-1].until_it_trains()
+        print(f"[{number}] all train by turns", file=sys.stderr, flush=True)
+        left = every
+        while left := [one for one in left if not one.ended]:
+            for one in rng.sample(left, len(left)):
+                one.turn()
+        return {one.name: trainings(facts(one)) for one in every}
+
+
+def trainings(recorded: Mapping[str, Any]) -> Trainings:
+    """What a run of the case trained."""
+    steps = [recorded[f"steps of seed {seed}"] for seed in SEEDS]
+    a_second = fmean(len(of_seed) / sum(of_seed) for of_seed in steps)
+    return Trainings(recorded["samples/s"] / a_second, steps)
+
+
+def seconds_to_start(way: Way, folder: Path) -> float:
     """From the launch to a program's first line."""
-    return float(next(line["value"] for line in lines if line.get("name") == "start"))
+    with running("start", way, START, folder) as one:
+        while not one.ended:
+            time.sleep(0.01)
+        return float(facts(one)["start"])
 
 
 def report(
-    trainings: Mapping[str, list[Training]],
+    rounds: Sequence[Mapping[str, Trainings]],
     starts: Mapping[str, list[float]],
     absent: Mapping[str, str],
 ) -> str:
-    """One row for each way, and what the rounds say of the goal."""
-    rows, slowdowns = [], {}
-    bare, rounds = trainings[BARE], len(trainings[BARE])
-    for name, its in trainings.items():
-        paired = measure.ratios([one.rate for one in its], [one.rate for one in bare])
-        of_rounds = [speed(its, bare, drawn) for drawn in measure.resampled(rounds)]
-        low, *_, high = quantiles(of_rounds, n=40)
-        slowdowns[name] = 1 - high, 1 - low
-        ratio = speed(its, bare, range(rounds))
+    """One row for each way, and what the trainings say of the goal."""
+    rows, intervals = [], {}
+    for name in rounds[0]:
+        speeds = [one[name].batch / median(s) for one in rounds for s in one[name].of_seeds]
+        found = [
+            speed(steps, beside)
+            for one in rounds
+            for steps, beside in zip(one[name].of_seeds, one[BARE].of_seeds, strict=True)
+        ]
+        low, high = intervals[name] = measure.median_interval(found)
+        ratio = f"{median(found):.3f} ({low:.3f} to {high:.3f})"
         rows.append(
             [
                 f"{name} (bare metal)" if name == BARE else name,
                 f"{measure.number(median(starts[name]))} s",
-                measure.number(median(one.rate for one in its)),
-                *(
-                    ("1", "1")
-                    if name == BARE
-                    else (measure.span(paired), f"{ratio:.3f} ({low:.3f} to {high:.3f})")
-                ),
+                measure.number(median(speeds)),
+                "1" if name == BARE else ratio,
             ]
         )
-    head = ["", "first line runs after", "samples/s", f"ratio to {BARE}, paired (range)"]
-    head += ["ratio of the undisturbed steps (95 % interval)"]
+    head = ["", "first line runs after", "samples/s", f"ratio to {BARE}, by steps (95 % interval)"]
+    trained = f"{len(rounds)} rounds of {len(SEEDS)} trainings:"
     lines = [
-        f"{rounds} rounds:",
+        trained,
         measure.table(head, rows),
         *(
-            f"Steady state at most {GOAL:.0%} slower than {BARE}: {word} for {', '.join(names)}."
-            for word, names in decided(slowdowns, rounds).items()
+            f"Steady state at most {GOAL:.0%} slower than {BARE}: {word} for {'; '.join(names)}."
+            for word, names in decided(intervals, len(rounds) * len(SEEDS)).items()
         ),
         *(f"Not measured: {name} ({why})." for name, why in absent.items()),
     ]
     return "\n\n".join(lines)
 
 
-def speed(of: Sequence[Training], to: Sequence[Training], rounds: Iterable[int]) -> float:
-    """The ratio of two ways' samples/s, by the fastest of each step in some rounds."""
-    drawn = list(rounds)
-    of_s, to_s = (measure.undisturbed(side[i].steps for i in drawn) for side in (of, to))
-    return to_s / of_s
+def speed(of: Steps, to: Steps) -> float:
+    """How much faster one training was than another, by its median step.
+
+    The steps that it was stopped in are few, and so are not seen.
+    """
+    return median(b / a for a, b in zip(of, to, strict=True))
 
 
-def decided(slowdowns: Mapping[str, tuple[float, float]], rounds: int) -> dict[str, list[str]]:
-    """The ways for which the goal is met, missed, or not decided by so few rounds."""
+def decided(intervals: Mapping[str, tuple[float, float]], trained: int) -> dict[str, list[str]]:
+    """The ways for which the goal is met, missed, or not decided by so few trainings."""
     found: dict[str, list[str]] = {}
-    for name, (least, most) in slowdowns.items():
-        word = "met" if most <= GOAL else "MISSED" if least > GOAL else "not decided"
-        word = word if rounds >= FEWEST_ROUNDS else "not decided"
+    for name, (low, high) in intervals.items():
+        word = "met" if low >= 1 - GOAL else "MISSED" if high < 1 - GOAL else "not decided"
+        word = word if trained >= FEWEST_TRAININGS else "not decided"
         if name != BARE:
             found.setdefault(word, []).append(name)
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from importlib import import_module
@@ -196,42 +197,63 @@ def test_false_alarms_counts_every_run_and_bounds_the_rate() -> None:
     assert alarms.at_most(2, 2) == pytest.approx(1)
 
 
-def trainings(slower: float, lasting: float, rounds: int = 9) -> list[Any]:
-    """Rounds of 100 steps of 10 ms, of which another one in ten is disturbed in each round."""
-    taken = [
-        tuple(0.01 * slower + lasting * (i % 10 == n) for i in range(100)) for n in range(rounds)
-    ]
-    return [benchmark("run_times").Training(1600 / sum(steps), steps) for steps in taken]
+def trainings(slower: float, stopped: float) -> Any:
+    """Three trainings of 100 steps of 10 ms; one in ten is longer, as it was stopped there."""
+    steps = [[0.01 * slower + stopped * (i % 10 == n) for i in range(100)] for n in range(3)]
+    return benchmark("run_times").Trainings(16, steps)
 
 
-def test_run_times_are_told_by_the_steps_that_nothing_disturbed() -> None:
+def test_run_times_are_told_by_the_same_step_of_each() -> None:
     run_times = benchmark("run_times")
     ways = {
-        "module": trainings(1.0, lasting=0.02),
-        "podman": trainings(1.01, lasting=0.03),
-        "slow": trainings(1.1, lasting=0.0),
+        "module": trainings(1.0, stopped=0.5),
+        "podman": trainings(1.01, stopped=3.0),
+        "slow": trainings(1.1, stopped=0.0),
     }
 
-    text = run_times.report(ways, {name: [0.1] * 9 for name in ways}, {"docker": "no daemon"})
+    text = run_times.report([ways] * 3, {name: [0.1] for name in ways}, {"docker": "no daemon"})
 
     assert rows(text)[2:] == ["module (bare metal)", "podman", "slow"]
-    assert "| 0.990 (0.990 to 0.990) |" in text
+    assert "| podman | 0.100 s | 1584 | 0.990 (0.990 to 0.990) |" in text
     assert "2% slower than module: met for podman." in text
     assert "2% slower than module: MISSED for slow." in text
     assert "Not measured: docker (no daemon)." in text
 
 
-def test_few_rounds_or_rounds_that_differ_decide_nothing() -> None:
+def test_few_trainings_or_such_as_differ_decide_nothing() -> None:
     run_times = benchmark("run_times")
-    few = {"module": trainings(1.0, 0.0, rounds=3), "slow": trainings(1.5, 0.0, rounds=3)}
-    uneven = {
-        "module": trainings(1.0, 0.0),
-        "slow": [*trainings(1.5, 0.0, rounds=8), *trainings(0.99, 0.0, rounds=1)],
-    }
+    slow = {"module": trainings(1.0, 0.0), "slow": trainings(1.5, 0.0)}
+    fast = {"module": trainings(1.0, 0.0), "slow": trainings(0.99, 0.0)}
 
-    for ways in (few, uneven):
-        text = run_times.report(ways, {name: [0.1] for name in ways}, {})
+    for rounds in ([slow], [slow, fast, slow, fast]):
+        text = run_times.report(rounds, {name: [0.1] for name in slow}, {})
         assert "2% slower than module: not decided for slow." in text
+
+
+def test_a_run_that_is_stopped_goes_on_in_its_turn_and_leaves_nothing(tmp_path: Path) -> None:
+    run_times = benchmark("run_times")
+    code = "import os; print('\"run_start\"', os.getpid(), flush=True)\nwhile True: pass"
+    nonce = "7c2a9e51"
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-c", code], env={"STACKWRIGHT_NONCE": nonce}, stdout=log
+        )
+    one = run_times.Running("it", process, nonce, tmp_path)
+
+    def used() -> int:
+        """Ticks of processor, once it has stopped."""
+        assert os.WIFSTOPPED(os.waitpid(process.pid, os.WUNTRACED)[1])
+        fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+        return int(fields[11]) + int(fields[12])
+
+    one.until_it_trains()
+    before = used()
+    one.turn()
+
+    assert one.ranks == [process.pid]
+    assert used() > before
+    one.end()
+    assert run_times.marked(nonce) == []
 
 
 def test_the_interval_of_a_median_takes_more_values_to_get_narrower() -> None:
