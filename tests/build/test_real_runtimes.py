@@ -16,8 +16,14 @@ from stackwright.cli import main
 from stackwright.inputs.site import Site
 from stackwright.store import Store
 
+QUOTES = 'it\'s "quoted" $HOME `id` \\ and -- done'  # as in tests/build/mini/stacks
 CASES = REPOSITORY / "tests" / "walkthrough" / "site"
-PROGRAMS = {"bubblewrap": "bwrap", "charliecloud": "ch-run", "podman-hpc": "podman-hpc"}
+PROGRAMS = {
+    "bubblewrap": "bwrap",
+    "charliecloud": "ch-run",
+    "podman-hpc": "podman-hpc",
+    "apptainer": "apptainer",
+}
 
 pytestmark = pytest.mark.real
 
@@ -25,7 +31,10 @@ pytestmark = pytest.mark.real
 @pytest.fixture(
     params=[
         "bubblewrap",
-        *(pytest.param(name, marks=pytest.mark.long) for name in ("charliecloud", "podman-hpc")),
+        *(
+            pytest.param(name, marks=pytest.mark.long)
+            for name in ("charliecloud", "podman-hpc", "apptainer")
+        ),
     ]
 )
 def runtime(request: pytest.FixtureRequest) -> str:
@@ -70,6 +79,24 @@ def test_a_stack_is_certified_by_what_ran_under_it(
     assert asked["runtime"] == runtime
     argv = {Path(case["argv"]["candidate"][0]).name for case in asked["cases"]}
     assert argv <= {PROGRAMS[runtime], "bash"}  # bash: what is reached by the module
+
+
+def test_a_command_gets_its_words_variables_and_folder_as_they_are(
+    built: Mini, runtime: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    flags = 'a=1,b="$HOME" `id` \\'
+    code = "import json, os, sys; json.dump([dict(os.environ), sys.argv], open('said', 'w'))"
+
+    run_cli(
+        *("--site", str(built.site.root), "run", LABEL, "--built", "--runtime", runtime),
+        *("--env", f"FLAGS={flags}", "--", "python3", "-c", code, flags, "it's"),
+        environment=built.environment,
+    )
+
+    variables, argv = json.loads((tmp_path / "said").read_text())
+    assert (variables["FLAGS"], variables["MINI_QUOTES"]) == (flags, QUOTES)
+    assert argv == ["-c", flags, "it's"]
 
 
 def test_a_run_time_that_is_not_installed_is_named(

@@ -90,9 +90,8 @@ EXPECTED = {
         *("--setenv", "OMP_NUM_THREADS", "2", "--", "python", "train.py", "--name", "it's"),
     ),
     "apptainer": (
-        *("apptainer", "exec", "--containall", "--no-home", "--no-umask", "--nv", "--pwd=/out"),
-        *("--bind=/scratch/me/a b:/data:ro", "--bind=/scratch/me/out:/out:rw"),
-        *("--env=PATH=/opt/stack/bin", "--env=OMP_NUM_THREADS=2"),
+        *("apptainer", "exec", "--containall", "--no-home", "--no-umask", "--no-eval", "--nv"),
+        *("--pwd=/out", "--bind=/scratch/me/a b:/data:ro", "--bind=/scratch/me/out:/out:rw"),
         *("/s/i.squashfs", "python", "train.py", "--name", "it's"),
     ),
     "shifter": (
@@ -111,6 +110,15 @@ def test_the_command_line_is_that_of_the_tools_manual(name: str) -> None:
     request = replace(REQUEST, gpus=name not in NO_GPUS)
 
     assert RUNTIMES[name].command_line(request).argv == EXPECTED[name]
+
+
+def test_apptainer_hands_variables_over_by_its_own() -> None:
+    request = replace(REQUEST, env={"FLAGS": "a=1,b=$HOME"})
+
+    assert RUNTIMES["apptainer"].command_line(request).env == {
+        "APPTAINERENV_PATH": "/opt/stack/bin",
+        "APPTAINERENV_FLAGS": "a=1,b=$HOME",
+    }
 
 
 @pytest.mark.parametrize("name", sorted(NO_GPUS))

@@ -10,7 +10,7 @@ from typing import ClassVar
 from stackwright.runtimes.request import CommandLine, Engine, Request, without_gpus
 
 PRIVATE_TMP = "/tmp"  # noqa: S108
-"""A tmpfs where these make mount points that they cannot make in a read-only image."""
+"""A tmpfs where ch-run makes mount points that it cannot make in a read-only image."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,6 @@ class _Root:
     root: Path
     image_env: Mapping[str, str]
 
-    mounts_below: ClassVar[str] = PRIVATE_TMP
-
 
 class Charliecloud(_Root):
     """A folder or squashfs under ch-run, which ignores an image's own environment.
@@ -36,6 +34,8 @@ class Charliecloud(_Root):
     ch-run binds only onto folders that exist or can be made, hence the private /tmp; and it cannot
     bind read-only, so what is mounted is protected by its file permissions alone.
     """
+
+    mounts_below: ClassVar[str] = PRIVATE_TMP
 
     def command_line(self, request: Request) -> CommandLine:
         """Run under ch-run with nothing of the host's environment.
@@ -58,13 +58,21 @@ class Charliecloud(_Root):
 
 
 class Apptainer(_Root):
-    """A squashfs, a folder or a SIF file under apptainer; of these only a SIF holds variables."""
+    """A squashfs, a folder or a SIF file under apptainer; of these only a SIF holds variables.
+
+    It makes mount points that an image lacks (`enable underlay` in its configuration). Variables
+    are handed over by its own, as `--env` takes a comma for the end of a value that holds `=`; it
+    would have a shell evaluate them, but for --no-eval.
+    """
+
+    mounts_below: ClassVar[str] = "/"
 
     def command_line(self, request: Request) -> CommandLine:
         """Run with nothing of the host's environment, home or /tmp."""
-        env = {**self.image_env, **request.env}
+        env = {f"APPTAINERENV_{k}": v for k, v in {**self.image_env, **request.env}.items()}
         argv = (
             *(*self.engine.argv_prefix, "exec", "--containall", "--no-home", "--no-umask"),
+            "--no-eval",
             *self.engine.run_args,
             *(["--nv"] if request.gpus else ()),
             *([f"--pwd={request.workdir}"] if request.workdir else ()),
@@ -72,7 +80,6 @@ class Apptainer(_Root):
                 f"--bind={m.source}:{m.target}:{'rw' if m.writable else 'ro'}"
                 for m in request.mounts
             ),
-            *(f"--env={k}={v}" for k, v in env.items()),
             *(str(self.root), *request.command),
         )
-        return CommandLine(argv, (), {**self.engine.env})
+        return CommandLine(argv, (), {**env, **self.engine.env})
