@@ -193,7 +193,7 @@ def by_srun(
 ) -> dict[str, Way]:
     """Those whose containers end with the process that srun starts, over the nodes of a job."""
     fit = [name for name in channels if name not in CONTAINER_ENGINES]
-    nodes = launch.Nodes(names)
+    nodes = launch.Nodes(names, cores=max(1, (os.cpu_count() or 1) // NODES))
     return {f"{name}, by srun on {NODES} nodes": Way(channels[name], nodes, job) for name in fit}
 
 

@@ -68,9 +68,21 @@ def test_the_step_of_a_name_is_ended_and_no_other(name: str, tmp_path: Path) -> 
     (tmp_path / "scancel").write_text(f'#!/bin/sh\necho "$@" >>{tmp_path}/ended\n')
     for program in ("squeue", "scancel"):
         (tmp_path / program).chmod(0o755)
-    step = Step(nodes=("nid0001", "nid0002"), ranks=2, cpus=1, meeting="torch", name=name)
+    step = Step(nodes=("nid0001", "nid0002"), cores=2, ranks=2, cpus=1, meeting="torch", name=name)
 
     subprocess.run(step.kill, env={"PATH": f"{tmp_path}:/usr/bin:/bin", **SLURM}, check=True)
 
     ended = {"stackwright-7-a": "4711.1\n", "stackwright-7-b": "4711.2\n"}
     assert (tmp_path / "ended").read_text() == ended[name]
+
+
+@pytest.mark.parametrize(
+    ("ranks", "cpus", "bound"), [(2, 2, True), (4, 1, True), (4, 2, False), (6, 1, False)]
+)
+def test_ranks_have_cores_for_themselves_where_a_node_has_so_many(
+    ranks: int, cpus: int, bound: bool
+) -> None:
+    argv = Step(("nid0001", "nid0002"), 2, ranks, cpus, "torch", "it").argv
+
+    assert (f"--cpus-per-task={cpus}" in argv and "--cpu-bind=cores" in argv) == bound
+    assert ("--overcommit" in argv) == (not bound)

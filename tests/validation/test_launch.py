@@ -32,7 +32,7 @@ from stackwright.validation.launch import (
 )
 
 GOLDEN = Path(__file__).parent / "golden_launch"
-NODES = Nodes(("nid0001", "nid0002"))
+NODES = Nodes(("nid0001", "nid0002"), cores=4)
 PAYLOAD = Path("/store/payload")
 IMAGE = "sha256:46a13a1cfac9f99de31651f7e223ba29b0799f73c8acb3e1c12f8188f114faaa"
 IMAGE_ENV = {"PATH": "/opt/stack/bin:/usr/bin:/bin"}

@@ -11,7 +11,7 @@ import pytest
 from stackwright.certify.artefact import Artefact
 from stackwright.errors import StackwrightError
 from stackwright.validation.host import fingerprint
-from stackwright.validation.launch import Module
+from stackwright.validation.launch import Module, Nodes
 from stackwright.validation.prepare import Arm, Heading, make_job, other_than_asked
 from stackwright.validation.results import load_job
 from stackwright.validation.suites import ConcreteCase, Launch, Metric
@@ -107,7 +107,7 @@ def test_without_a_release_there_is_no_baseline() -> None:
 
 
 def test_no_node_is_named_on_which_nothing_would_run() -> None:
-    heading = replace(HEADING, host={"cores": 2, "nodes": ["nid0001", "nid0002"]})
+    heading = replace(HEADING, nodes=Nodes(("nid0001", "nid0002"), cores=2))
     with pytest.raises(StackwrightError, match="no case of suite 'smoke' runs over 2 nodes"):
         make_job(heading, (CHECKED,), arm("a"), None, Path("/payload"))
 

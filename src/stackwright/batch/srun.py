@@ -95,13 +95,15 @@ class Step:
 
     Args:
         nodes: their names, of the allocation; the step runs on these and no others.
+        cores: of each node.
         ranks: how many processes in all.
-        cpus: processors that each of them has for itself.
+        cpus: processors that each of them has for itself, if a node has so many.
         meeting: how the ranks find each other.
         name: what the step is called, by which it can be ended.
     """
 
     nodes: tuple[str, ...]
+    cores: int
     ranks: int
     cpus: int
     meeting: Meeting
@@ -112,15 +114,19 @@ class Step:
         """What comes before the command line that every rank runs, which may hold `@RANK@`.
 
         `--cpus-per-task` is not taken over from sbatch since 22.05, and counts cores where there is
-        one thread per core. A rank that fails ends all; a node that can't be had any more ends the
-        step after a minute.
+        one thread per core. Where a node has fewer, its ranks share them all, as they would without
+        Slurm. A rank that fails ends all; a node that can't be had any more ends the step after a
+        minute.
         """
+        on_each = self.ranks // len(self.nodes)
+        bound = (f"--cpus-per-task={self.cpus}", "--threads-per-core=1", "--cpu-bind=cores")
+        shared = ("--overcommit", "--cpu-bind=none")
         return (
             *("srun", f"--job-name={self.name}"),
             *named(self.nodes),
-            *(f"--ntasks={self.ranks}", f"--ntasks-per-node={self.ranks // len(self.nodes)}"),
-            *(f"--cpus-per-task={self.cpus}", "--threads-per-core=1"),
-            *("--cpu-bind=cores", "--mem=0"),
+            *(f"--ntasks={self.ranks}", f"--ntasks-per-node={on_each}"),
+            *(bound if on_each * self.cpus <= self.cores else shared),
+            "--mem=0",
             f"--mpi={self.meeting if self.meeting in PLUGINS else 'none'}",
             *("--kill-on-bad-exit=1", "--immediate=60"),
             *(("sh", "-c", prelude(self.meeting), "stackwright") if self.told else ()),

@@ -58,10 +58,12 @@ class Nodes:
 
     Args:
         names: what Slurm calls them, the first one first.
+        cores: of each, which ranks have for themselves where these are enough.
         network: variables by which ranks find the network between them.
     """
 
     names: tuple[str, ...]
+    cores: int
     network: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -225,6 +227,7 @@ def over(nodes: Nodes, program: Program, mpi: Mpi) -> Start:
     """
     step = Step(
         nodes=nodes.names[: spread(program.ranks, len(nodes.names))],
+        cores=nodes.cores,
         ranks=program.ranks,
         cpus=program.threads,
         meeting=meeting(program.launcher, mpi),

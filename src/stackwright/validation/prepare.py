@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ class Heading:
         runtime: what runs the image, of both arms.
         host: the facts of the machine; in an allocation those of its first node, and of all of them
             their names (`nodes`) and what each calls itself (`hostnames`).
-        network: variables by which ranks of several nodes find the network between them.
+        nodes: what srun starts the ranks over, if anything.
     """
 
     job_id: str
@@ -49,13 +49,7 @@ class Heading:
     files_digest: str
     runtime: str
     host: Mapping[str, Any]
-    network: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def nodes(self) -> launch.Nodes | None:
-        """What srun starts the ranks over, if anything."""
-        names = self.host.get("nodes", ())
-        return launch.Nodes(tuple(names), self.network) if names else None
+    nodes: launch.Nodes | None = None
 
 
 def make_job(

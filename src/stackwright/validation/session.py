@@ -129,7 +129,7 @@ class Session:
                 files_digest=files_digest(draft),
                 runtime=runtime,
                 host=host,
-                network=network(described.fabric, {each.name for each in plan.environment}),
+                nodes=self._nodes(described, plan),
             ),
             cases,
             candidate,
@@ -142,6 +142,12 @@ class Session:
         folder.parent.mkdir(parents=True, exist_ok=True)
         draft.rename(folder)
         return folder
+
+    def _nodes(self, system: System, plan: Plan) -> launch.Nodes | None:
+        """What srun starts ranks over, in an allocation."""
+        settled = {each.name for each in plan.environment}
+        between = network(system.fabric, settled)
+        return launch.Nodes(self.nodes, system.cpu.cores, between) if self.nodes else None
 
     @contextmanager
     def alone(self) -> Iterator[None]:
