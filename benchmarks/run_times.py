@@ -226,7 +226,10 @@ def _names_of(job: str, env: Mapping[str, str]) -> tuple[str, ...]:
 
 @contextmanager
 def allocation(nodes: int, conf: str) -> Iterator[tuple[Mapping[str, str], tuple[str, ...]]]:
-    """A job of whole nodes in which nothing runs yet: what srun needs, and its nodes."""
+    """A job of whole nodes in which nothing runs yet: what srun needs, and its nodes.
+
+    Steps may overlap, as trainings do that take turns.
+    """
     argv = ["salloc", "--no-shell", f"--nodes={nodes}", "--exclusive"]
     env = {**os.environ, "SLURM_CONF": conf}
     done = subprocess.run(argv, env=env, capture_output=True, text=True, check=False)
@@ -234,7 +237,8 @@ def allocation(nodes: int, conf: str) -> Iterator[tuple[Mapping[str, str], tuple
     if granted is None:
         sys.exit(f"salloc ended with {done.returncode}:\n{done.stderr}")
     try:
-        yield {"SLURM_CONF": conf, "SLURM_JOB_ID": granted[1]}, _names_of(granted[1], env)
+        job = {"SLURM_CONF": conf, "SLURM_JOB_ID": granted[1], "SLURM_OVERLAP": "1"}
+        yield job, _names_of(granted[1], env)
     finally:
         subprocess.run(["scancel", granted[1]], env=env, check=False)
 
