@@ -45,6 +45,7 @@ def test_the_suite_runs_over_two_nodes(stack: Stack) -> None:
         "alone.none-1.module": ["nid0001"],
         "torch.torchrun-2.module": ["nid0001", "nid0002"],
         "mpi.mpirun-2.module": ["nid0001", "nid0002"],
+        "mpi.mpirun-3.module": ["nid0001"] * 3,
     }
 
 

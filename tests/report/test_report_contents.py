@@ -92,6 +92,28 @@ def test_a_wheel_with_other_bytes_is_shown(tmp_path: Path, contents: dict[str, A
     assert listed(old, new, "packages") == []
 
 
+def test_a_package_that_spack_builds_otherwise_is_shown(tmp_path: Path) -> None:
+    label = parse("fftw/3.3.10-source@local")
+    lock = json.loads(SITE.lock_file(label).read_bytes())
+    spack = json.loads(SITE.spack_lock_file(label).read_bytes())["lock"]
+    of_fftw = {"plan.json": resolve(SITE, label).to_json(), "lock.json": lock, "spack.lock": spack}
+    changed = copy.deepcopy(of_fftw)
+    for package in changed["spack.lock"]["concrete_specs"].values():
+        if package["name"] == "fftw":
+            package["parameters"]["openmp"] = False
+
+    old, new = prefix(tmp_path / "old", of_fftw), prefix(tmp_path / "new", changed)
+
+    assert listed(old, new, "by_spack") == [("changed", "fftw")]
+    was, now = old.by_spack["fftw"], new.by_spack["fftw"]
+    assert was.startswith("@3.3.10 %gcc@12.2.0 ")
+    assert " +openmp " in was
+    assert now == was.replace("+openmp", "~openmp")
+    assert " (external) " in old.by_spack["gcc"]
+    page = render_html(replace(fixtures.pass_baseline(), plan=old))
+    assert f"of Python and {len(old.by_spack)} of Spack" in page
+
+
 @pytest.mark.parametrize(
     ("name", "path", "field"),
     [

@@ -42,6 +42,7 @@ class Changes:
         coverage: one line for what the suite asks otherwise; None if it asks the same cases.
         shrank: whether something was asked before that is asked no more, or may be asked no more.
         suite: the suite's name, and the cases that are gone or new, with their verdicts.
+        by_spack: packages of Spack's with another spec: version, compiler, variants, target, hash.
         wheels: those with other bytes under the same version.
         overlay: files that it adds, by their hashes.
         fields: of plan and lock, as far as no other list shows them.
@@ -56,6 +57,7 @@ class Changes:
     packages: tuple[Change, ...]
     env: tuple[Change, ...]
     os_packages: tuple[Change, ...]
+    by_spack: tuple[Change, ...]
     wheels: tuple[Change, ...]
     overlay: tuple[Change, ...]
     fields: tuple[Change, ...]
@@ -91,6 +93,7 @@ def changes(data: ReportData) -> Changes | None:
         packages=compare(dict(old.packages), dict(new.packages)),
         env=compare(old.env, new.env),
         os_packages=compare(dict(old.os_packages), dict(new.os_packages)),
+        by_spack=compare(old.by_spack, new.by_spack),
         wheels=tuple(one for one in compare(old.wheels, new.wheels) if one.kind == "changed"),
         overlay=compare(old.overlay, new.overlay),
         fields=compare(old.fields, new.fields),

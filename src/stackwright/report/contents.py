@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from stackwright.canonical import hash_file
 from stackwright.certify.strictjson import parse
 from stackwright.plans.plandiff import fields
 from stackwright.report.model import Plan
+from stackwright.spack.lockfile import nodes
 
 OWN = Path("share", "stackwright")
 _RECORDS = ("plan.json", "lock.json", "spack.lock", "manifest.json")
@@ -35,6 +37,7 @@ def plan_of(prefix: Path) -> Plan:
         packages=sorted((wheel["name"], wheel["version"]) for wheel in wheels),
         env={variable["name"]: variable["value"] for variable in plan["environment"]},
         os_packages=sorted(lock["base"]["packages"].items()),
+        by_spack=_by_spack(prefix),
         wheels={f"{wheel['name']} {wheel['version']}": wheel["digest"] for wheel in wheels},
         overlay=dict(_overlay(prefix)),
         fields={name: value for name, value in every.items() if not _LISTED.match(name)},
@@ -53,6 +56,18 @@ def _pinned(lock: Mapping[str, Any]) -> list[Mapping[str, str]]:
         else [wheels["frameworks"], wheels["packages"]]
     )
     return [one for group in groups for one in group] + (sources["sdists"] if sources else [])
+
+
+def _by_spack(prefix: Path) -> dict[str, str]:
+    """What Spack decided on: specs by name, with the hash where several have one name."""
+    if not (prefix / OWN / "spack.lock").is_file():
+        return {}
+    found = nodes(installed(prefix, "spack.lock"))
+    times = Counter(node.name for node in found)
+    return {
+        node.name if times[node.name] == 1 else f"{node.name} /{node.hash[:7]}": node.spec
+        for node in found
+    }
 
 
 def installed(prefix: Path, name: str) -> Any:

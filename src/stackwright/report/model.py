@@ -18,6 +18,7 @@ class Plan:
 
     Args:
         packages: name and version of each wheel.
+        by_spack: the spec of each package of Spack's, by name.
         wheels: the digest of each, by ``name version``.
         overlay: hash or link target of each file that the overlay adds.
         fields: all else, by the field's dotted name.
@@ -26,6 +27,7 @@ class Plan:
     packages: Sequence[tuple[str, str]]
     env: Mapping[str, str]
     os_packages: Sequence[tuple[str, str]]
+    by_spack: Mapping[str, str] = field(default_factory=dict)
     wheels: Mapping[str, str] = field(default_factory=dict)
     overlay: Mapping[str, str] = field(default_factory=dict)
     fields: Mapping[str, str] = field(default_factory=dict)

@@ -10,7 +10,7 @@ from stackwright.report.changes import Change, changes
 from stackwright.report.headline import headline, tally
 from stackwright.report.model import ReportData
 
-_LISTS = ("suite", "packages", "env", "os_packages", "wheels", "overlay", "fields")
+_LISTS = ("suite", "packages", "env", "os_packages", "by_spack", "wheels", "overlay", "fields")
 
 
 def render_json(data: ReportData) -> str:

@@ -86,6 +86,23 @@ class Node:
     variants: Mapping[str, Any]
     external: bool
 
+    @property
+    def spec(self) -> str:
+        """All but the name, in Spack's words, as `spack find --long --variants` has them."""
+        by = [f"%{one}" for one in (self.compiler or "").split(",") if one]
+        settings = [
+            _setting(name, value) for name, value in sorted(self.variants.items()) if value != []
+        ]
+        where = ["(external)"] if self.external else []
+        words = [f"@{self.version}", *by, *settings, f"target={self.target}", *where]
+        return " ".join([*words, f"/{self.hash[:7]}"])
+
+
+def _setting(name: str, value: object) -> str:
+    if isinstance(value, bool):
+        return f"{'+' if value else '~'}{name}"
+    return f"{name}={','.join(map(str, value)) if isinstance(value, list) else value}"
+
 
 def nodes(lock: Mapping[str, Any]) -> tuple[Node, ...]:
     """The packages of a ``spack.lock`` of format 5 or 6, by name."""
