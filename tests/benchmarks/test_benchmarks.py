@@ -279,3 +279,27 @@ def test_of_a_second_stack_only_what_the_first_has_not_is_pulled() -> None:
 
     assert rows(layers.table([row]))[2:] == ["`second`"]
     assert row.cells()[1:] == ["120", "1 of 2, 100", "20", "3 of 10", "12", "0.2"]
+
+
+@pytest.mark.parametrize(
+    ("installs", "decided"),
+    [
+        ("spack install --fail-fast", "none"),
+        ("cp /spack.lock . && spack install", "all, by spack.lock"),
+    ],
+)
+def test_a_dockerfile_is_read_for_what_it_leaves_to_the_build(
+    installs: str, decided: str, tmp_path: Path
+) -> None:
+    spack = tmp_path / "bin/spack"
+    spack.parent.mkdir()
+    lines = ("FROM spack/os:1.0 AS builder", f"RUN {installs}", "FROM os@sha256:0123")
+    said = "\n".join(lines)
+    spack.write_text(f"#!/bin/sh\ncat <<'end'\n{said}\nend\n")
+    spack.chmod(0o755)
+
+    cells = benchmark("beside_spack").containerize(tmp_path, ["fftw"], tmp_path)
+
+    assert cells["packages that are decided then"].startswith(f"{decided}: ")
+    assert cells["taken as they are then"].startswith("spack/os:1.0; ")
+    assert cells["one command of the build makes"] == f"everything: `{installs}`"
