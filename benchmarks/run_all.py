@@ -28,7 +28,7 @@ USUAL = (
     "harness_overhead",
     "cold_build",
 )
-BENCHMARKS = (*USUAL, "run_times", "beside_spack", "false_alarms")
+BENCHMARKS = (*USUAL, "run_times", "beside_spack", "shared_layers", "throughput", "false_alarms")
 DOCUMENT = REPOSITORY / "docs" / "benchmarks.md"
 STATISTICS = REPOSITORY / "docs" / "statistics.md"
 TOOLS = (("podman", "--version"), ("mmdebstrap", "--version"), ("mksquashfs", "-version"))

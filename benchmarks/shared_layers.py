@@ -1,20 +1,20 @@
 """What stacks share: sizes of images, bytes that a node pulls for each, seconds to build each.
 
-    python benchmarks/shared_layers.py --store NEW-FOLDER LABEL...
+    python benchmarks/shared_layers.py [--store NEW-FOLDER] [LABEL...]
 
 Labels are built in their order in one store: cold, with what those before have left there, and then
-once more. Run it on an idle machine with a new store, which keeps what was built.
+once more. The store is new, and goes again unless it is named.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
+import tempfile
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import measure
 from stackwright.building.build import Progress, build
 from stackwright.certify.artefact import Artefact
 from stackwright.inputs.labels import pick
@@ -24,7 +24,12 @@ from stackwright.store import Store
 from stackwright.tools.engines import choose
 from stackwright.tools.process import Runner
 
-REPOSITORY = Path(__file__).parents[1]
+LABELS = (
+    "pytorch/2.13.0-cpu@local",
+    "tensorflow/2.21.0-cpu@local",
+    "jax/0.10.2-cpu@local",
+    "horovod/0.28.1-cpu@local",
+)
 MIB = 1 << 20
 
 
@@ -104,24 +109,20 @@ def measured(label: str, site: Site, store: Store, pulled: frozenset[str]) -> Ro
     )
 
 
-def table(rows: Sequence[Row]) -> str:
-    """The rows as Markdown."""
-    lines = [HEADINGS, ["---"] * len(HEADINGS), *(row.cells() for row in rows)]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-
-
 def main() -> None:
     """Build, and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--store", type=Path, required=True)
-    parser.add_argument("labels", nargs="+", metavar="LABEL")
-    options = parser.parse_args()
-    site, store = Site(REPOSITORY), Store(options.store.resolve())
-    rows: list[Row] = []
-    for label in options.labels:
-        pulled = frozenset(digest for row in rows for digest in row.layers)
-        rows.append(measured(label, site, store, pulled))
-    print(table(rows))
+    parser = measure.options(__doc__)
+    parser.add_argument("--store", type=Path, help="a new folder, which is kept")
+    parser.add_argument("labels", nargs="*", metavar="LABEL", help=f"else {', '.join(LABELS)}")
+    chosen = parser.parse_args()
+    labels = chosen.labels or (LABELS[:1] if chosen.quick else LABELS)
+    with tempfile.TemporaryDirectory(prefix="stackwright-bench-") as new:
+        site, store = Site(measure.REPOSITORY), Store((chosen.store or Path(new)).absolute())
+        rows: list[Row] = []
+        for label in labels:
+            pulled = frozenset(digest for row in rows for digest in row.layers)
+            rows.append(measured(label, site, store, pulled))
+    print(measure.table(HEADINGS, [row.cells() for row in rows]))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Training in a released image, and in a stock environment that pip installed, by turns.
 
-    python benchmarks/throughput.py [--rounds 9]
+    python benchmarks/throughput.py [--rounds 9]     # after make demo-all
 
 Every stack of STACKS that is released in the store is measured: the frameworks that its file names
 are installed by pip at the same versions into a fresh environment, with whatever else pip takes for
