@@ -14,8 +14,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import combinations_with_replacement
 from math import comb
 from pathlib import Path
 from statistics import median
@@ -104,6 +106,26 @@ def median_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[
         cut += 1
     first = max(cut - 1, 0)
     return ordered[first], ordered[n - 1 - first]
+
+
+def centre(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float, float]:
+    """Where the centre of a symmetric distribution is, and between which values it lies.
+
+    The median of the means of all pairs, and the interval to which Wilcoxon's signed-rank test
+    belongs: Hodges and Lehmann, Ann. Math. Statist. 34 (1963). It is narrower than the median's,
+    and asks for no normal distribution; the whole range for five values or fewer.
+    """
+    pairs = combinations_with_replacement(values, 2)
+    means, n = sorted((a + b) / 2 for a, b in pairs), len(values)
+    ways = Counter({0: 1})  # in which ranks of one sign can have a sum
+    for rank in range(1, n + 1):
+        ways += Counter({total + rank: times for total, times in ways.items()})
+    outside, cut = 0.0, 0
+    while 2 * (outside + ways[cut] / 2**n) <= 1 - confidence:
+        outside += ways[cut] / 2**n
+        cut += 1
+    cut = max(cut - 1, 0)
+    return median(means), means[cut], means[-1 - cut]
 
 
 def comparison(samples: Samples, against: str) -> str:

@@ -3,12 +3,14 @@
     make run-times                      # from a clean clone; builds the stack first
 
 The host's module is bare metal: the same files, without a container. In each round all train the
-science case `cosmoflow`, for three seeds, the module twice: what its second row differs by is
-noise. They train at once, but a quarter of a second each in turn while the others are stopped
+science case `cosmoflow`, for three seeds, the module twice: what the two differ by is noise. They
+train at once, but a quarter of a second each in turn while the others are stopped
 (SIGSTOP), as how fast a machine's cores are changes from one second to the next when it is shared.
-Each step is held against the same one of the module, and the median of these ratios is what a
-training says. The case `start` tells when a program's first line ran. What a machine lacks is named
-below the table. Of what there may be:
+Each step is held against the same one of the two of the module, and the median of these ratios is
+what a training says. Ctrl-C ends it with a table of the rounds that are done. The case `start`
+tells when a program's first line ran. What a machine lacks is named below the table.
+
+Of what there may be:
 
 - Debian's packages of `make setup`: podman, Charliecloud, bubblewrap, Lmod. podman-hpc comes with
   the benchmarks' environment.
@@ -137,11 +139,11 @@ class Running:
                 os.kill(pid, number)
 
     def end(self) -> None:
-        """Leave nothing of it."""
-        if self.process.poll() is None:
+        """Leave nothing of it, and of what it still starts."""
+        while self.process.poll() is None:
             self.ranks = marked(self.nonce)
             self.send(signal.SIGKILL)
-            self.process.wait()
+            time.sleep(0.1)
 
 
 def marked(nonce: str) -> list[int]:
@@ -179,8 +181,11 @@ def main() -> None:
         starts = measure.take_turns(
             {name: partial(seconds_to_start, way, folder) for name, way in ways.items()}, STARTS
         )
-        trainings = [train_by_turns(ways, folder, number) for number in range(1, rounds + 1)]
-    print(report(trainings, starts, absent))
+        trainings: list[dict[str, Trainings]] = []
+        with suppress(KeyboardInterrupt):
+            for number in range(1, rounds + 1):
+                trainings.append(train_by_turns(ways, folder, number))
+    print(report(trainings, starts, absent) if trainings else "interrupted in the first round")
 
 
 def alone(channels: Mapping[str, launch.Channel]) -> dict[str, Way]:
@@ -379,19 +384,16 @@ def report(
     rows, intervals = [], {}
     for name in rounds[0]:
         speeds = [one[name].batch / median(s) for one in rounds for s in one[name].of_seeds]
-        found = [
-            speed(steps, beside)
-            for one in rounds
-            for steps, beside in zip(one[name].of_seeds, one[BARE].of_seeds, strict=True)
-        ]
-        low, high = intervals[name] = measure.median_interval(found)
-        ratio = f"{median(found):.3f} ({low:.3f} to {high:.3f})"
+        beside = (BARE,) if name == CONTROL else (BARE, CONTROL)
+        ratio, *bounds = measure.centre([*ratios(rounds, name, beside)])
+        intervals[name] = bounds
+        low, high = bounds
         rows.append(
             [
                 f"{name} (bare metal)" if name == BARE else name,
                 f"{measure.number(median(starts[name]))} s",
                 measure.number(median(speeds)),
-                "1" if name == BARE else ratio,
+                "1" if name == BARE else f"{ratio:.3f} ({low:.3f} to {high:.3f})",
             ]
         )
     head = ["", "first line runs after", "samples/s", f"ratio to {BARE}, by steps (95 % interval)"]
@@ -408,21 +410,26 @@ def report(
     return "\n\n".join(lines)
 
 
-def speed(of: Steps, to: Steps) -> float:
-    """How much faster one training was than another, by its median step.
+def ratios(
+    rounds: Sequence[Mapping[str, Trainings]], name: str, beside: Sequence[str]
+) -> Iterator[float]:
+    """How much faster each training by a way was than others of its round, by its median step.
 
     The steps that it was stopped in are few, and so are not seen.
     """
-    return median(b / a for a, b in zip(of, to, strict=True))
+    for one in rounds:
+        for seed, steps in enumerate(one[name].of_seeds):
+            others = [one[other].of_seeds[seed] for other in beside]
+            yield median(b / a for other in others for a, b in zip(steps, other, strict=True))
 
 
-def decided(intervals: Mapping[str, tuple[float, float]], trained: int) -> dict[str, list[str]]:
+def decided(intervals: Mapping[str, Sequence[float]], trained: int) -> dict[str, list[str]]:
     """The ways for which the goal is met, missed, or not decided by so few trainings."""
     found: dict[str, list[str]] = {}
     for name, (low, high) in intervals.items():
         word = "met" if low >= 1 - GOAL else "MISSED" if high < 1 - GOAL else "not decided"
         word = word if trained >= FEWEST_TRAININGS else "not decided"
-        if name != BARE:
+        if name not in (BARE, CONTROL):
             found.setdefault(word, []).append(name)
     return found
 

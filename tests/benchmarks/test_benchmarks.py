@@ -207,13 +207,14 @@ def test_run_times_are_told_by_the_same_step_of_each() -> None:
     run_times = benchmark("run_times")
     ways = {
         "module": trainings(1.0, stopped=0.5),
+        "module again": trainings(1.0, stopped=0.7),
         "podman": trainings(1.01, stopped=3.0),
         "slow": trainings(1.1, stopped=0.0),
     }
 
     text = run_times.report([ways] * 3, {name: [0.1] for name in ways}, {"docker": "no daemon"})
 
-    assert rows(text)[2:] == ["module (bare metal)", "podman", "slow"]
+    assert rows(text)[2:] == ["module (bare metal)", "module again", "podman", "slow"]
     assert "| podman | 0.100 s | 1584 | 0.990 (0.990 to 0.990) |" in text
     assert "2% slower than module: met for podman." in text
     assert "2% slower than module: MISSED for slow." in text
@@ -222,8 +223,8 @@ def test_run_times_are_told_by_the_same_step_of_each() -> None:
 
 def test_few_trainings_or_such_as_differ_decide_nothing() -> None:
     run_times = benchmark("run_times")
-    slow = {"module": trainings(1.0, 0.0), "slow": trainings(1.5, 0.0)}
-    fast = {"module": trainings(1.0, 0.0), "slow": trainings(0.99, 0.0)}
+    bare = dict.fromkeys(("module", "module again"), trainings(1.0, 0.0))
+    slow, fast = bare | {"slow": trainings(1.5, 0.0)}, bare | {"slow": trainings(0.99, 0.0)}
 
     for rounds in ([slow], [slow, fast, slow, fast]):
         text = run_times.report(rounds, {name: [0.1] for name in slow}, {})
@@ -262,6 +263,17 @@ def test_the_interval_of_a_median_takes_more_values_to_get_narrower() -> None:
     assert interval([3.0, 1.0, 2.0]) == (1.0, 3.0)
     assert interval([float(i) for i in range(9)]) == (1.0, 7.0)  # tables: 2nd to 8th of 9
     assert interval([float(i) for i in range(20)]) == (5.0, 14.0)  # 6th to 15th of 20
+
+
+def test_the_centre_is_found_by_the_means_of_pairs() -> None:
+    centre = benchmark("measure").centre
+
+    # Hollander, Wolfe and Chicken, Nonparametric Statistical Methods (2014), example 3.3: the
+    # Hamilton scale's 9 differences; 96.1 % between the 6th smallest and the 6th largest mean.
+    values = [-0.952, 0.147, -1.022, -0.430, -0.620, -0.590, -0.490, 0.080, -0.010]
+    estimate, low, high = centre(values)
+    assert (estimate, low, high) == pytest.approx((-0.460, -0.786, -0.010))
+    assert centre([1.0, 2.0, 4.0])[1:] == (1.0, 4.0)
 
 
 def test_of_a_second_stack_only_what_the_first_has_not_is_pulled() -> None:
