@@ -20,16 +20,16 @@ from stackwright.tools import lmod
 from stackwright.tools.process import Runner, find
 from stackwright.validation.host import Compared
 
-RUNTIMES: Mapping[str, tuple[str, ...]] = {
-    "podman": ("podman",),
-    "docker": ("docker",),
-    "podman-hpc": ("podman-hpc",),
-    "shifter": ("shifter",),
-    "charliecloud": ("ch-run",),
-    "apptainer": ("apptainer", "singularity"),
-    "bubblewrap": ("bwrap",),
+RUNTIMES: Mapping[str, str] = {
+    "podman": "podman",
+    "docker": "docker",
+    "podman-hpc": "podman-hpc",
+    "shifter": "shifter",
+    "charliecloud": "ch-run",
+    "apptainer": "apptainer",
+    "bubblewrap": "bwrap",
 }
-"""The programs of a run time, one of which is enough."""
+"""The program of each run time."""
 
 SCHEDULERS: Mapping[str, tuple[str, ...]] = {
     "slurm": ("sbatch",),
@@ -125,7 +125,7 @@ def survey(
         mounts=read_mounts(_text("/proc/self/mounts")),
         paths=frozenset(filter(_is, wanted)),
         modules=frozenset(_modules(environ)),
-        runtimes=frozenset(name for name, programs in RUNTIMES.items() if any(map(find, programs))),
+        runtimes=frozenset(name for name, program in RUNTIMES.items() if find(program)),
         schedulers=frozenset(n for n, programs in SCHEDULERS.items() if any(map(find, programs))),
         partition=_has_partition(system, runner),
     )
