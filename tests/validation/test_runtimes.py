@@ -91,6 +91,7 @@ EXPECTED = {
     ),
     "apptainer": (
         *("apptainer", "exec", "--containall", "--no-home", "--no-umask", "--no-eval", "--nv"),
+        *("--bind=/tmp:/tmp:rw", "--bind=/var/tmp:/var/tmp:rw"),
         *("--pwd=/out", "--bind=/scratch/me/a b:/data:ro", "--bind=/scratch/me/out:/out:rw"),
         *("/s/i.squashfs", "python", "train.py", "--name", "it's"),
     ),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from stackwright.runtimes.request import CommandLine, Engine, Request, without_gpus
+from stackwright.runtimes.shifter import SCRATCH
 
 PRIVATE_TMP = "/tmp"  # noqa: S108
 """A tmpfs where ch-run makes mount points that it cannot make in a read-only image."""
@@ -62,19 +63,21 @@ class Apptainer(_Root):
 
     It makes mount points that an image lacks (`enable underlay` in its configuration). Variables
     are handed over by its own, as `--env` takes a comma for the end of a value that holds `=`; it
-    would have a shell evaluate them, but for --no-eval.
+    would have a shell evaluate them, but for --no-eval. /tmp is the host's: an ordinary user's own
+    would have 64 MiB (`sessiondir max size`).
     """
 
     mounts_below: ClassVar[str] = "/"
 
     def command_line(self, request: Request) -> CommandLine:
-        """Run with nothing of the host's environment, home or /tmp."""
+        """Run with nothing of the host's environment and home."""
         env = {f"APPTAINERENV_{k}": v for k, v in {**self.image_env, **request.env}.items()}
         argv = (
             *(*self.engine.argv_prefix, "exec", "--containall", "--no-home", "--no-umask"),
             "--no-eval",
             *self.engine.run_args,
             *(["--nv"] if request.gpus else ()),
+            *(f"--bind={place}:{place}:rw" for place in SCRATCH),
             *([f"--pwd={request.workdir}"] if request.workdir else ()),
             *(
                 f"--bind={m.source}:{m.target}:{'rw' if m.writable else 'ro'}"
