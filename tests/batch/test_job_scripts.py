@@ -48,7 +48,9 @@ WAYS = {
     "shifter": ways.shifter("docker:pytorch:2.13.0-cpu", ["mpich", "gpu"], plugin=True),
     "shifter-alone": ways.shifter(f"id:{64 * 'a'}", ["gpu"], plugin=False),
     "podman-hpc": ways.podman_hpc(64 * "c", TOLD, ["mpi", "gpu"]),
-    "run": ways.run(("stackwright", "--site", "/a site"), "pytorch@far", TOLD, gpus=False),
+    "run": ways.run(
+        ("stackwright", "--site", "/a site"), "pytorch@far", "bubblewrap", TOLD, gpus=False
+    ),
 }
 COMMAND = ("python", "train.py", "--name", "it's a test")
 JOB = Resources(

@@ -51,6 +51,7 @@ def test_the_script_asks_for_whole_nodes_and_runs_validate_in_them(tmp_path: Pat
         "#SBATCH --account=m1234",
         "#SBATCH --constraint=cpu",
         "#SBATCH --qos=regular",
+        f"#SBATCH --chdir={folder}",
     ]
     assert shlex.split(run) == [
         *("exec", sys.executable, "-m", "stackwright"),

@@ -7,6 +7,7 @@ import pty
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -53,6 +54,28 @@ def test_interrupted_is_the_same_for_all_that_did_not_end_well(script: str, code
     process.send_signal(signal.SIGINT)
 
     assert process.wait(30) == code
+
+
+def test_what_takes_no_notice_is_ended_by_the_second_signal(tmp_path: Path) -> None:
+    """The first program of a container takes no signal that it doesn't ask for."""
+    run = RUN.replace("os.environ)", "os.environ, ['sh', '-c', 'kill -KILL $(cat pid)'])")
+    script = "trap '' INT; echo $$ >pid; echo there; while :; do sleep 0.1; done"
+    process = subprocess.Popen(
+        [sys.executable, "-c", run, "sh", "-c", script],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "there\n"
+
+    process.send_signal(signal.SIGINT)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(0.5)
+    process.send_signal(signal.SIGINT)
+
+    assert process.wait(30) == 130
 
 
 def test_who_ends_this_process_ends_the_program() -> None:

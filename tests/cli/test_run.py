@@ -10,7 +10,7 @@ from stackwright.cli import main, run
 from stackwright.cli.run import _mount, _request, _split
 from stackwright.errors import StackwrightError
 from stackwright.runtimes.containers import Container
-from stackwright.runtimes.request import Engine, Mount, Request, Runtime
+from stackwright.runtimes.request import Engine, Mount, Request, Runtime, without_settings
 from stackwright.runtimes.rootless import Charliecloud
 
 PODMAN = Container("podman", Engine(("podman",)), "46a1")
@@ -31,6 +31,21 @@ def test_the_current_folder_is_seen_where_the_run_time_can_mount(
 
     assert request.mounts == (Mount(str(tmp_path), f"{inside}{tmp_path}", writable=True),)
     assert request.workdir == f"{inside}{tmp_path}"
+
+
+def test_a_container_gets_standard_input_also_without_a_terminal() -> None:
+    assert "--interactive" in PODMAN.command_line(asked(PODMAN)).argv
+    assert "--tty" not in PODMAN.command_line(asked(PODMAN)).argv
+
+
+def test_a_callers_settings_of_run_times_are_left_out() -> None:
+    kept = {"PATH": "/bin", "DOCKER_HOST": "unix:///d.sock", "SLURM_JOB_ID": "7"}
+    others = (
+        *("APPTAINER_BIND", "APPTAINERENV_LD_PRELOAD", "SINGULARITYENV_PYTHONPATH"),
+        *("CONTAINERS_CONF", "SLURM_SPANK_SHIFTER_VOLUME", "SHIFTER_IMAGEREQUEST"),
+    )
+
+    assert without_settings({**kept, **dict.fromkeys(others, "x")}) == kept
 
 
 def test_the_hosts_root_is_never_mounted(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -59,11 +59,6 @@ def test_injections_are_part_of_the_plan_in_the_order_of_the_system(site_folder:
             " 'driver' writes as well (systems/injections/driver.yaml:6:23)",
         ),
         (
-            "env: {LD_LIBRARY_PATH: /usr/lib}\n",
-            "systems/injections/second.yaml:4:24: 'second' overwrites LD_LIBRARY_PATH, which"
-            " 'driver' writes as well (systems/injections/driver.yaml:7:28)",
-        ),
-        (
             "copy:\n  - {source: /etc/site, target: /opt/site/lib}\n",
             "systems/injections/second.yaml:5:5: 'second' overwrites /opt/site/lib, which 'driver'"
             " writes as well (systems/injections/driver.yaml:5:5)",
@@ -172,6 +167,15 @@ def test_a_system_sets_variables_for_every_stack_and_says_when_it_overrides_one(
         (
             "scheduler: slurm\nbatch: {options: ['--wrap=a b']}\n",
             "systems/laptop.yaml:9:19: '--wrap=a b' is not an option such as '--constraint=gpu'",
+        ),
+        (
+            "mounts: [{path: /tmp/../usr}]\n",
+            "systems/laptop.yaml:8:17: '/tmp/../usr' is not an absolute path without '..'",
+        ),
+        (
+            "mounts: [{path: /opt/stackwright/bin}]\n",
+            "systems/laptop.yaml:8:17: /opt/stackwright/bin is the stack's own: what ran would not"
+            " be what was certified",
         ),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Callable
@@ -268,3 +269,15 @@ def test_a_link_within_the_site_is_followed(site_folder: Path) -> None:
     (site_folder / "stacks/demo.yaml").symlink_to("../shared.yaml")
 
     assert Site(site_folder).stack("demo").name == "demo"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives a folder away: run the tests as root")
+@pytest.mark.parametrize("part", ["", "systems"])
+def test_a_site_of_another_account_is_one_only_if_it_is_named(part: str, site_folder: Path) -> None:
+    os.chown(site_folder / part, 65534, 65534)
+
+    with pytest.raises(StackwrightError, match="belongs to another account") as caught:
+        find_site(None, {}, site_folder / "stacks")
+
+    assert f"--site {site_folder}" in (caught.value.hint or "")
+    assert find_site(site_folder, {}, site_folder).root == site_folder

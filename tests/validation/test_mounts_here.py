@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -11,8 +12,8 @@ from test_prepare import artefact
 
 from stackwright.errors import StackwrightError
 from stackwright.inputs.site import Site
-from stackwright.runtimes.here import Here
-from stackwright.runtimes.request import Mount
+from stackwright.runtimes.here import Here, own_folder
+from stackwright.runtimes.request import Mount, Request
 from stackwright.store import Store
 from stackwright.tools.process import Runner
 
@@ -62,3 +63,26 @@ def test_what_it_can_not_is_refused_with_a_place_that_works(
 
 def test_who_makes_every_mount_point_is_not_asked(here: Here) -> None:
     here.check_mounts("podman", BUILT, [Mount("/mine", "/opt/stack/data")])
+
+
+def test_ch_run_mounts_where_nobody_else_can_put_another_image(
+    here: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if shutil.which("ch-run") is None:
+        pytest.skip("needs: apt-get install charliecloud")
+    monkeypatch.setattr("stackwright.runtimes.here.image_environment", lambda *_: {})
+    runtime = here.ready("charliecloud", BUILT)
+
+    argv = runtime.command_line(Request(("true",))).argv
+
+    assert f"--mount={here.store.root}/mnt" in argv
+    assert (here.store.root / "mnt").is_dir()
+
+
+def test_who_may_only_read_the_store_mounts_at_home(
+    here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(os, "access", lambda *_: False)
+
+    assert own_folder(here.store) == tmp_path / "home/.cache/stackwright/mnt"

@@ -63,10 +63,9 @@ def fingerprints(nodes: Sequence[str], above: Path, runner: Runner) -> dict[str,
     step = ["srun", *named(nodes), "--ntasks-per-node=1", "--cpu-bind=none", "--mem=0"]
     above.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix="nodes-", dir=above) as folder:
-        runner.run(
-            [*step, "--mpi=none", "--immediate=60", sys.executable, "-c", _WRITE, folder],
-            hint=_SHARED,
-        )
+        # There, as Python looks for modules in the current folder first.
+        step += ["--mpi=none", "--immediate=60", f"--chdir={folder}"]
+        runner.run([*step, sys.executable, "-c", _WRITE, folder], hint=_SHARED)
         files = {node: Path(folder, node) for node in nodes}
         if missing := [node for node, path in files.items() if not path.exists()]:
             raise StackwrightError(f"nothing is seen of node {missing[0]} in {above}", hint=_SHARED)

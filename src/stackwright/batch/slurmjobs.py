@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -118,7 +119,10 @@ class SlurmJobs:
             StackwrightError: Slurm refuses it.
         """
         printed = self.runner.run(
-            ["sbatch", "--parsable", str(script)], hint=f"see what it asks for: {options}"
+            ["sbatch", "--parsable", str(script)],
+            # A job that was requeued has this; the one that it submits was not.
+            env={name: os.environ[name] for name in os.environ if name != "SLURM_RESTART_COUNT"},
+            hint=f"see what it asks for: {options}",
         )
         return printed.split()[-1].partition(";")[0]  # a cluster's name may follow
 

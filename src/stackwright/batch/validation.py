@@ -53,6 +53,7 @@ def script(job: Resources, command: Sequence[str], folder: Path) -> str:
     Raises:
         StackwrightError: what Slurm is to read would be more than a line.
     """
-    lines = single(["#!/bin/sh", *directives(SLURM, job)])
+    # There, as Python looks for modules in the current folder first.
+    lines = single(["#!/bin/sh", *directives(SLURM, job), f"#SBATCH --chdir={folder}"])
     run = f"exec {shlex.join(command)} >{shlex.quote(str(folder / VERDICT))}"
     return "\n".join([*lines, run]) + "\n"

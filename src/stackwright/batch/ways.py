@@ -101,15 +101,18 @@ def podman_hpc(image: str, names: Sequence[str], modules: Sequence[str]) -> Way:
     )
 
 
-def run(command: Sequence[str], label: str, names: Sequence[str], *, gpus: bool) -> Way:
-    """`stackwright run`, under the first run time of the system that works on the node.
+def run(
+    command: Sequence[str], label: str, runtime: str, names: Sequence[str], *, gpus: bool
+) -> Way:
+    """`stackwright run` on each node.
 
     Args:
         command: Stackwright, with its site and its store.
+        runtime: one whose containers end with the processes that the scheduler ends.
     """
     return Way(
         words=(
-            *map(quoted, (*command, "run", label)),
+            *map(quoted, (*command, "run", label, f"--runtime={runtime}")),
             *(["--gpus"] if gpus else ()),
             *(f"--env={name}" for name in names),
             "--",

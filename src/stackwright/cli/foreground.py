@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 INTERRUPTED = 130
 """What shells say of a program that SIGINT ended."""
@@ -15,8 +15,12 @@ _OF_THE_KERNEL = 0x80
 _WATCHED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)
 
 
-def run_in_foreground(argv: Sequence[str], env: Mapping[str, str]) -> int:
+def run_in_foreground(argv: Sequence[str], env: Mapping[str, str], kill: Sequence[str] = ()) -> int:
     """Run a program to its end; signals that come for this process are handed on to it.
+
+    Args:
+        kill: what ends it where signals don't, as the first program of a container takes no notice
+            of those that it doesn't ask for: run when a second one comes.
 
     Returns:
         Its exit code; 128 and the signal's number if one ended it, as shells say it. Run times end
@@ -29,24 +33,35 @@ def run_in_foreground(argv: Sequence[str], env: Mapping[str, str]) -> int:
     signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
     try:
         process = subprocess.Popen(argv, env=env, preexec_fn=_unblock)  # noqa: PLW1509
-        interrupted = _watch(process)
+        came = _watch(process, lambda: _run(kill, env))
     finally:
         _unblock()
     code = process.returncode
-    if interrupted and code:
+    if signal.SIGINT in came and code:
         return INTERRUPTED
     return code if code >= 0 else 128 - code
 
 
-def _watch(process: subprocess.Popen[bytes]) -> bool:
-    """Wait for a program's end; whether it was interrupted."""
-    interrupted = False
+def _watch(process: subprocess.Popen[bytes], kill: Callable[[], None]) -> list[int]:
+    """Wait for a program's end; the signals that came for it."""
+    came: list[int] = []
     while process.poll() is None:
-        came = signal.sigwaitinfo(_WATCHED)
-        interrupted = interrupted or came.si_signo == signal.SIGINT
-        if came.si_signo != signal.SIGCHLD and came.si_code != _OF_THE_KERNEL:
-            process.send_signal(came.si_signo)
-    return interrupted
+        signalled = signal.sigwaitinfo(_WATCHED)
+        if signalled.si_signo == signal.SIGCHLD:
+            continue
+        came.append(signalled.si_signo)
+        if signalled.si_code != _OF_THE_KERNEL:
+            process.send_signal(signalled.si_signo)
+        if len(came) > 1:
+            kill()
+    return came
+
+
+def _run(kill: Sequence[str], env: Mapping[str, str]) -> None:
+    if kill:
+        subprocess.run(
+            kill, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False
+        )
 
 
 def _unblock() -> None:

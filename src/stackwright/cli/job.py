@@ -196,11 +196,27 @@ def _way(
     elif name == "run":
         where = ("--site", str(shop.site.root.absolute()), "--store", str(shop.store.root))
         command = ("stackwright", *where)
-        way = ways.run(command, str(shop.label), told, gpus=bool(system.gpus))
+        runtime = _ending_with_the_job(system)
+        way = ways.run(command, str(shop.label), runtime, told, gpus=bool(system.gpus))
     else:
         way = ways.module(str(shop.store.root / "live/modules"), shop.label.module, _lmod())
     exports = [f"export {name}={quoted(value)}" for name, value in variables.items()]
     return replace(way, setup=(*way.setup, *exports))
+
+
+def _ending_with_the_job(system: System) -> str:
+    """The first run time of a system that leaves nothing when a job is cancelled."""
+    from stackwright.errors import StackwrightError
+    from stackwright.tools.engines import CONTAINER_ENGINES
+
+    for name in system.runtimes:
+        if name not in CONTAINER_ENGINES:
+            return name
+    raise StackwrightError(
+        f"'{system.name}' has {', '.join(system.runtimes)} only: their containers outlive a job"
+        " that is cancelled",
+        hint="--way module, or another of `runtimes` in its file, such as charliecloud",
+    )
 
 
 def _lmod() -> str | None:

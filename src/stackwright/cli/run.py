@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,6 +74,7 @@ def command(
     from stackwright.cli.workshop import open_workshop
     from stackwright.errors import StackwrightError
     from stackwright.runtimes.here import Here
+    from stackwright.runtimes.request import without_settings
 
     with Progress(color=context.color) as progress:
         shop = open_workshop(context, label, progress)
@@ -85,6 +88,8 @@ def command(
         with shop.stage(f"making the image ready for {chosen}"):
             way = here.ready(chosen, artefact)
     request = _request(way, words, mounts, variables, gpus=gpus)
+    if not dry_run:
+        request = replace(request, name=f"stackwright-run-{secrets.token_hex(4)}")
     here.check_mounts(chosen, artefact, request.mounts)
     try:
         made = way.command_line(request)
@@ -94,7 +99,10 @@ def command(
         settings = [f"{name}={value}" for name, value in sorted(made.env.items())]
         click.echo(shlex.join(["env", *settings, *made.argv] if settings else made.argv))
         return 0
-    return run_in_foreground(made.argv, {**os.environ, **made.env})
+    kept = without_settings(os.environ)
+    if dropped := sorted(os.environ.keys() - kept.keys()):
+        click.echo(f"{chosen} runs without your {', '.join(dropped)}", err=True)
+    return run_in_foreground(made.argv, {**kept, **made.env}, made.kill)
 
 
 def _released(shop: Workshop) -> Artefact:
@@ -149,6 +157,7 @@ def _request(
         mounts=(*mine, *map(_mount, mounts)),
         workdir=str(inside) if mine else None,
         gpus=gpus,
+        stdin=True,
         terminal=sys.stdin.isatty() and sys.stdout.isatty(),
     )
 

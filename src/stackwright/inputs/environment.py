@@ -62,7 +62,11 @@ RESERVED: Mapping[str, tuple[str, ...]] = {
     "Lmod, a Lua program, would run what it names": (
         *("LUA_INIT", "LUA_INIT_5_*", "LUA_PATH*", "LUA_CPATH*"),
     ),
-    "containers would start otherwise": ("APPTAINER*", "SINGULARITY*", "CONTAINERS_*"),
+    "containers would start otherwise": (
+        *("APPTAINER*", "SINGULARITY*", "SHIFTER*", "CONTAINERS_*", "CONTAINER_*", "DOCKER_*"),
+        *("PODMAN*", "BUILDAH_*", "CH_*", "XDG_*"),
+    ),
+    "Slurm's commands would start jobs otherwise": ("SRUN_*", "SBATCH_*", "SALLOC_*", "SPANK_*"),
     "the launcher tells each rank its own": (
         *("RANK", "*_RANK", "*WORLD_SIZE", "LOCAL_SIZE", "MASTER_*", "TORCHELASTIC_*"),
         *("PMI_*", "PMIX_*", "PALS_*", "FLUX_*", "HYDRA_*", "MPI_LOCAL*", "MV2_COMM_*"),

@@ -94,4 +94,6 @@ Option = Annotated[
 HostPattern = Annotated[
     str, Text(r"[A-Za-z0-9.*?\[\]!_-]+", "a pattern of host names, such as 'login[0-9]*'")
 ]
-AbsolutePath = Annotated[str, Text(r"/[A-Za-z0-9._/+@%=-]*", "an absolute path")]
+AbsolutePath = Annotated[
+    str, Text(r"(?!.*/\.\.(/|$))/[A-Za-z0-9._/+@%=-]*", "an absolute path without '..'")
+]

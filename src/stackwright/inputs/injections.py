@@ -9,7 +9,7 @@ from itertools import combinations
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from stackwright.errors import ManyErrors, StackwrightError
 from stackwright.inputs.environment import TABLE_ONLY, SettableName
@@ -36,6 +36,8 @@ OF_THE_BASE = (
     *("/usr/share", "/usr/local", "/etc", "/dev", "/proc", "/sys", "/var", "/tmp"),  # noqa: S108
 )
 """Folders that no injection may hide, and those below which it may not bring anything, either."""
+_OF_THE_LOADER = ("/etc/ld.so.*", "/etc/ld.so.*/*", "/proc/*", "/sys/*", "/dev/*")
+"""Files by which every program would load something else, and detours to the stack's own."""
 _FOLDERS = frozenset({"LD_LIBRARY_PATH", "FI_PROVIDER_PATH"})
 _OF_THE_SUITE = frozenset(THREADS)
 
@@ -46,9 +48,10 @@ def plain(path: str | PurePosixPath) -> PurePosixPath:
 
 
 def _hides(target: PurePosixPath) -> bool:
-    """Whether the stack's own, the cases or whole folders of the base would be hidden."""
+    """Whether the stack's own, the cases, the loader's files or whole folders would be hidden."""
     target = plain(target)
     own = any(target.is_relative_to(place) for place in OF_THE_STACK)
+    own = own or any(fnmatchcase(str(target), like) for like in _OF_THE_LOADER)
     above = (PurePosixPath(place) for place in (*OF_THE_STACK, *OF_THE_BASE))
     return own or any(place.is_relative_to(target) for place in above)
 
@@ -109,8 +112,14 @@ class Injection(Model):
 
     @field_validator("env", "prepend")
     @classmethod
-    def _loads_nothing_unseen(cls, variables: Mapping[str, str]) -> Mapping[str, str]:
+    def _loads_nothing_unseen(
+        cls, variables: Mapping[str, str], info: ValidationInfo
+    ) -> Mapping[str, str]:
         for name in variables:
+            if name in _FOLDERS and info.field_name == "env":
+                raise ValueError(
+                    f"{name} would take the place of what others need: put it under 'prepend'"
+                )
             if name in _OF_THE_SUITE:
                 raise ValueError(f"a validation sets {name} itself, for each case")
             if name not in _FOLDERS and any(fnmatchcase(name, like) for like in TABLE_ONLY):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fnmatch
 import glob
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from itertools import chain, count
@@ -367,12 +368,27 @@ def find_site(option: Path | None, environ: Mapping[str, str], cwd: Path) -> Sit
         return Site(root)
     shipped = shipped_content()
     root = next((folder for folder in (cwd, *cwd.parents) if was_site(folder)), shipped)
+    if root != shipped and (strange := _of_another(root)):
+        raise StackwrightError(
+            f"{strange}, in which you stand, belongs to another account",
+            hint=f"if you trust it, name it: --site {quote(str(root))}",
+        )
     if not is_site(root):
         raise StackwrightError(
             f"the site {root} has lost its {_lost(root)}",
             hint="restore what is missing, or name another site with --site",
         )
     return Site(root, shipped=root == shipped and root.name == "content")
+
+
+def _of_another(root: Path) -> Path | None:
+    """What of a site that was found, not named, belongs neither to who runs this nor to root.
+
+    Who makes one above a shared folder would decide the store, its keys, and what is mounted.
+    """
+    mine = {0, os.geteuid()}
+    parts = (root, *(root / mark for mark in _MARKS))
+    return next((one for one in parts if one.exists() and one.stat().st_uid not in mine), None)
 
 
 def shipped_content() -> Path:

@@ -26,7 +26,7 @@ from stackwright.inputs.fields import (
     Word,
 )
 from stackwright.inputs.hosts import Hosts
-from stackwright.inputs.injections import Glibc
+from stackwright.inputs.injections import OF_THE_STACK, Glibc, plain
 from stackwright.inputs.spacksite import SpackSite
 from stackwright.inputs.suggest import did_you_mean
 from stackwright.inputs.yamlfile import Document, load_document, many_errors
@@ -103,6 +103,13 @@ class Mount(Model):
 
     path: AbsolutePath
     type: Word | None = None
+
+    @field_validator("path")
+    @classmethod
+    def _hides_no_stack(cls, path: str) -> str:
+        if any(plain(path).is_relative_to(place) for place in OF_THE_STACK):
+            raise ValueError(f"{path} is the stack's own: what ran would not be what was certified")
+        return path
 
 
 class Batch(Model):

@@ -254,6 +254,7 @@ def _pip_answer(
                 *("--constraint", str(constraints)),
                 *requirements,
             ],
+            cwd=Path(folder),  # Python looks for modules there first
             hint=piprefusal.ELSEWHERE,
         )
         return _Answer(json.loads(report.read_text()), said)
@@ -324,6 +325,7 @@ def _find_sdist(requirement: str, site: Site, runner: Runner) -> Sdist:
                 *("--report", str(report), requirement),
             ],
             env={**os.environ, "PYTHONPATH": folder},
+            cwd=Path(folder),
             hint=piprefusal.ELSEWHERE,
         )
         return sdist_of(json.loads(report.read_text())["install"][0])

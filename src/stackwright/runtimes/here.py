@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,7 +138,27 @@ def _container(name: EngineName) -> _Way:
 def _charliecloud(here: Here, artefact: Artefact) -> Charliecloud:
     squashfs = here.store.path(artefact.squashfs.path)
     environment = image_environment(artefact, here.store)
-    return Charliecloud(Engine((_program("ch-run", "charliecloud"),)), squashfs, environment)
+    program, place = _program("ch-run", "charliecloud"), own_folder(here.store)
+    return Charliecloud(Engine((program,), (f"--mount={place}",)), squashfs, environment)
+
+
+def own_folder(store: Store) -> Path:
+    """Where ch-run mounts a squashfs: what is above belongs to who runs it, or owns the store.
+
+    Its own choice is below /var/tmp, where whoever comes first could exchange the image.
+
+    Raises:
+        StackwrightError: it can't be made.
+    """
+    place = store.root / "mnt" if os.access(store.root, os.W_OK) else Path.home() / MOUNTS
+    try:
+        place.mkdir(mode=0o755, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StackwrightError(
+            f"{place}, where ch-run is to mount the image, can't be made: {error.strerror}",
+            hint="set HOME to a folder of your own",
+        ) from error
+    return place
 
 
 def _apptainer(here: Here, artefact: Artefact) -> Apptainer:
@@ -200,6 +221,9 @@ def _lacks_place(making: Making) -> Callable[[Here, Artefact, str], bool]:
 
     return lacks
 
+
+MOUNTS = Path(".cache", "stackwright", "mnt")
+"""Below HOME: where ch-run mounts for who may only read the store."""
 
 _WAYS: Mapping[str, _Way] = {
     "podman": _container("podman"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import Protocol
 
 
@@ -14,6 +15,22 @@ class Mount:
     source: str
     target: str
     writable: bool = False
+
+
+OF_RUN_TIMES = (
+    *("APPTAINER*", "SINGULARITY*", "SHIFTER*", "SLURM_SPANK_*", "CH_*"),
+    *("CONTAINERS_*", "CONTAINER_*", "BUILDAH_*", "PODMANHPC_*"),
+)
+"""Variables, by pattern, by which a run time would mount, set or run something else."""
+
+
+def without_settings(environ: Mapping[str, str]) -> dict[str, str]:
+    """A caller's environment without what would change what a run time shows."""
+    return {
+        name: value
+        for name, value in environ.items()
+        if not any(fnmatchcase(name, like) for like in OF_RUN_TIMES)
+    }
 
 
 @dataclass(frozen=True)
@@ -27,6 +44,7 @@ class Request:
         workdir: where it starts; else where the run time does.
         gpus: whether it uses the host's GPUs.
         name: what its container is called, by which it can be ended; else it ends with its process.
+        stdin: whether it reads what this process could read.
         terminal: whether a person types into it.
     """
 
@@ -36,6 +54,7 @@ class Request:
     workdir: str | None = None
     gpus: bool = False
     name: str | None = None
+    stdin: bool = False
     terminal: bool = False
 
 

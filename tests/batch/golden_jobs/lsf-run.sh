@@ -16,4 +16,4 @@ export OMP_NUM_THREADS=16 MKL_NUM_THREADS=16 TF_NUM_INTRAOP_THREADS=16 TF_NUM_IN
 
 jsrun --nrs=2 --rs_per_host=1 --tasks_per_rs=4 --cpu_per_rs=64 --gpu_per_rs=4 --bind=packed:16 \
   bash -c 'export RANK=$JSM_NAMESPACE_RANK LOCAL_RANK=$JSM_NAMESPACE_LOCAL_RANK MASTER_ADDR=$FIRST; exec "$@"' rank \
-  stackwright --site '/a site' run pytorch@far --env=RANK --env=LOCAL_RANK --env=WORLD_SIZE --env=LOCAL_WORLD_SIZE --env=MASTER_ADDR --env=MASTER_PORT --env=OMP_NUM_THREADS --env=MKL_NUM_THREADS --env=TF_NUM_INTRAOP_THREADS --env=TF_NUM_INTEROP_THREADS --env=NPROC -- python train.py --name 'it'"'"'s a test'
+  stackwright --site '/a site' run pytorch@far --runtime=bubblewrap --env=RANK --env=LOCAL_RANK --env=WORLD_SIZE --env=LOCAL_WORLD_SIZE --env=MASTER_ADDR --env=MASTER_PORT --env=OMP_NUM_THREADS --env=MKL_NUM_THREADS --env=TF_NUM_INTRAOP_THREADS --env=TF_NUM_INTEROP_THREADS --env=NPROC -- python train.py --name 'it'"'"'s a test'
