@@ -51,6 +51,7 @@ def command(
     from stackwright.cli.verdicts import print_waivers
     from stackwright.cli.workshop import open_workshop
     from stackwright.release.tags import tag_images
+    from stackwright.runtimes.here import own_folder
     from stackwright.stages import newest_certificate, release_label
 
     with Progress(color=context.color) as progress:
@@ -118,7 +119,8 @@ def command(
             )
             click.echo(f"others:    {others}")
     click.echo(
-        f"squashfs:  ch-run --unset-env='*' --env-no-expand --set-env={image}/environment"
+        f"squashfs:  ch-run --mount={own_folder(shop.store)} --unset-env='*' --env-no-expand"
+        f" --set-env={image}/environment"
         f" {image}/image.squashfs -- python"
         + ("" if validated in (None, "charliecloud") else f"   (validated under {validated} only)")
     )

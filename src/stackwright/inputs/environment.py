@@ -63,8 +63,8 @@ RESERVED: Mapping[str, tuple[str, ...]] = {
         *("LUA_INIT", "LUA_INIT_5_*", "LUA_PATH*", "LUA_CPATH*"),
     ),
     "containers would start otherwise": (
-        *("APPTAINER*", "SINGULARITY*", "SHIFTER*", "CONTAINERS_*", "CONTAINER_*", "DOCKER_*"),
-        *("PODMAN*", "BUILDAH_*", "CH_*", "XDG_*"),
+        *("APPTAINER*", "SINGULARITY*", "SHIFTER*", "CONTAINERS_*", "DOCKER_*"),
+        *("CONTAINER_HOST", "CONTAINER_CONNECTION", "PODMAN*", "BUILDAH_*", "CH_*", "XDG_*"),
     ),
     "Slurm's commands would start jobs otherwise": ("SRUN_*", "SBATCH_*", "SALLOC_*", "SPANK_*"),
     "the launcher tells each rank its own": (

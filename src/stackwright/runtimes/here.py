@@ -150,7 +150,9 @@ def own_folder(store: Store) -> Path:
     Raises:
         StackwrightError: it can't be made.
     """
-    place = store.root / "mnt" if os.access(store.root, os.W_OK) else Path.home() / MOUNTS
+    place = store.root / "mnt"
+    if not place.is_dir() and not os.access(store.root, os.W_OK):
+        place = Path.home() / MOUNTS
     try:
         place.mkdir(mode=0o755, parents=True, exist_ok=True)
     except OSError as error:
@@ -223,7 +225,7 @@ def _lacks_place(making: Making) -> Callable[[Here, Artefact, str], bool]:
 
 
 MOUNTS = Path(".cache", "stackwright", "mnt")
-"""Below HOME: where ch-run mounts for who may only read the store."""
+"""Below HOME: where ch-run mounts for who may only read a store that has no place yet."""
 
 _WAYS: Mapping[str, _Way] = {
     "podman": _container("podman"),

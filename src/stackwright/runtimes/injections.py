@@ -80,7 +80,7 @@ def check_loadable(
 
 
 def staged(injection: Injection, store: Store) -> Injection:
-    """An injection whose copies were made, so that a change of the host's can't reach a run."""
+    """An injection whose copies were made: a change of the host's reaches no run that began."""
     copies = tuple(_copied(each, store) for each in injection.copied)
     return injection.model_copy(update={"copied": copies})
 

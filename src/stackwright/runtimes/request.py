@@ -19,7 +19,7 @@ class Mount:
 
 OF_RUN_TIMES = (
     *("APPTAINER*", "SINGULARITY*", "SHIFTER*", "SLURM_SPANK_*", "CH_*"),
-    *("CONTAINERS_*", "CONTAINER_*", "BUILDAH_*", "PODMANHPC_*"),
+    *("CONTAINERS_*", "CONTAINER_HOST", "CONTAINER_CONNECTION", "BUILDAH_*", "PODMANHPC_*"),
 )
 """Variables, by pattern, by which a run time would mount, set or run something else."""
 
