@@ -117,7 +117,10 @@ def test_a_job_that_slurm_will_never_allow_is_cancelled_and_said_why(
 def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Runner:
     """With a scontrol that knows two nodes, and a srun that reaches only the first."""
     (tmp_path / "scontrol").write_text("#!/bin/sh\nprintf 'nid0001\\nnid0002\\n'\n")
-    reached = 'while [ "$1" != -c ]; do before=$1; shift; done; exec "$before" "$@"'
+    reached = (
+        'while [ "$1" != -c ]; do case $1 in --chdir=*) cd "${1#*=}";; esac; before=$1; shift; done'
+        '; exec "$before" "$@"'
+    )
     (tmp_path / "srun").write_text(f"#!/bin/sh\nexport SLURMD_NODENAME=nid0001\n{reached}\n")
     for name in ("scontrol", "srun"):
         (tmp_path / name).chmod(0o755)
@@ -153,7 +156,12 @@ def test_ranks_are_started_only_where_they_find_each_other(
         nodes_here(JOB | change, count, runner)
 
 
-def test_every_node_tells_of_itself(runner: Runner, tmp_path: Path) -> None:
+def test_every_node_tells_of_itself(
+    runner: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "platform.py").write_text("raise SystemExit('of the folder where one stands')")
+    monkeypatch.chdir(tmp_path)
+
     found = fingerprints(["nid0001"], tmp_path / "work", runner)
 
     assert found["nid0001"]["cores"] >= 1

@@ -171,6 +171,10 @@ def test_no_code_of_the_sources_runs_to_learn_what_they_are(
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
     monkeypatch.setenv("TMPDIR", str(tmp_path))
+    here = tmp_path / "pip"  # nor that of a folder in which somebody stands
+    here.mkdir()
+    (here / "__init__.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    monkeypatch.chdir(tmp_path)
 
     found = _find_sdist("tiny==1.0", sourced, Runner())
 
