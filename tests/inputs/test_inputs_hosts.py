@@ -76,6 +76,22 @@ def test_two_systems_here_are_still_not_guessed_and_others_not_offered() -> None
     assert caught.value.what == "'t/1-cpu' doesn't say which system: cpu-nodes, gpu-nodes"
 
 
+def test_what_a_system_here_refuses_is_not_told_where_the_question_is_which_system() -> None:
+    refused = {parse("t/1-cuda@cpu-nodes"): "needs GPUs of nvidia"}
+
+    with pytest.raises(StackwrightError) as caught:
+        select("t", KNOWN, ("cpu-nodes", "gpu-nodes"), refused)
+    assert caught.value.what == "'t' doesn't say which system: cpu-nodes, gpu-nodes"
+
+
+def test_what_the_system_here_refuses_is_told_where_only_others_can_take_it() -> None:
+    refused = {parse("t/1-cpu@frontera"): "needs another CPU"}
+
+    with pytest.raises(StackwrightError) as caught:
+        select("t/1-cpu", KNOWN, ("frontera",), refused)
+    assert caught.value.what == "frontera can't take t/1-cpu: it needs another CPU"
+
+
 # The command line
 
 

@@ -105,8 +105,9 @@ def select(
     systems = {label.system for label in chosen}
     if chosen and (system or len(systems) == 1):
         return tuple(chosen)
+    unmet = not systems.intersection(here)  # else one of this machine's can be had
     for label in matching(pattern, refused or {}):
-        if label.system in here or (system and not chosen):
+        if (unmet and label.system in here) or (system and not chosen):
             raise StackwrightError(
                 f"{label.system} can't take {label.module}: it {(refused or {})[label]}",
                 hint=f"stackwright list '{label.stack}@*'",
