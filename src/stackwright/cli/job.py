@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from stackwright.cli.context import Context, pass_context
+from stackwright.cli.dashes import AfterDashes
 from stackwright.cli.submit import job_options
 
 if TYPE_CHECKING:
@@ -22,9 +23,9 @@ if TYPE_CHECKING:
 WAYS = ("module", "shifter", "podman-hpc", "run")
 
 
-@click.command("job", context_settings={"ignore_unknown_options": True})
+@click.command("job", cls=AfterDashes)
 @click.argument("label")
-@click.argument("words", metavar="-- COMMAND...", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.argument("words", metavar="-- COMMAND...", nargs=-1, type=click.UNPROCESSED)
 @click.option("-N", "--nodes", type=click.IntRange(1), default=1, help="How many nodes (else 1).")
 @click.option(
     "--ranks-per-node",

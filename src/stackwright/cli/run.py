@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from stackwright.cli.context import Context, pass_context
+from stackwright.cli.dashes import AfterDashes
 
 if TYPE_CHECKING:
     from stackwright.certify.artefact import Artefact
@@ -22,9 +23,9 @@ if TYPE_CHECKING:
     from stackwright.workshop import Workshop
 
 
-@click.command("run", context_settings={"ignore_unknown_options": True})
+@click.command("run", cls=AfterDashes)
 @click.argument("label")
-@click.argument("words", metavar="-- COMMAND...", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.argument("words", metavar="-- COMMAND...", nargs=-1, type=click.UNPROCESSED)
 @click.option("--runtime", metavar="NAME", help="Else the first of the system's that works here.")
 @click.option("--built", is_flag=True, help="What was built last, released or not.")
 @click.option(
