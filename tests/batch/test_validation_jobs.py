@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shlex
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -77,6 +79,52 @@ def test_what_can_not_be_submitted_is_refused_before(
     with pytest.raises(StackwrightError, match=why):
         _written(shop(system, tmp_path), asked)
     assert not (tmp_path / "batch").exists()
+
+
+@pytest.mark.parametrize(
+    ("suite", "runtime", "runtimes", "why"),
+    [
+        ("smokey", None, None, r"no suite 'smokey' \(did you mean 'smoke'\?\)"),
+        ("torn", None, None, "no 'cases', no 'includes'"),
+        ("smoke", "podman", None, "srun can't start podman: what it runs could not be ended"),
+        ("smoke", None, "podman-hpc, docker", "srun can't start podman-hpc or docker: what it"),
+    ],
+)
+def test_a_job_that_can_only_fail_is_not_submitted(
+    suite: str,
+    runtime: str | None,
+    runtimes: str | None,
+    why: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")  # no sbatch
+    site = tmp_path / "site"
+    for part in ("stacks", "systems", "validation"):
+        shutil.copytree(ROOT / part, site / part)
+    (site / "validation/suites/torn.yaml").write_text("name: torn\nsummary: Nothing.\n")
+    system = site / "systems/perlmutter-cpu.yaml"
+    if runtimes:
+        text = re.sub(r"(?m)^runtimes: .*$", f"runtimes: [{runtimes}]", system.read_text())
+        system.write_text(text)
+    here = Workshop(
+        Site(site), parse("pytorch/2.13.0-cpu@perlmutter-cpu"), Store(tmp_path / "store")
+    )
+    session = Session(here.site, here.store, here.runner(), here.measure_arms, runtime)
+
+    with pytest.raises(StackwrightError, match=why):
+        validated(here, session, replace(ASKED, suite=suite, runtime=runtime))
+    assert not (tmp_path / "store/batch").exists()
+
+
+def test_a_container_engine_is_refused_in_a_job_of_ones_own_too(tmp_path: Path) -> None:
+    here = shop("perlmutter-cpu", tmp_path)
+    session = Session(
+        here.site, here.store, here.runner(), here.measure_arms, "podman", nodes=("nid0001",)
+    )
+
+    with pytest.raises(StackwrightError, match="srun can't start podman"):
+        session._runtime("perlmutter-cpu")
 
 
 def test_the_command_that_goes_on_asks_for_the_same_but_not_anew(tmp_path: Path) -> None:

@@ -174,7 +174,7 @@ def test_over_nodes_no_container_engine_is_chosen(session: Session) -> None:
     over_nodes = replace(session, nodes=("nid0001", "nid0002"))
 
     path.write_text(re.sub(r"runtimes: .*", "runtimes: [podman, docker]", text))
-    with pytest.raises(StackwrightError, match="srun can start none of the run times of 'local'"):
+    with pytest.raises(StackwrightError, match="srun can't start podman or docker"):
         over_nodes._runtime("local")
 
 

@@ -69,23 +69,17 @@ def validated(shop: Workshop, session: Session, asked: Asked) -> tuple[Path, Jud
         The folder of the run, and its judgement.
 
     Raises:
-        StackwrightError: the system has no Slurm, Slurm refuses the job, or would never start it,
-            or it ends without a verdict.
+        StackwrightError: the suite or the run time can't be had, the system has no Slurm, Slurm
+            refuses the job, or would never start it, or it ends without a verdict.
         click.Abort: Ctrl-C; the job is cancelled.
     """
     from stackwright.batch.follow import follow
     from stackwright.batch.slurmjobs import LOST, SlurmJobs
     from stackwright.batch.validation import LOG
     from stackwright.errors import ExitCode, StackwrightError
-    from stackwright.tools.engines import CONTAINER_ENGINES
     from stackwright.tools.process import Runner
 
-    if asked.runtime in CONTAINER_ENGINES:
-        raise StackwrightError(
-            f"srun can't start {asked.runtime}: what it runs could not be ended on other nodes",
-            hint="--runtime charliecloud, or bubblewrap",
-            code=ExitCode.USAGE,
-        )
+    session.check_over_nodes(shop.label.system, asked.suite or shop.suite)
     folder, script = _written(shop, asked)
     jobs = SlurmJobs(shop.runner(), Runner())
     job = jobs.submit(script, str(script))

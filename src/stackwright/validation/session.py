@@ -143,6 +143,16 @@ class Session:
         draft.rename(folder)
         return folder
 
+    def check_over_nodes(self, system: str, suite: str) -> None:
+        """Check what can be known of a run over nodes before a job is submitted for it.
+
+        Raises:
+            StackwrightError: there is no such suite, it has a mistake, or srun can start none of
+                the run times.
+        """
+        load_suite(self.site.suite_file(suite))
+        self._startable(system)
+
     def _nodes(self, system: System, plan: Plan) -> launch.Nodes | None:
         """What srun starts ranks over, in an allocation."""
         settled = {each.name for each in plan.environment}
@@ -367,22 +377,24 @@ class Session:
             check_plugin(plugin, self.nodes, self.runner)
 
     def _runtime(self, system: str) -> str:
-        """What runs images: what was asked for, else the first of the system's that works here.
+        """What runs images: what was asked for, else the first of the system's that works here."""
+        startable = self._startable(system) if self.nodes else None
+        return self.runtime or self._here(system).first_that_works(startable)
 
-        Containers of an engine outlive the process that srun starts, so none is chosen for it.
+    def _startable(self, system: str) -> tuple[str, ...]:
+        """Of what was asked for, else of the system's run times, those that srun can start.
+
+        Containers of an engine outlive the process that srun starts.
         """
-        if self.runtime:
-            return self.runtime
-        names = self.site.system(system).runtimes
-        if self.nodes:
-            names = tuple(name for name in names if name not in CONTAINER_ENGINES)
+        asked = (self.runtime,) if self.runtime else self.site.system(system).runtimes
+        names = tuple(name for name in asked if name not in CONTAINER_ENGINES)
         if not names:
             raise StackwrightError(
-                f"srun can start none of the run times of '{system}': what podman and docker run"
-                " could not be ended on other nodes",
+                f"srun can't start {' or '.join(asked)}: what it runs could not be ended on other"
+                " nodes",
                 hint=f"--runtime charliecloud, or add it to systems/{system}.yaml",
             )
-        return self._here(system).first_that_works(names)
+        return names
 
     def _here(self, system: str) -> Here:
         described, injections = self.site.system(system), self.site.injections(system)
