@@ -38,6 +38,7 @@ from stackwright.locking.locks import Lock
 from stackwright.locking.solve import solve
 from stackwright.plans.plan import plan_hash, resolve
 from stackwright.store import Store
+from stackwright.tools import engines
 from stackwright.tools.engines import BuildEngine
 from stackwright.tools.process import Runner
 
@@ -516,6 +517,24 @@ def test_one_engine_is_enough_and_its_workaround_is_named() -> None:
     ]
     assert rows[0].found == "4.3.1, works with runc"
     assert rows[2].advice == "not needed: another works"
+
+
+def test_an_engine_is_tried_for_somebody_who_may_not_write_to_the_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = f'case "$1" in --version) echo podman 4.3.1;; run) exit {engines.PROBE_EXIT_CODE};; esac'
+    for name, text in {"podman": runs, "cc": "true"}.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    store = Store(tmp_path / "store")
+    store.root.mkdir()
+    (store.root / "engines").touch()  # so that not even root makes a file below it
+
+    found = engines.probe("podman", store, Runner())
+
+    assert (found.version, found.workaround) == ("podman 4.3.1", "")
+    assert engines.used_here(["podman"], store) is None  # nothing could be remembered
 
 
 @pytest.mark.skipif(shutil.which("podman") is None, reason="needs: apt-get install podman")

@@ -191,7 +191,7 @@ def probe(name: str, store: Store, runner: Runner, *, again: bool = False) -> Bu
     for number, engine in enumerate(engines):
         failure = _failure(engine, runner)
         if failure is None:
-            write_atomic(memory, canonical_json({"version": version, "attempt": number}))
+            _keep(memory, canonical_json({"version": version, "attempt": number}))
             return engine
         failures.append(failure)
     raise StackwrightError(
@@ -228,13 +228,22 @@ def _recall(memory: Path, version: str) -> int | None:
         return None
 
 
+def _keep(path: Path, data: bytes) -> None:
+    """Leave a file for the next time, if the store is this user's to write to.
+
+    An engine that needs one which could not be left says so itself.
+    """
+    with suppress(OSError):
+        write_atomic(path, data)
+
+
 def _environment(attempt: Attempt, store: Store) -> dict[str, str]:
     env = dict(attempt.env)
     if attempt.conf is not None:
         name = "runc.conf" if attempt.conf == _RUNC else "limits.conf"
         path = store.root / "engines" / name
         if not path.is_file() or path.read_text() != attempt.conf:
-            write_atomic(path, attempt.conf.encode())
+            _keep(path, attempt.conf.encode())
         env["CONTAINERS_CONF"] = str(path)
     return env
 
