@@ -212,5 +212,5 @@ def test_what_is_no_time_limit_is_refused(text: str) -> None:
 
 def test_settings_are_pairs() -> None:
     assert settings(["account=m1", "P=a=b"]) == {"account": "m1", "P": "a=b"}
-    with pytest.raises(StackwrightError, match="'account' is not NAME=VALUE"):
+    with pytest.raises(StackwrightError, match="--set account: it is not NAME=VALUE"):
         settings(["account"])

@@ -205,8 +205,9 @@ def test_words_arrive_as_they_are_whatever_is_in_them() -> None:
 @pytest.mark.parametrize("field", ["partition", "output"])
 @pytest.mark.parametrize("value", ["a b", "x\n#SBATCH --wrap=id", "a\tb", ""])
 def test_what_the_scheduler_reads_of_a_user_is_one_word(field: str, value: str) -> None:
-    with pytest.raises(StackwrightError, match=f"can't be the value of {field}"):
+    with pytest.raises(StackwrightError, match=f"can't be the value of --{field}") as found:
         [*directives(SLURM, replace(JOB, **{field: value}))]
+    assert found.value.hint == "write it without blanks, quotes, backslashes and #"
 
 
 def test_a_head_of_more_lines_than_it_has_is_no_script() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from stackwright.cli import main, run
-from stackwright.cli.run import _mount, _request, _split
+from stackwright.cli.run import _mount, _request, _variable
 from stackwright.errors import StackwrightError
 from stackwright.runtimes.containers import Container
 from stackwright.runtimes.request import Engine, Mount, Request, Runtime, without_settings
@@ -17,8 +17,8 @@ PODMAN = Container("podman", Engine(("podman",)), "46a1")
 CH_RUN = Charliecloud(Engine(("ch-run",)), Path("/s/image.squashfs"), {})
 
 
-def asked(way: Runtime, *mounts: str, variables: tuple[str, ...] = ()) -> Request:
-    return _request(way, ("true",), mounts, variables, gpus=False)
+def asked(way: Runtime) -> Request:
+    return _request(way, ("true",), (), {}, gpus=False)
 
 
 @pytest.mark.parametrize(("way", "inside"), [(PODMAN, ""), (CH_RUN, "/tmp")])
@@ -75,7 +75,10 @@ def test_mounts_are_read_only_unless_they_say_so(tmp_path: Path) -> None:
     ("text", "why"),
     [
         ("/no/such/folder:/data", "there is no folder /no/such/folder"),
-        ("/etc", "'/etc' is not SOURCE:TARGET"),
+        ("/etc", "--mount /etc: it is not SOURCE:TARGET"),
+        (":/data", "--mount :/data: it is not SOURCE:TARGET"),
+        ("/etc/passwd:/x", "/etc/passwd is a file, and only folders can be mounted"),
+        ("/etc:/data:ro", "it is read-only unless it ends with :rw"),
         ("/etc:data", "can't mount /etc at data"),
         ("/etc:/a,readonly=false", "can't mount /etc at /a,readonly=false"),
     ],
@@ -118,11 +121,49 @@ def test_the_current_folder_hides_nothing_of_the_image(
     assert asked(CH_RUN).workdir == f"/tmp{folder}"
 
 
-def test_a_variable_may_be_empty_and_hold_an_equals_sign() -> None:
-    assert _split("A=", "=", "NAME=VALUE") == ("A", "")
-    assert _split("A=b=c", "=", "NAME=VALUE") == ("A", "b=c")
-    with pytest.raises(StackwrightError, match="'A' is not NAME=VALUE"):
-        _split("A", "=", "NAME=VALUE")
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("/x", "--mount /x:/data, or with :rw to write to it"),
+        ("", "--mount /data/imagenet:/data, or with :rw to write to it"),
+        ("/x:/data:ro", "--mount /x:/data"),
+        ("/etc/passwd:/x", "its folder, to somewhere of your own: --mount /etc:/data"),
+    ],
+)
+def test_a_mount_that_is_refused_says_what_to_type(text: str, hint: str) -> None:
+    with pytest.raises(StackwrightError) as refused:
+        _mount(text)
+
+    assert refused.value.hint == hint
+
+
+def test_a_variable_may_be_empty_and_hold_an_equals_sign(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("A", "here")
+
+    assert _variable("A=") == ("A", "")
+    assert _variable("A=b=c") == ("A", "b=c")
+    assert _variable("A") == ("A", "here")
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [("NOT_SET", "--env NOT_SET=VALUE"), ("=1", "--env NAME=VALUE, or NAME as it is here")],
+)
+def test_a_variable_that_says_nothing_is_refused(text: str, hint: str) -> None:
+    with pytest.raises(StackwrightError) as refused:
+        _variable(text)
+
+    assert refused.value.hint == hint
+
+
+@pytest.mark.parametrize("option", [("--mount", "/no/such:/data"), ("--env", "=1")])
+def test_options_are_looked_at_before_the_stack_is(
+    option: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--store", str(tmp_path), "run", "pytorch", *option, "--", "python"]) == 2
+
+    assert f"{option[0]} {option[1]}: " in capsys.readouterr().err
+    assert [*tmp_path.iterdir()] == []
 
 
 def test_what_is_not_released_is_not_run(

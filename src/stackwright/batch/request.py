@@ -104,7 +104,7 @@ def directives(scheduler: Scheduler, job: Resources) -> Iterator[str]:
     Raises:
         StackwrightError: partition or output are not one word.
     """
-    for what, given in (("partition", job.partition), ("output", job.output)):
+    for what, given in (("--partition", job.partition), ("--output", job.output)):
         if given is not None:
             check_word(given, what)
     options = [*scheduler.options(job), *job.more, *job.filled.items()]

@@ -31,7 +31,10 @@ def check_word(value: str, what: str) -> None:
         StackwrightError: it is empty, or more than one plain word.
     """
     if not value or not value.isprintable() or set(value) & set(" '\"\\#"):
-        raise StackwrightError(f"'{value}' can't be the value of {what}: it is not one word")
+        raise StackwrightError(
+            f"'{value}' can't be the value of {what}: it is not one word",
+            hint="write it without blanks, quotes, backslashes and #",
+        )
 
 
 def single(lines: Iterable[str]) -> Iterator[str]:

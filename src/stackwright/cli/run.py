@@ -16,6 +16,8 @@ from stackwright.cli.context import Context, pass_context
 from stackwright.cli.dashes import AfterDashes
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from stackwright.certify.artefact import Artefact
     from stackwright.inputs.labels import Label
     from stackwright.inputs.systems import System
@@ -33,8 +35,8 @@ if TYPE_CHECKING:
     "mounts",
     metavar="SOURCE:TARGET[:rw]",
     multiple=True,
-    help="A folder that the command sees; again for each. The current one it sees anyway."
-    " Charliecloud lets it write to all of them.",
+    help="A folder that the command sees, and with :rw may write to; again for each. The current"
+    " one it sees anyway. Charliecloud lets it write to all of them.",
 )
 @click.option(
     "--env",
@@ -77,6 +79,7 @@ def command(
     from stackwright.runtimes.here import Here
     from stackwright.runtimes.request import without_settings
 
+    more, env = tuple(map(_mount, mounts)), dict(map(_variable, variables))
     with Progress(color=context.color) as progress:
         shop = open_workshop(context, label, progress)
         artefact = shop.artefact if built else _released(shop)
@@ -88,7 +91,7 @@ def command(
         chosen = here.first_that_works([runtime] if runtime else None)
         with shop.stage(f"making the image ready for {chosen}"):
             way = here.ready(chosen, artefact)
-    request = _request(way, words, mounts, variables, gpus=gpus)
+    request = _request(way, words, more, env, gpus=gpus)
     if not dry_run:
         request = replace(request, name=f"stackwright-run-{secrets.token_hex(4)}")
     here.check_mounts(chosen, artefact, request.mounts)
@@ -142,8 +145,8 @@ def _check_gpus(system: System, label: Label, *, looked_for: bool) -> None:
 def _request(
     way: Runtime,
     words: tuple[str, ...],
-    mounts: tuple[str, ...],
-    variables: tuple[str, ...],
+    mounts: tuple[Mount, ...],
+    env: Mapping[str, str],
     *,
     gpus: bool,
 ) -> Request:
@@ -154,8 +157,8 @@ def _request(
     mine = [_checked(Mount(str(here), str(inside), writable=True))] if here != Path("/") else []
     return Request(
         command=words,
-        env=dict(map(_variable, variables)),
-        mounts=(*mine, *map(_mount, mounts)),
+        env=env,
+        mounts=(*mine, *mounts),
         workdir=str(inside) if mine else None,
         gpus=gpus,
         stdin=True,
@@ -167,8 +170,13 @@ def _variable(text: str) -> tuple[str, str]:
     """A variable with its value, which is the one of this process where none is given."""
     from stackwright.errors import StackwrightError
 
-    if "=" in text:
-        return _split(text, "=", "NAME=VALUE")
+    name, given, value = text.partition("=")
+    if not name:
+        raise StackwrightError(
+            f"--env {text}: a variable has a name", hint="--env NAME=VALUE, or NAME as it is here"
+        )
+    if given:
+        return name, value
     if text not in os.environ:
         raise StackwrightError(f"--env {text}: it is not set here", hint=f"--env {text}=VALUE")
     return text, os.environ[text]
@@ -178,8 +186,23 @@ def _mount(text: str) -> Mount:
     from stackwright.errors import StackwrightError
     from stackwright.runtimes.request import Mount
 
-    source, target = _split(text.removesuffix(":rw"), ":", "SOURCE:TARGET[:rw]")
+    source, _, target = text.removesuffix(":rw").partition(":")
+    if not (source and target):
+        raise StackwrightError(
+            f"--mount {text}: it is not SOURCE:TARGET[:rw]",
+            hint=f"--mount {source or '/data/imagenet'}:/data, or with :rw to write to it",
+        )
+    if target.endswith(":ro"):
+        raise StackwrightError(
+            f"--mount {text}: it is read-only unless it ends with :rw",
+            hint=f"--mount {text.removesuffix(':ro')}",
+        )
     folder = Path(source).absolute()
+    if folder.exists() and not folder.is_dir():
+        raise StackwrightError(
+            f"--mount {text}: {folder} is a file, and only folders can be mounted",
+            hint=f"its folder, to somewhere of your own: --mount {folder.parent}:/data",
+        )
     if not folder.is_dir():
         raise StackwrightError(
             f"--mount {text}: there is no folder {folder}", hint="make it, or name another"
@@ -210,12 +233,3 @@ def _checked(mount: Mount) -> Mount:
             f" --mount {mount.source}:/data",
         )
     return mount
-
-
-def _split(text: str, at: str, form: str) -> tuple[str, str]:
-    from stackwright.errors import StackwrightError
-
-    first, found, rest = text.partition(at)
-    if not (first and found and (rest or at == "=")):
-        raise StackwrightError(f"'{text}' is not {form}")
-    return first, rest

@@ -129,7 +129,10 @@ def settings(given: Sequence[str]) -> dict[str, str]:
     pairs = [text.partition("=") for text in given]
     for name, sign, value in pairs:
         if not (name and sign):
-            raise StackwrightError(f"'{name}{sign}{value}' is not NAME=VALUE")
+            raise StackwrightError(
+                f"--set {name}{sign}{value}: it is not NAME=VALUE",
+                hint=f"--set {name or 'account'}=VALUE",
+            )
     return {name: value for name, _, value in pairs}
 
 
@@ -154,9 +157,10 @@ def _written(shop: Workshop, asked: Asked) -> tuple[Path, Path]:
         system, name, folder, asked.nodes, limit, asked.partition, settings(asked.given)
     )
     check_filled(SLURM, job, system.name)
+    text = script(job, _inside(shop, asked), folder)
     folder.mkdir(parents=True)
     path = folder / SCRIPT
-    path.write_text(script(job, _inside(shop, asked), folder))
+    path.write_text(text)
     return folder, path
 
 
