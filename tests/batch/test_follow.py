@@ -212,5 +212,10 @@ def test_what_is_no_time_limit_is_refused(text: str) -> None:
 
 def test_settings_are_pairs() -> None:
     assert settings(["account=m1", "P=a=b"]) == {"account": "m1", "P": "a=b"}
-    with pytest.raises(StackwrightError, match="--set account: it is not NAME=VALUE"):
-        settings(["account"])
+
+
+@pytest.mark.parametrize("given", ["account", "=m1"])
+def test_a_setting_without_name_or_value_is_refused(given: str) -> None:
+    with pytest.raises(StackwrightError, match=f"--set {given}: it is not NAME=VALUE") as refused:
+        settings([given])
+    assert refused.value.hint == "--set account=VALUE"

@@ -359,6 +359,26 @@ def test_what_can_not_be_said_is_refused(given: dict[str, str], why: str) -> Non
         answers(JOB.asks, given, "far")
 
 
+NOTHING = "it asks for nothing: leave --set out, or let systems/far.yaml ask: batch: {asks: [%s]}"
+
+
+@pytest.mark.parametrize(
+    ("asks", "name", "hint"),
+    [
+        (("--account", "-q"), "project", "it asks for --account, -q: --set account=VALUE"),
+        ((), "account", NOTHING % "--account"),
+        ((), "P", NOTHING % "-P"),
+    ],
+)
+def test_who_says_what_is_not_asked_hears_what_is(
+    asks: tuple[str, ...], name: str, hint: str
+) -> None:
+    with pytest.raises(StackwrightError, match=f"'far' does not ask for {name}") as found:
+        answers(asks, {name: "m1234"}, "far")
+
+    assert found.value.hint == hint
+
+
 @pytest.mark.skipif(not shutil.which("shellcheck"), reason="needs: apt-get install shellcheck")
 @pytest.mark.parametrize("case", CASES)
 def test_shellcheck_finds_nothing(case: str, tmp_path: Path) -> None:

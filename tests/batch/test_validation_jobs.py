@@ -14,7 +14,7 @@ import pytest
 from stackwright.batch import follow
 from stackwright.batch.allocation import check_plugin, fingerprints, nodes_here
 from stackwright.cli import main
-from stackwright.cli.submit import Asked, _again, _written, settings, validated
+from stackwright.cli.submit import Asked, _again, _written, validated
 from stackwright.errors import ExitCode, StackwrightError
 from stackwright.inputs.labels import parse
 from stackwright.inputs.site import Site
@@ -126,16 +126,6 @@ def test_a_container_engine_is_refused_in_a_job_of_ones_own_too(tmp_path: Path) 
 
     with pytest.raises(StackwrightError, match="srun can't start podman"):
         session._runtime("perlmutter-cpu")
-
-
-@pytest.mark.parametrize(
-    ("given", "hint"), [("account", "--set account=VALUE"), ("=m1", "--set account=VALUE")]
-)
-def test_a_setting_has_a_name_and_a_value(given: str, hint: str) -> None:
-    with pytest.raises(StackwrightError, match="it is not NAME=VALUE") as refused:
-        settings([given])
-
-    assert refused.value.hint == hint
 
 
 def test_the_command_that_goes_on_asks_for_the_same_but_not_anew(tmp_path: Path) -> None:

@@ -142,10 +142,21 @@ def answers(asks: Sequence[str], given: Mapping[str, str], system: str) -> dict[
         if name.lstrip("-") not in names:
             raise StackwrightError(
                 f"'{system}' does not ask for {name}",
-                hint=f"it asks for {', '.join(asks) or 'nothing'} (`batch` of its file)",
+                hint=_asks_for(asks, name, system),
             )
         check_word(value, name)
     return {names[name.lstrip("-")]: value for name, value in given.items()}
+
+
+def _asks_for(asks: Sequence[str], name: str, system: str) -> str:
+    if asks:
+        return f"it asks for {', '.join(asks)}: --set {asks[0].lstrip('-')}=VALUE"
+    bare = name.lstrip("-")
+    option = f"{'-' if len(bare) == 1 else '--'}{bare}"
+    return (
+        f"it asks for nothing: leave --set out, or let systems/{system}.yaml ask:"
+        f" batch: {{asks: [{option}]}}"
+    )
 
 
 def _spelt(name: str, value: str | None) -> str:

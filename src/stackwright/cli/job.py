@@ -34,7 +34,11 @@ WAYS = ("module", "shifter", "podman-hpc", "run")
 )
 @click.option("--way", type=click.Choice(WAYS), default="module", help="Into the stack (module).")
 @click.option("--image", metavar="NAME", help="As shifter or podman-hpc knows the image.")
-@click.option("--scheduler", type=click.Choice(("slurm", "lsf", "pbs")), help="Else the system's.")
+@click.option(
+    "--scheduler",
+    type=click.Choice(("slurm", "lsf", "pbs")),
+    help="Else the system's; needed where its file says none, as that of local does.",
+)
 @job_options
 @click.option(
     "--output", metavar="FILE", help="For what the job prints (else the scheduler's own)."
@@ -65,6 +69,7 @@ def command(
     \b
     Examples:
       stackwright job pytorch -N 2 -- python train.py > job.sh
+      stackwright job pytorch@local -N 2 --scheduler slurm -- python train.py > job.sh
       stackwright job pytorch -N 4 --way shifter --time 120 --set account=m1 -- python train.py
       stackwright job pytorch -N 2 --ranks-per-node 4 -- torchrun train.py
     """
