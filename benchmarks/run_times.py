@@ -181,11 +181,11 @@ def main() -> None:
         starts = measure.take_turns(
             {name: partial(seconds_to_start, way, folder) for name, way in ways.items()}, STARTS
         )
-        trainings: list[dict[str, Trainings]] = []
+        done: list[dict[str, Trainings]] = []
         with suppress(KeyboardInterrupt):
             for number in range(1, rounds + 1):
-                trainings.append(train_by_turns(ways, folder, number))
-    print(report(trainings, starts, absent) if trainings else "interrupted in the first round")
+                done.append(train_by_turns(ways, folder, number))
+    print(report(done, starts, absent) if done else "interrupted in the first round")
 
 
 def alone(channels: Mapping[str, launch.Channel]) -> dict[str, Way]:
