@@ -140,8 +140,8 @@ class Running:
 
     def end(self) -> None:
         """Leave nothing of it, and of what it still starts."""
-        while self.process.poll() is None:
-            self.ranks = marked(self.nonce)
+        while (ranks := marked(self.nonce)) or self.process.poll() is None:
+            self.ranks = ranks
             self.send(signal.SIGKILL)
             time.sleep(0.1)
 
