@@ -37,6 +37,12 @@ HARMLESS: Mapping[str, str] = {
 }
 """Variables that a pattern of RESERVED takes in, and why they may be set all the same."""
 
+OF_RUN_TIMES = (
+    *("APPTAINER*", "SINGULARITY*", "SHIFTER*", "SLURM_SPANK_*", "CH_*"),
+    *("CONTAINERS_*", "CONTAINER_HOST", "CONTAINER_CONNECTION", "BUILDAH_*", "PODMANHPC_*"),
+)
+"""Variables, by pattern, by which a run time would mount, set or run something else."""
+
 RESERVED: Mapping[str, tuple[str, ...]] = {
     "module and image put the prefix's programs first in it": ("PATH",),
     "Python would load other files than the prefix's, which are what is certified": (
@@ -62,10 +68,7 @@ RESERVED: Mapping[str, tuple[str, ...]] = {
     "Lmod, a Lua program, would run what it names": (
         *("LUA_INIT", "LUA_INIT_5_*", "LUA_PATH*", "LUA_CPATH*"),
     ),
-    "containers would start otherwise": (
-        *("APPTAINER*", "SINGULARITY*", "SHIFTER*", "CONTAINERS_*", "DOCKER_*"),
-        *("CONTAINER_HOST", "CONTAINER_CONNECTION", "PODMAN*", "BUILDAH_*", "CH_*", "XDG_*"),
-    ),
+    "containers would start otherwise": (*OF_RUN_TIMES, "DOCKER_*", "PODMAN*", "XDG_*"),
     "Slurm's commands would start jobs otherwise": ("SRUN_*", "SBATCH_*", "SALLOC_*", "SPANK_*"),
     "the launcher tells each rank its own": (
         *("RANK", "*_RANK", "*WORLD_SIZE", "LOCAL_SIZE", "MASTER_*", "TORCHELASTIC_*"),

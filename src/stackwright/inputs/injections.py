@@ -51,9 +51,9 @@ def _hides(target: PurePosixPath) -> bool:
     """Whether the stack's own, the cases, the loader's files or whole folders would be hidden."""
     target = plain(target)
     own = any(target.is_relative_to(place) for place in OF_THE_STACK)
-    own = own or any(fnmatchcase(str(target), like) for like in _OF_THE_LOADER)
+    loader = any(fnmatchcase(str(target), like) for like in _OF_THE_LOADER)
     above = (PurePosixPath(place) for place in (*OF_THE_STACK, *OF_THE_BASE))
-    return own or any(place.is_relative_to(target) for place in above)
+    return own or loader or any(place.is_relative_to(target) for place in above)
 
 
 class Carried(Model):

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Protocol
 
+from stackwright.inputs.environment import OF_RUN_TIMES
+
 
 @dataclass(frozen=True)
 class Mount:
@@ -15,13 +17,6 @@ class Mount:
     source: str
     target: str
     writable: bool = False
-
-
-OF_RUN_TIMES = (
-    *("APPTAINER*", "SINGULARITY*", "SHIFTER*", "SLURM_SPANK_*", "CH_*"),
-    *("CONTAINERS_*", "CONTAINER_HOST", "CONTAINER_CONNECTION", "BUILDAH_*", "PODMANHPC_*"),
-)
-"""Variables, by pattern, by which a run time would mount, set or run something else."""
 
 
 def without_settings(environ: Mapping[str, str]) -> dict[str, str]:
