@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import platform
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +27,15 @@ from stackwright.inputs.site import Site
 from stackwright.locking.difference import told
 from stackwright.locking.lockinputs import locked
 from stackwright.spack.asked import check
+from stackwright.spack.concretize import concretize
 from stackwright.spack.dialect import DIALECTS, Dialect
 from stackwright.spack.lockdiff import differences
 from stackwright.spack.lockfile import SpackLock, load_spack_lock, nodes
 from stackwright.spack.refusal import explain
 from stackwright.spack.wheels import lock_of_wheels
+from stackwright.store import Store
+from stackwright.tools.process import Runner
+from stackwright.tools.spack import Checkout
 
 BOTH = pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.series)
 
@@ -218,6 +223,16 @@ def test_what_the_system_requires_is_looked_up_wherever_it_is_used(site: Site) -
 
     with pytest.raises(StackwrightError, match=r"libfabric is 2\.3\.1, not 1\.22\.0"):
         check(lock, plan_of(site, SOURCE), None)
+
+
+def test_what_another_architecture_needs_spack_is_not_asked_for(site: Site, tmp_path: Path) -> None:
+    other = "power9le" if platform.machine() != "ppc64le" else "x86_64"
+    plan = plan_of(site, SOURCE)
+    plan = plan.model_copy(update={"machine": plan.machine.model_copy(update={"target": other})})
+    nowhere = Checkout(tmp_path / "no-spack", "1.1.0", "", "")
+
+    with pytest.raises(StackwrightError, match=f"Spack decides on {platform.machine()} for"):
+        concretize(plan, None, site, nowhere, None, Store(tmp_path), Runner(), seconds=1)
 
 
 # Fresh, stale, missing

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import platform
 import time
 from dataclasses import replace
 
 from stackwright.building.providers.scripts import write_files
+from stackwright.errors import StackwrightError
 from stackwright.inputs.site import Site
+from stackwright.inputs.systems import architecture
 from stackwright.locking.locks import Lock
 from stackwright.plans.plan import Plan
 from stackwright.spack.asked import check
@@ -39,9 +42,11 @@ def concretize(
         seconds: after these Spack is ended.
 
     Raises:
-        StackwrightError: it found no solution, or none in time; or what it found is not what was
-            asked for.
+        StackwrightError: it found no solution, or none in time; what it found is not what was
+            asked for; or this machine is of another architecture than the packages would be.
     """
+    if lock is None:
+        _same_architecture(plan)
     made_by, made_of = _source(spack), _source(packages) if packages else None
     files = render_environment(plan, lock, dialect_of(spack.version), site)
     started = time.monotonic()
@@ -77,6 +82,20 @@ def concretize(
         seconds=round(took, 1),
         lock=found,
     )
+
+
+def _same_architecture(plan: Plan) -> None:
+    """Spack takes the C library of a compiler from the machine that it runs on.
+
+    So it finds no solution for another architecture, after minutes and with reasons that say
+    nothing of it (tried with 0.23.1 and 1.1.0: power9le, on x86-64).
+    """
+    wanted, here = architecture(plan.machine.target), platform.machine()
+    if wanted != here:
+        raise StackwrightError(
+            f"{plan.label} is for {wanted}, and Spack decides on {here} for {here} only",
+            hint=f"lock it on a machine of {wanted}, with the release of Debian of its base",
+        )
 
 
 def index_of(spack: str, packages: str) -> str:
