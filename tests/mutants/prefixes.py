@@ -155,8 +155,8 @@ def terminfo_of_the_builder(prefix: Path) -> None:
 
 
 def terminfo_left_out(prefix: Path) -> None:
-    """Programs find the system's, if it has any."""
-    shutil.rmtree(prefix / "share/terminfo")
+    """The folder is there, and programs find the system's, if it has any."""
+    shutil.rmtree(prefix / "share/terminfo/v")
 
 
 def terminal_of_another_size(prefix: Path) -> None:
