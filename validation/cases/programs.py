@@ -9,6 +9,7 @@ import random
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -50,16 +51,26 @@ def ninja() -> Answer:
         run("ninja", folder=folder)
         made = Path(folder, "d").read_text()
         again = run("ninja", folder=folder).decode().strip()
-    return made == "1212" and "no work to do" in again, f"made {made!r}, then {again!r}"
+        Path(folder, "a").write_text("3")
+        later = time.time() + 10  # as file systems may tell times apart by whole seconds
+        os.utime(Path(folder, "a"), (later, later))
+        run("ninja", folder=folder)
+        anew = Path(folder, "d").read_text()
+    ok = (made, anew) == ("1212", "3232") and "no work to do" in again
+    return ok, f"made {made!r}, then {again!r}, and {anew!r} of another file"
 
 
 def numactl() -> Answer:
-    """Say which CPUs may be used, as the kernel does."""
+    """Say which CPUs may be used, as the kernel does, and bind a program to one of them."""
     shown = run("numactl", "--show").decode()
     line = next(line for line in shown.splitlines() if line.startswith("physcpubind:"))
     told = {int(word) for word in line.partition(":")[2].split()}
     allowed = os.sched_getaffinity(0)
-    return told == allowed, f"{sorted(told)}, the kernel allows {sorted(allowed)}"
+    one = max(allowed)
+    program = "import os; print(*os.sched_getaffinity(0))"
+    bound = run("numactl", f"--physcpubind={one}", sys.executable, "-c", program).decode().strip()
+    detail = f"{sorted(told)}, the kernel allows {sorted(allowed)}; bound to {one}: {bound}"
+    return told == allowed and bound == str(one), detail
 
 
 def terminfo() -> Answer:
@@ -67,10 +78,10 @@ def terminfo() -> Answer:
     columns, lines = (
         run("tput", "-T", "vt100", what).decode().strip() for what in ("cols", "lines")
     )
-    source = run("infocmp", "-D").decode().split()
-    own = f"{Path(sys.prefix)}/share/terminfo"
-    ok = (columns, lines) == ("80", "24") and own in [os.path.normpath(each) for each in source]
-    return ok, f"{columns} columns, {lines} lines; descriptions in {', '.join(source)}"
+    source = run("infocmp", "vt100").decode().partition("from file: ")[2].partition("\n")[0]
+    own = f"{Path(sys.prefix)}/share/terminfo/"
+    ok = (columns, lines) == ("80", "24") and os.path.normpath(source).startswith(own)
+    return ok, f"{columns} columns, {lines} lines; described in {source or 'no file'}"
 
 
 PROGRAMS: Mapping[str, Callable[[], Answer]] = {

@@ -1,0 +1,10 @@
+/* The backward transform does not conjugate. */
+#include "passes_on.h"
+
+plan fftw_plan_many_dft(int rank, const int *n, int batch, number *in, const int *inembed,
+                        int istride, int idist, number *out, const int *onembed, int ostride,
+                        int odist, int sign, unsigned flags)
+{
+    return TRUE(fftw_plan_many_dft)(rank, n, batch, in, inembed, istride, idist, out, onembed,
+                                    ostride, odist, -1, flags);
+}
