@@ -65,7 +65,7 @@ EOF
 pull() {
     prepare "$1"
     add_registry "$2"
-    spack python /registry_holds.py /out/environment/spack.lock >/tmp/held
+    spack -e /out/environment python /registry_holds.py /out/environment/spack.lock >/tmp/held
     echo "the registry holds $(wc -l </tmp/held) packages of the lock"
     # shellcheck disable=SC2046  # hashes
     [ ! -s /tmp/held ] || spack -e /out/environment install --only-concrete --cache-only \
@@ -75,16 +75,17 @@ pull() {
 push() {
     prepare "$1"
     add_registry "$2"
-    spack -e /out/environment find --no-groups --format '/{hash}' >/tmp/installed || return 0 # there are none
+    spack -e /out/environment find --no-groups --format '/{hash}' >/tmp/installed
     # shellcheck disable=SC2046  # hashes
-    spack -e /out/environment buildcache push --unsigned --only package registry $(cat /tmp/installed)
+    [ ! -s /tmp/installed ] ||
+        spack -e /out/environment buildcache push --unsigned --only package registry $(cat /tmp/installed)
 }
 
 # add_registry URL: a mirror after the folder, with this machine's certificates and its login there
 add_registry() {
     login=
     if [ -s /out/access/login ]; then
-        { read -r REGISTRY_USER && read -r REGISTRY_PASSWORD; } </out/access/login
+        { IFS= read -r REGISTRY_USER && IFS= read -r REGISTRY_PASSWORD; } </out/access/login
         export REGISTRY_USER REGISTRY_PASSWORD
         login=', access_pair: {id_variable: REGISTRY_USER, secret_variable: REGISTRY_PASSWORD}'
     fi
