@@ -144,22 +144,25 @@ HTPASSWD = "ada:$2a$05$abcdefghijklmnopqrstuuoXuKqgZXLiJqzfmMXDDhSFPIvxV7t8.\n"
 
 
 def served(folder: Path, address: str, root: Path) -> tuple[dict[str, Any], dict[str, str]]:
-    """A registry with a login, and what names it: with TLS where Spack wants that, as before 1."""
-    (folder / "htpasswd").write_text(HTPASSWD)
-    auth = base64.b64encode(f"ada:{PASSWORD}".encode()).decode()
-    (folder / "auth.json").write_text(json.dumps({"auths": {address: {"auth": auth}}}))
-    settings: dict[str, Any] = {"auth": {"htpasswd": {"realm": "r", "path": f"{folder}/htpasswd"}}}
-    named = {"REGISTRY_AUTH_FILE": f"{folder}/auth.json"}
+    """A registry's settings, and what names it: with what each series of Spack knows.
+
+    That is a password without TLS, as of 1; or TLS, and passwords in exchange for tokens only.
+    """
     if "0.23" not in root.name:
-        return settings, {**named, BUILD_CACHE: f"oci+http://{address}/group/cache"}
+        (folder / "htpasswd").write_text(HTPASSWD)
+        auth = base64.b64encode(f"ada:{PASSWORD}".encode()).decode()
+        (folder / "auth.json").write_text(json.dumps({"auths": {address: {"auth": auth}}}))
+        login = {"htpasswd": {"realm": "cache", "path": f"{folder}/htpasswd"}}
+        return {"auth": login}, {
+            BUILD_CACHE: f"oci+http://{address}/group/cache",
+            "REGISTRY_AUTH_FILE": f"{folder}/auth.json",
+        }
     key, certificate = f"{folder}/key.pem", f"{folder}/cert.pem"
     curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
     subject = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
     made = ["openssl", "req", "-x509", *curve, *subject, "-keyout", key, "-out", certificate]
     subprocess.run(made, check=True, capture_output=True)
-    settings["http"] = {"tls": {"key": key, "certificate": certificate}}
-    return settings, {
-        **named,
+    return {"http": {"tls": {"key": key, "certificate": certificate}}}, {
         BUILD_CACHE: f"oci://{address}/group/cache",
         "SSL_CERT_FILE": certificate,
     }
