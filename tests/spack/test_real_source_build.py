@@ -83,6 +83,7 @@ class Built:
         """The same in a new store, which has all but Spack's own work."""
         for name in BEFORE:
             shutil.copytree(self.store / "steps" / name, store / "steps" / name, symlinks=True)
+        shutil.copytree(self.store / "spack/index", store / "spack/index")
         return replace(self, store=store, environment={**self.environment, **environment})
 
 
