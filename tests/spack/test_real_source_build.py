@@ -145,28 +145,24 @@ HTPASSWD = "ada:$2a$05$abcdefghijklmnopqrstuuoXuKqgZXLiJqzfmMXDDhSFPIvxV7t8.\n"
 
 
 def served(folder: Path, address: str, root: Path) -> tuple[dict[str, Any], dict[str, str]]:
-    """A registry's settings, and what names it: with what each series of Spack knows.
+    """The settings of a registry with TLS, and what names it; with a password as of Spack 1.
 
-    That is a password without TLS, as of 1; or TLS, and passwords in exchange for tokens only.
+    Before, Spack knew passwords only of registries that give a token for one.
     """
-    if "0.23" not in root.name:
-        (folder / "htpasswd").write_text(HTPASSWD)
-        auth = base64.b64encode(f"ada:{PASSWORD}".encode()).decode()
-        (folder / "auth.json").write_text(json.dumps({"auths": {address: {"auth": auth}}}))
-        login = {"htpasswd": {"realm": "cache", "path": f"{folder}/htpasswd"}}
-        return {"auth": login}, {
-            BUILD_CACHE: f"oci+http://{address}/group/cache",
-            "REGISTRY_AUTH_FILE": f"{folder}/auth.json",
-        }
     key, certificate = f"{folder}/key.pem", f"{folder}/cert.pem"
     curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
     subject = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
     made = ["openssl", "req", "-x509", *curve, *subject, "-keyout", key, "-out", certificate]
     subprocess.run(made, check=True, capture_output=True)
-    return {"http": {"tls": {"key": key, "certificate": certificate}}}, {
-        BUILD_CACHE: f"oci://{address}/group/cache",
-        "SSL_CERT_FILE": certificate,
-    }
+    settings: dict[str, Any] = {"http": {"tls": {"key": key, "certificate": certificate}}}
+    named = {BUILD_CACHE: f"oci://{address}/group/cache", "SSL_CERT_FILE": certificate}
+    if "0.23" in root.name:
+        return settings, named
+    (folder / "htpasswd").write_text(HTPASSWD)
+    auth = base64.b64encode(f"ada:{PASSWORD}".encode()).decode()
+    (folder / "auth.json").write_text(json.dumps({"auths": {address: {"auth": auth}}}))
+    login = {"htpasswd": {"realm": "cache", "path": f"{folder}/htpasswd"}}
+    return {**settings, "auth": login}, {**named, "REGISTRY_AUTH_FILE": f"{folder}/auth.json"}
 
 
 @needs_registry
