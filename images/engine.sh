@@ -4,9 +4,14 @@
 engine=${ENGINE:-podman}
 
 # offline_run IMAGE -v SRC:DST... -- COMMAND...   run a command without network
-offline_run() {
-    image=$1
-    shift
+offline_run() { run_in none "$@"; }
+
+# online_run IMAGE -v SRC:DST... -- COMMAND...   run a command with the network of this machine
+online_run() { run_in host "$@"; }
+
+run_in() {
+    network=$1 image=$2
+    shift 2
     [ "$engine" != buildah ] || image=$(buildah from --pull-never "$image")
     words=$#
     while [ "$words" -gt 0 ]; do # the engines want the image where the -- is
@@ -17,11 +22,11 @@ offline_run() {
     done
     case $engine in
     buildah)
-        if buildah run --network none "$@"; then status=0; else status=$?; fi
+        if buildah run --network "$network" "$@"; then status=0; else status=$?; fi
         buildah rm "$image" >/dev/null
         return "$status"
         ;;
-    *) "$engine" run --rm --network none "$@" ;;
+    *) "$engine" run --rm --network "$network" "$@" ;;
     esac
 }
 

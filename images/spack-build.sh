@@ -1,14 +1,16 @@
 #!/bin/sh
-# Runs in a container of the base with compilers, offline.
-# usage: spack-build.sh all PYTHON     install the environment by its lock, packages side by side
-#        spack-build.sh one ARGUMENTS  what make runs in place of spack: one package, with its log
+# Runs in a container of the base with compilers: offline, but for what is done with a registry.
+# usage: spack-build.sh all PYTHON            install the environment by its lock, packages side by side
+#        spack-build.sh one ARGUMENTS         what make runs in place of spack: one package, with its log
+#        spack-build.sh pull PYTHON REGISTRY  install what the registry holds of the lock
+#        spack-build.sh push PYTHON REGISTRY  give the registry what is installed and it lacks
 set -eu
 
 spack() {
     /spack/bin/spack -C /tmp/scope "$@"
 }
 
-all() {
+prepare() {
     export HOME=/tmp LC_ALL=C.UTF-8 OUT=/out SPACK_PACKAGES=/packages SPACK_DISABLE_LOCAL_CONFIG=1
     export SPACK_USER_CONFIG_PATH=/tmp/user SPACK_USER_CACHE_PATH=/index
     export FORCE_UNSAFE_CONFIGURE=1 # root of a container, which some packages don't expect
@@ -21,6 +23,10 @@ mirrors:
   sources: {url: "file:///sources", source: true, binary: false}
   cache: {url: "file:///cache", source: false, binary: true, signed: false, autopush: true}
 EOF
+}
+
+all() {
+    prepare "$1"
     "$1" - >/tmp/names <<'EOF'
 import json
 for key, spec in json.load(open("/out/environment/spack.lock"))["concrete_specs"].items():
@@ -54,6 +60,37 @@ EOF
         mv "$log.new" "$log"
     fi
     echo "$how $name" | tee -a /out/installed.txt
+}
+
+pull() {
+    prepare "$1"
+    add_registry "$2"
+    spack -e /out/environment python /registry_holds.py /out/environment/spack.lock >/tmp/held
+    echo "the registry holds $(wc -l </tmp/held) packages of the lock"
+    # shellcheck disable=SC2046  # hashes
+    [ ! -s /tmp/held ] || spack -e /out/environment install --only-concrete --cache-only \
+        --no-check-signature $(cat /tmp/held)
+}
+
+push() {
+    prepare "$1"
+    add_registry "$2"
+    spack -e /out/environment find --no-groups --format '/{hash}' >/tmp/installed
+    # shellcheck disable=SC2046  # hashes
+    [ ! -s /tmp/installed ] ||
+        spack -e /out/environment buildcache push --unsigned --only package registry $(cat /tmp/installed)
+}
+
+# add_registry URL: a mirror after the folder, with this machine's certificates and its login there
+add_registry() {
+    login=
+    if [ -s /out/access/login ]; then
+        { IFS= read -r REGISTRY_USER && IFS= read -r REGISTRY_PASSWORD; } </out/access/login
+        export REGISTRY_USER REGISTRY_PASSWORD
+        login=', access_pair: {id_variable: REGISTRY_USER, secret_variable: REGISTRY_PASSWORD}'
+    fi
+    [ ! -f /out/access/ca.pem ] || export SSL_CERT_FILE=/out/access/ca.pem
+    echo "  registry: {url: \"$1\", source: false, binary: true, signed: false$login}" >>/tmp/scope/mirrors.yaml
 }
 
 "$@"

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
@@ -16,6 +13,7 @@ from typing import Any
 
 import pytest
 from certificate_samples import CASES, RELEASE, certificate, job, judgement
+from docker_registry import docker_registry, free_address, needs_registry
 from release_samples import build, do_release
 from shifter_registry import registry_here
 from shifter_samples import CLEAN, CONFIG, Item, file, make_layout
@@ -374,54 +372,23 @@ def test_a_pull_that_fails_and_exits_with_0(
     assert refused.value.code == ExitCode.FAIL
 
 
-@pytest.fixture(params=["here", "docker-registry"])
+@contextmanager
+def _docker_registry(folder: Path) -> Iterator[str]:
+    with docker_registry(folder, address := free_address()):
+        yield address
+
+
+@pytest.fixture(params=["here", pytest.param("docker-registry", marks=needs_registry)])
 def registry(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[str]:
-    """A registry on this machine, without encryption; Debian's, too, where somebody installed it.
-
-    `make test` doesn't, as the package starts a service that anybody may push to.
-    """
-    if request.param != "here" and shutil.which("docker-registry") is None:
-        pytest.skip("needs docker-registry: apt-get install docker-registry, and stop its service")
-    serve = registry_here() if request.param == "here" else _docker_registry(tmp_path)
-    with serve as address:
+    """A registry on this machine, without encryption; Debian's too, where it is installed."""
+    with registry_here() if request.param == "here" else _docker_registry(tmp_path) as address:
         insecure = tmp_path / ".config/containers/registries.conf"
         insecure.parent.mkdir(parents=True)
         insecure.write_text(f'[[registry]]\nlocation = "{address}"\ninsecure = true\n')
         monkeypatch.setenv("HOME", str(tmp_path))
         yield address
-
-
-@contextmanager
-def _docker_registry(folder: Path) -> Iterator[str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-    config = folder / "registry.yml"
-    config.write_text(
-        f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {folder}/registry}}}}\n"
-        f"http: {{addr: '{address}'}}\n"
-    )
-    with (folder / "registry.log").open("wb") as log:
-        server = subprocess.Popen(["docker-registry", "serve", config], stdout=log, stderr=log)
-    try:
-        _wait_for(address, server)
-        yield address
-    finally:
-        server.terminate()
-        server.wait()
-
-
-def _wait_for(address: str, server: subprocess.Popen[bytes]) -> None:
-    host, port = address.split(":")
-    for _ in range(600):
-        assert server.poll() is None, "the registry ended"
-        with socket.socket() as client:
-            if client.connect_ex((host, int(port))) == 0:
-                return
-        time.sleep(0.1)
-    raise TimeoutError(address)
 
 
 def to_gateway(store: Store, registry: str, *more: str) -> int:

@@ -38,7 +38,12 @@ BUILDER = """
 """
 TAKEN = "    externals: [gmake, python]\n"
 PLACES = {"STACKWRIGHT_SPACK", "STACKWRIGHT_SPACK_PACKAGES", "STACKWRIGHT_SOURCES", "LABEL"}
-KEPT = {"STACKWRIGHT_BUILD_CACHE", "STACKWRIGHT_PACKAGE_LOGS", "STACKWRIGHT_SPACK_INDEX"}
+KEPT = {
+    "STACKWRIGHT_BUILD_CACHE",
+    "STACKWRIGHT_BUILD_REGISTRY",
+    "STACKWRIGHT_PACKAGE_LOGS",
+    "STACKWRIGHT_SPACK_INDEX",
+}
 
 
 @pytest.fixture
@@ -260,6 +265,7 @@ def test_the_package_that_failed_is_named_with_the_end_of_its_log(
         "PATH": f"{programs}:/usr/bin:/bin",
         "ENGINE": "podman",
         **{name: str(tmp_path / name) for name in KEPT},
+        "STACKWRIGHT_BUILD_REGISTRY": "",
     }
 
     with pytest.raises(ToolError) as caught:

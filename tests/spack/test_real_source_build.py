@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 import shutil
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
-from real_samples import container_storage, run_cli
+from docker_registry import docker_registry, free_address, needs_registry
+from real_samples import container_storage, patched_environment, run_cli
 from spack_samples import SOURCE, make_spack_site, needs_spack, spack_roots
 
 from stackwright.building.build import BUILD_CACHE, SOURCES, tree_hash_of
+from stackwright.cli import main
+from stackwright.errors import ExitCode
 from stackwright.inputs.site import Site
 from stackwright.store import remove_tree
 from stackwright.tools.spack import PACKAGES, ROOT
@@ -89,8 +95,19 @@ class Built:
         return {name.rpartition("-")[0]: how for how, name in lines}
 
     def build(self) -> None:
-        args = ("--site", str(self.site.root), "build", SOURCE, "--engine", "podman")
-        run_cli(*args, environment={**self.environment, "STACKWRIGHT_STORE": str(self.store)})
+        assert self.try_to_build() == 0
+
+    def try_to_build(self) -> int:
+        args = ["--site", str(self.site.root), "build", SOURCE, "--engine", "podman"]
+        with patched_environment({**self.environment, "STACKWRIGHT_STORE": str(self.store)}):
+            return main(args)
+
+    def again(self, store: Path, **environment: str) -> Built:
+        """The same in a new store, which has all but Spack's own work."""
+        for name in BEFORE:
+            shutil.copytree(self.store / "steps" / name, store / "steps" / name, symlinks=True)
+        shutil.copytree(self.store / "spack/index", store / "spack/index")
+        return replace(self, store=store, environment={**self.environment, **environment})
 
 
 @pytest.fixture(scope="module", params=spack_roots(), ids=lambda root: root.name)
@@ -151,9 +168,7 @@ def test_each_package_has_its_log(first: Built) -> None:
 
 def test_a_new_store_takes_everything_from_the_cache(first: Built, tmp_path: Path) -> None:
     """Counted by what was compiled: nothing. And the layer is the same, bit by bit."""
-    second = Built(first.site, tmp_path / "store", first.environment)
-    for name in BEFORE:  # neither of them is Spack's work
-        shutil.copytree(first.store / "steps" / name, second.store / "steps" / name, symlinks=True)
+    second = first.again(tmp_path / "store")
 
     second.build()
 
@@ -161,6 +176,60 @@ def test_a_new_store_takes_everything_from_the_cache(first: Built, tmp_path: Pat
     assert second.installed().keys() == first.installed().keys()
     tree_hash = tree_hash_of(first.site)
     assert tree_hash(second.tree) == tree_hash(first.tree)
+
+
+# By a registry
+
+PASSWORD = "hunter2"  # by bcrypt, as htpasswd writes it
+HTPASSWD = "ada:$2a$05$abcdefghijklmnopqrstuuoXuKqgZXLiJqzfmMXDDhSFPIvxV7t8.\n"
+
+
+def served(folder: Path, address: str, root: Path) -> tuple[dict[str, Any], dict[str, str]]:
+    """The settings of a registry with TLS, and what names it; with a password as of Spack 1.
+
+    Before, Spack knew passwords only of registries that give a token for one.
+    """
+    key, certificate = f"{folder}/key.pem", f"{folder}/cert.pem"
+    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
+    subject = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    made = ["openssl", "req", "-x509", *curve, *subject, "-keyout", key, "-out", certificate]
+    subprocess.run(made, check=True, capture_output=True)
+    settings: dict[str, Any] = {"http": {"tls": {"key": key, "certificate": certificate}}}
+    named = {BUILD_CACHE: f"oci://{address}/group/cache", "SSL_CERT_FILE": certificate}
+    if "0.23" in root.name:
+        return settings, named
+    (folder / "htpasswd").write_text(HTPASSWD)
+    auth = base64.b64encode(f"ada:{PASSWORD}".encode()).decode()
+    (folder / "auth.json").write_text(json.dumps({"auths": {address: {"auth": auth}}}))
+    login = {"htpasswd": {"realm": "cache", "path": f"{folder}/htpasswd"}}
+    return {**settings, "auth": login}, {**named, "REGISTRY_AUTH_FILE": f"{folder}/auth.json"}
+
+
+@needs_registry
+def test_machines_share_a_registry(
+    first: Built, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    address = free_address()
+    settings, environment = served(tmp_path, address, Path(first.environment[ROOT]))
+    read_only = {"storage": {"maintenance": {"readonly": {"enabled": True}}}}
+    one = first.again(tmp_path / "one", **environment)
+
+    assert one.try_to_build() == ExitCode.FAIL
+    assert "error: could not take what is compiled from oci" in capsys.readouterr().err
+
+    with docker_registry(tmp_path, address, {**settings, **read_only}):
+        assert one.try_to_build() == ExitCode.FAIL
+    assert "pushes again" in capsys.readouterr().err
+
+    with docker_registry(tmp_path, address, settings):
+        one.build()
+        other = one.again(tmp_path / "other")
+        other.build()
+
+    assert {*one.installed().values()} == {*other.installed().values()} == {"cached", "external"}
+    assert not [*other.store.glob("spack/build-cache/*/*")], "it had no other cache"
+    tree_hash = tree_hash_of(first.site)
+    assert tree_hash(other.tree) == tree_hash(one.tree) == tree_hash(first.tree)
 
 
 def test_the_layer_runs_wherever_it_lies(first: Built, tmp_path: Path) -> None:

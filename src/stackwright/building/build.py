@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -29,9 +30,16 @@ from stackwright.release.measure import image_digest
 from stackwright.store import Store
 from stackwright.tools.engines import BUILD_ENGINES, BuildEngine
 from stackwright.tools.process import Runner, ToolError
+from stackwright.tools.redaction import redact
 
 BUILD_CACHE = "STACKWRIGHT_BUILD_CACHE"
-"""The variable that names a folder of what Spack compiled before; else the store has one."""
+"""The variable that names a folder of what Spack compiled before, or a registry's ``oci://``.
+
+Else, and beside a registry, the store has a folder for it.
+"""
+
+BUILD_REGISTRY = "STACKWRIGHT_BUILD_REGISTRY"
+"""What steps are told, if it is a registry."""
 
 SOURCES = "STACKWRIGHT_SOURCES"
 """The variable that names where sources lie already: folders and lists of URLs, colons between."""
@@ -138,13 +146,31 @@ def _kept(store: Store, runner: Runner, places: str) -> dict[str, str]:
     None of it is an input: what is taken from there goes by the hashes that a lock names.
     """
     logs = runner.transcript.with_suffix("") if runner.transcript else store.path("logs")
-    cache = os.environ.get(BUILD_CACHE) or str(store.path("spack/build-cache"))
+    folder, registry = build_caches(os.environ.get(BUILD_CACHE, ""))
     return {
-        BUILD_CACHE: cache,
+        BUILD_CACHE: folder or str(store.path("spack/build-cache")),
+        BUILD_REGISTRY: registry,
         SOURCES: ":".join(str(Path(place).absolute()) for place in places.split(":") if place),
         "STACKWRIGHT_PACKAGE_LOGS": str(logs),
         "STACKWRIGHT_SPACK_INDEX": str(store.path("spack/index")),
     }
+
+
+def build_caches(named: str) -> tuple[str, str]:
+    """The folder and the registry that are named for what was compiled: at most one of them.
+
+    Raises:
+        StackwrightError: it is a URL of something else, or names no repository in a registry.
+    """
+    scheme, separator, name = named.partition("://")
+    if not separator:
+        return named, ""
+    if scheme not in ("oci", "oci+http") or not re.fullmatch(r"[^/@\s]+(/[a-z0-9._-]+)+", name):
+        raise StackwrightError(
+            f"{BUILD_CACHE}={redact(named)} is neither a folder nor a place in a registry",
+            hint=f"export {BUILD_CACHE}=oci://REGISTRY/NAME; oci+http:// for one without TLS",
+        )
+    return "", named
 
 
 def missing_steps(plan: Plan, lock: Lock, site: Site, store: Store) -> tuple[Step, ...]:

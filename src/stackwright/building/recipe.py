@@ -45,7 +45,13 @@ _IMAGES = (
 )
 _OF_SOURCES = ("sdist_backend.py", "source.py")
 _OF_SPACK = {
-    "source": ("spack-build.sh", "spack_sources.py", "spack_tree.py"),
+    "source": (
+        "spack-build.sh",
+        "registry_access.py",
+        "registry_holds.py",
+        "spack_sources.py",
+        "spack_tree.py",
+    ),
     "wheels": ("spack-install.sh",),
 }
 _GCC = "12.2"

@@ -50,7 +50,7 @@ _BUILD = Step(
         "packages": _PACKAGES.name,
         "sources": SOURCES,
     },
-    files=("spack/", "spack-build.sh", *ENGINE_FILES),
+    files=("spack/", "spack-build.sh", "registry_access.py", "registry_holds.py", *ENGINE_FILES),
     settings=("PYTHON", "TOOLCHAIN_DIGEST", "SPACK_TREE", "SPACK_PACKAGES_TREE", EPOCH),
 )
 
