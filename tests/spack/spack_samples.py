@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 from build_samples import FIXED_LOCK, make_site
 
+from stackwright.building.providers.scripts import write_files
 from stackwright.inputs.labels import parse
 from stackwright.inputs.site import Site
 from stackwright.locking.lockinputs import lock_inputs
@@ -22,6 +24,7 @@ HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[1]
 ROOTS = "STACKWRIGHT_TEST_SPACK"
 """The variable that names the roots of the Spacks to test with, colons between them."""
+COPIED = ("layer.py", ".patch")
 
 WHEELS = "mini/1.0-cpu@bench"
 LABEL = "mini/1.0-spack@bench"
@@ -69,6 +72,26 @@ def make_spack_site(folder: Path) -> Site:
     system = root / "systems" / "bench.yaml"
     system.write_text(system.read_text() + SYSTEM)
     return Site(root)
+
+
+def check_reviewed(name: str, files: Mapping[str, bytes]) -> None:
+    """Compare what was rendered, not what was copied, with ``golden/NAME``.
+
+    `UPDATE_GOLDEN=1 pytest tests/spack` writes it anew, for review.
+    """
+    folder = HERE / "golden" / name
+    texts = {file: content for file, content in files.items() if not file.endswith(COPIED)}
+    if os.environ.get("UPDATE_GOLDEN"):
+        shutil.rmtree(folder, ignore_errors=True)
+        write_files(texts, folder)
+    golden = {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+    assert texts.keys() == golden.keys()
+    for file, text in texts.items():
+        assert text.decode() == golden[file].decode(), file
 
 
 def plan_of(site: Site, label: str = LABEL) -> Plan:

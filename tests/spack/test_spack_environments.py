@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import ast
-import os
-import shutil
 from pathlib import Path
 
 import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from spack_samples import HERE, LABEL, SOURCE, make_spack_site, plan_of, wheels_of
+from spack_samples import LABEL, SOURCE, check_reviewed, make_spack_site, plan_of, wheels_of
 
 from stackwright.errors import StackwrightError
 from stackwright.inputs.site import Site
@@ -20,7 +18,6 @@ from stackwright.spack.dialect import DIALECTS, Dialect, dialect_of
 from stackwright.spack.environment import render_environment
 from stackwright.spack.wheelrepo import acyclic, class_name, spack_name, spack_version
 
-GOLDEN = HERE / "golden"
 BOTH = pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.series)
 
 
@@ -35,24 +32,7 @@ def from_source(site: Site, dialect: Dialect) -> dict[str, bytes]:
 @BOTH
 @pytest.mark.parametrize("render", [of_wheels, from_source])
 def test_rendered_environments_are_as_reviewed(render, site: Site, dialect: Dialect) -> None:
-    """Golden files; `UPDATE_GOLDEN=1 pytest tests/spack` rewrites them for review."""
-    folder = GOLDEN / f"{render.__name__}-{dialect.series}"
-    texts = {
-        name: content.decode()
-        for name, content in render(site, dialect).items()
-        if not name.endswith("layer.py")  # copied as it is
-    }
-    if os.environ.get("UPDATE_GOLDEN"):
-        shutil.rmtree(folder, ignore_errors=True)
-        for name, text in texts.items():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_text(text)
-
-    golden = {p.relative_to(folder).as_posix(): p for p in folder.rglob("*") if p.is_file()}
-
-    assert texts.keys() == golden.keys()
-    for name, text in texts.items():
-        assert text == golden[name].read_text(), name
+    check_reviewed(f"{render.__name__}-{dialect.series}", render(site, dialect))
 
 
 @BOTH

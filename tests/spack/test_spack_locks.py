@@ -172,6 +172,7 @@ def from_source(**variants: object) -> dict[str, Any]:
         "concrete_specs": {
             name: {
                 "name": name,
+                "namespace": "builtin",
                 "version": version,
                 "arch": {"target": {"name": "x86_64"}},
                 "parameters": parameters,
@@ -215,7 +216,7 @@ def test_a_variant_that_was_dropped_is_found_out(
 
 def test_what_the_system_requires_is_looked_up_wherever_it_is_used(site: Site) -> None:
     lock = from_source()
-    used = {"name": "libfabric", "version": "1.22.0", "arch": {"target": "x86_64"}}
+    used = {**lock["concrete_specs"]["nccl"], "name": "libfabric", "version": "1.22.0"}
     lock["concrete_specs"]["libfabric"] = used
     check(lock, plan_of(site, SOURCE), None)
 
@@ -329,7 +330,7 @@ def test_what_differs_is_told_by_package() -> None:
 
 def compiled_by(*versions: str) -> SpackLock:
     """A lock of Spack 1 with a package for each version of GCC, which is a package itself."""
-    arch = {"arch": {"target": "zen3"}}
+    arch = {"arch": {"target": "zen3"}, "namespace": "builtin"}
     edge = {"parameters": {"deptypes": ["build"], "virtuals": ["c", "cxx"]}}
     specs: dict[str, Any] = {}
     for version in versions:

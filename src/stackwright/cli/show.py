@@ -81,6 +81,7 @@ def _facts(row: Row, store: str, suite: str) -> Iterator[tuple[str, str]]:
     yield from _column("frameworks", plan.frameworks)
     yield from _column("packages", plan.packages)
     yield from _column("sources", tuple(map(_built, plan.sources)))
+    yield from _column("patched", tuple(plan.spack.patched if plan.spack else ()))
     yield "mpi", plan.mpi
     yield "cpu target", plan.machine.target
     yield "base", ": ".join(filter(None, (plan.base.source, ", ".join(plan.base.packages))))

@@ -33,6 +33,7 @@ from stackwright.inputs.sources import (
     load_common,
     load_source,
     patches_of,
+    spack_errors,
 )
 from stackwright.inputs.stackfile import (
     load_stack,
@@ -121,6 +122,8 @@ class Site:
             folder = document.value.patches
             if folder is not None and not (self.root / folder).is_dir():
                 raise document.error(f"the site has no folder '{folder}'", "patches")
+            if errors := [*spack_errors(document, self.patches(document.value))]:
+                raise many_errors(errors)
             self._sources[name] = document
         return self._sources[name].value
 

@@ -7,7 +7,7 @@ once for all stacks that take them, so that they become one layer, equal in all 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +16,7 @@ from pydantic import Field
 from stackwright.errors import Location, StackwrightError
 from stackwright.inputs.fields import DebianPackage, Folder, Line, Model, Name, Value, VariableName
 from stackwright.inputs.requirements import read_pep508
+from stackwright.inputs.suggest import did_you_mean
 from stackwright.inputs.yamlfile import Document, load_document, many_errors, shown_path
 
 COMMON = "stacks/common"
@@ -38,6 +39,20 @@ class Beside(Model):
     absent: Mapping[VariableName, Value] = {}
 
 
+class OfSpack(Model):
+    """The package that Spack makes of the same sources, and what differs there for the patches.
+
+    Args:
+        package: what Spack calls it.
+        when: specs of the package, for any of which a patch is applied; others always are.
+        without: patches that it doesn't get, and why.
+    """
+
+    package: Name
+    when: Mapping[Line, Annotated[tuple[Line, ...], Field(min_length=1)]] = {}
+    without: Mapping[Line, Line] = {}
+
+
 class Source(Model):
     """How a wheel is built from its sources.
 
@@ -50,6 +65,7 @@ class Source(Model):
         patches: a folder of patches, applied in the order of their names.
         environment: variables of the build.
         frameworks: more of them, by the framework that they are about.
+        spack: the same sources where Spack builds them: only the patches go there.
     """
 
     name: Name
@@ -61,6 +77,7 @@ class Source(Model):
     patches: Folder | None = None
     environment: Mapping[VariableName, Value] = {}
     frameworks: Mapping[Name, Beside] = {}
+    spack: OfSpack | None = None
 
     def environment_beside(self, frameworks: set[str]) -> dict[str, str]:
         """The variables of a build for a stack that has these frameworks."""
@@ -115,7 +132,7 @@ def patches_of(folder: Path) -> dict[str, bytes]:
     if not found:
         raise StackwrightError("no patches in this folder", where=Location(shown_path(folder)))
     for name, path in found.items():
-        reason, diff, _ = path.read_text(encoding="utf-8").partition(_DIFF)
+        reason, diff = _parts(path.read_text(encoding="utf-8"))
         if not name.endswith(".patch") or not diff:
             raise StackwrightError(
                 "not a patch", where=Location(shown_path(path)), hint="diff -u makes patches"
@@ -127,6 +144,35 @@ def patches_of(folder: Path) -> dict[str, bytes]:
                 hint=f"write it above the first line that begins with '{_DIFF.strip()}'",
             )
     return {name: path.read_bytes() for name, path in found.items()}
+
+
+def reason_of(patch: bytes) -> str:
+    """Why there is a patch: what it says above the first difference."""
+    return _parts(patch.decode())[0].strip()
+
+
+def spack_errors(
+    document: Document[Source], patches: Collection[str]
+) -> Iterator[StackwrightError]:
+    """What is wrong with what a source says of Spack, whose patches have these names."""
+    spack = document.value.spack
+    if spack is None:
+        return
+    if not patches:
+        yield document.error("there are no patches for Spack's package", "spack")
+    for key in ("when", "without"):
+        for name in getattr(spack, key):
+            if name not in patches:
+                what = f"there is no patch '{name}'{did_you_mean(name, patches)}"
+                yield document.error(what, "spack", key, name)
+    for name in sorted(spack.when.keys() & spack.without.keys()):
+        what = f"'{name}' is under 'when' already: it is applied or it isn't"
+        yield document.error(what, "spack", "without", name)
+
+
+def _parts(text: str) -> tuple[str, str]:
+    reason, diff, rest = text.partition(_DIFF)
+    return reason, f"{diff}{rest}"
 
 
 def _misnamed(

@@ -43,7 +43,8 @@ class Variant(Model):
         wheels: the variant whose wheels are installed, in place of all other keys but provider
             and summary.
         common: a set of packages that it shares with other stacks (``stacks/common``).
-        sources: what is built from sources into it (``recipes/sources``).
+        sources: what is built from sources into it (``recipes/sources``); where Spack builds it,
+            what has its patches.
         externals: packages that Spack takes from the system's builder in place of building them;
             with ``python`` among them, the stack's Python is the base's.
         architectures: those for which it can be had; without any, all.

@@ -21,6 +21,7 @@ from stackwright.inputs.injections import Injection
 from stackwright.inputs.labels import Label
 from stackwright.inputs.requirements import PROVIDERS, read_pep508
 from stackwright.inputs.site import Site
+from stackwright.inputs.sources import SOURCES
 from stackwright.inputs.spacksite import External, SpackSite
 from stackwright.inputs.stacks import Kernel, Module, Mpi, Release, Vendor, release_of
 from stackwright.inputs.systems import Base, OperatingSystem
@@ -82,11 +83,13 @@ class Machine(Model):
 class SpackFacts(Model):
     """What decides a build by Spack beside what decides any: what its site has, and its lock.
 
-    ``externals`` are those that the stack takes from the builder.
+    ``externals`` are those that the stack takes from the builder; ``patched`` names the source, by
+    the package that has its patches.
     """
 
     wheels: str | None
     externals: tuple[External, ...]
+    patched: Mapping[str, str]
     site: SpackSite
     lock_digest: str | None
 
@@ -178,7 +181,7 @@ def resolve(site: Site, label: Label) -> Plan:
         frameworks=tuple(need.text for need in release.frameworks),
         packages=tuple(need.text for need in release.packages),
         common=_normal(site.common(release.common).packages) if release.common else (),
-        sources=tuple(_source(site, name, release) for name in release.sources),
+        sources=tuple(_source(site, name, release) for name in _built(release)),
         mpi=release.mpi,
         gpu=release.gpu,
         environment=tuple(_variables(site, settings_of(site, label))),
@@ -257,6 +260,11 @@ def _normal(texts: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(read_pep508(text).text for text in texts))
 
 
+def _built(release: Release) -> tuple[str, ...]:
+    """The sources of which wheels are built: Spack has recipes of its own, and patches at most."""
+    return () if release.provider == "spack" else release.sources
+
+
 def _source(site: Site, name: str, release: Release) -> SourceBuild:
     source = site.source(name)
     return SourceBuild(
@@ -288,9 +296,28 @@ def _spack(site: Site, label: Label, release: Release) -> SpackFacts | None:
     return SpackFacts(
         wheels=release.wheels,
         externals=tuple(each for each in offered if each.name in release.externals),
+        patched=_patched(site, label, release),
         site=found,
         lock_digest=site.spack_lock_hash(label),
     )
+
+
+def _patched(site: Site, label: Label, release: Release) -> dict[str, str]:
+    patched: dict[str, str] = {}
+    for name in release.sources:
+        found = site.source(name).spack
+        where = site.place_in_stack(label.stack, "variants", label.variant, "sources")
+        if found is None:
+            raise StackwrightError(
+                f"'{name}' doesn't say which package of Spack's gets its patches",
+                where=where,
+                hint=f"name it in {SOURCES}/{name}.yaml: spack: {{package: py-{name}}}",
+            )
+        if found.package in patched:
+            both = f"'{patched[found.package]}' and '{name}'"
+            raise StackwrightError(f"{both} both have patches for {found.package}", where=where)
+        patched[found.package] = name
+    return patched
 
 
 def _machine(site: Site, name: str) -> Machine:

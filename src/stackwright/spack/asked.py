@@ -12,6 +12,7 @@ from stackwright.locking.locks import Lock
 from stackwright.plans.plan import Plan
 from stackwright.spack.environment import facts_of, source_roots
 from stackwright.spack.lockfile import Node, nodes
+from stackwright.spack.patched import REPOSITORY
 from stackwright.spack.wheelrepo import spack_name, spack_version
 
 _SHOWN = 5
@@ -21,8 +22,8 @@ def check(found: Mapping[str, Any], plan: Plan, lock: Lock | None) -> None:
     """Check that a ``spack.lock`` holds what was asked for.
 
     That is every wheel, or every spec with its version and variants; what the system requires of
-    packages; the processor of every package; and the GPU's architecture of every one that is built
-    for GPUs.
+    packages; where the recipes are from that have patches of ours; the processor of every package;
+    and the GPU's architecture of every one that is built for GPUs.
 
     Raises:
         StackwrightError: a solver left something out.
@@ -64,6 +65,17 @@ def _lost_specs(found: Mapping[str, Any], plan: Plan) -> Iterator[str]:
     for node in nodes(found):
         if node.name in required:
             yield from _other(node, required[node.name])
+    yield from _unpatched(found, plan)
+
+
+def _unpatched(found: Mapping[str, Any], plan: Plan) -> Iterator[str]:
+    """What is to have patches of ours: a recipe of Spack's own may come before it."""
+    for package, source in facts_of(plan).patched.items():
+        namespaces = [node.namespace for node in nodes(found) if node.name == package]
+        if not namespaces:
+            yield f"  {package}, which is to have the patches of {source}, is missing"
+        for namespace in {*namespaces} - {REPOSITORY}:
+            yield f"  {package} is from {namespace}, without the patches of {source}"
 
 
 def _other(node: Node, spec: Spec) -> Iterator[str]:

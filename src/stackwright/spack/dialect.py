@@ -22,6 +22,7 @@ class Dialect:
             neither a lock nor a system names another.
         package_api: what a repository of packages declares.
         repository: where a repository lies under a folder; ``{name}`` is its namespace.
+        module: the Python module of one of its builtin packages, ``{package}``.
         underscores: whether the folder of a package is a Python identifier.
         repositories_by_name: whether ``repos`` is a map rather than a list of paths.
         packages_apart: whether its builtin packages are a repository of their own.
@@ -34,6 +35,7 @@ class Dialect:
     newest: str
     package_api: str
     repository: str
+    module: str
     underscores: bool
     repositories_by_name: bool
     packages_apart: bool
@@ -44,6 +46,10 @@ class Dialect:
         """The folder of a package in its repository's ``packages``."""
         return package.replace("-", "_") if self.underscores else package
 
+    def module_of(self, package: str) -> str:
+        """The Python module of a builtin package, which packages of other repositories import."""
+        return self.module.format(package=package.replace("-", "_"))
+
 
 DIALECTS = (
     Dialect(
@@ -51,6 +57,7 @@ DIALECTS = (
         newest="1.1.0",
         package_api="v2.0",
         repository="spack_repo/{name}",
+        module="spack_repo.builtin.packages.{package}.package",
         underscores=True,
         repositories_by_name=True,
         packages_apart=True,
@@ -62,6 +69,7 @@ DIALECTS = (
         newest="0.23.1",
         package_api="v1.0",
         repository="{name}",
+        module="spack.pkg.builtin.{package}",
         underscores=False,
         repositories_by_name=False,
         packages_apart=False,

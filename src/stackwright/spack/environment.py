@@ -19,6 +19,7 @@ from stackwright.inputs.spackspecs import read_spec
 from stackwright.inputs.systems import architecture
 from stackwright.locking.locks import Lock
 from stackwright.plans.plan import Plan, SpackFacts
+from stackwright.spack import patched
 from stackwright.spack.dialect import DIALECTS, Dialect, dialect_of
 from stackwright.spack.wheelrepo import (
     REPOSITORY,
@@ -71,12 +72,14 @@ def render_environment(
         StackwrightError: a template is missing or wrong.
     """
     recipes = _Recipes(site, plan.system)
-    own = _of_wheels(plan, lock, dialect) if lock else _of_builtin(plan)
+    own = _of_wheels(plan, lock, dialect) if lock else _of_builtin(plan, dialect)
     names = _FILES if dialect.compilers_are_packages else (*_FILES, "compilers.yaml")
     context = {**_common(plan, dialect), **own, "included": names}
     files = {name: recipes.render(name, context) for name in ("spack.yaml", *names)}
     if lock:
         files |= _repository(plan, lock, dialect, recipes, context)
+    elif facts_of(plan).patched:
+        files |= _patched_repository(plan, dialect, recipes, context)
     return dict(sorted(files.items()))
 
 
@@ -121,7 +124,7 @@ def _of_wheels(plan: Plan, lock: Lock, dialect: Dialect) -> dict[str, Any]:
             layer.name: [spack_name(wheel.name) for wheel in layer.wheels]
             for layer in lock.wheels.layers
         },
-        "own_repositories": {REPOSITORY: f"./{_root(dialect)}"},
+        "own_repositories": _listed(REPOSITORY, dialect),
         "builtin": False,
         "mirrors": {"sources": "file:///sources"},
     }
@@ -132,18 +135,19 @@ def _compilers_of_wheels(plan: Plan) -> tuple[Compiler, ...]:
     return tuple(compiler.only(("c", "cxx")) for compiler in facts_of(plan).site.compilers)
 
 
-def _of_builtin(plan: Plan) -> dict[str, Any]:
+def _of_builtin(plan: Plan, dialect: Dialect) -> dict[str, Any]:
     """What is special where the packages are Spack's builtin ones, made from source."""
-    site = facts_of(plan).site
+    facts = facts_of(plan)
+    site = facts.site
     return {
-        "externals": _by_name([*site.externals, *facts_of(plan).externals]),
+        "externals": _by_name([*site.externals, *facts.externals]),
         "requires": {read_spec(spec).name: spec for spec in site.requires},
         "providers": site.providers,
         "cuda_arch": site.cuda_arch if plan.gpu == "nvidia" else None,
         "compilers": site.compilers,
         "roots": source_roots(plan),
         "views": {},
-        "own_repositories": {},
+        "own_repositories": _listed(patched.REPOSITORY, dialect) if facts.patched else {},
         "builtin": True,
         "mirrors": {},
     }
@@ -157,7 +161,7 @@ def _by_name(externals: Iterable[External]) -> dict[str, list[External]]:
 def _repository(
     plan: Plan, lock: Lock, dialect: Dialect, recipes: _Recipes, context: Mapping[str, Any]
 ) -> dict[str, bytes]:
-    root = _root(dialect)
+    root = _root(REPOSITORY, dialect)
 
     def package(name: str, kind: str, value: object) -> tuple[str, bytes]:
         content = recipes.render(f"spack_repo/{kind}.py", {**context, "package": value})
@@ -167,14 +171,37 @@ def _repository(
     there = externals_of(plan.python, plan.machine.os.glibc, compilers)
     layer = recipes.site.own("images/layer.py").read_bytes()
     return {
-        f"{root}/repo.yaml": recipes.render(
-            "spack_repo/repo.yaml", {**context, "repository": REPOSITORY}
-        ),
+        **_repo_yaml(REPOSITORY, dialect, recipes, context),
         f"{root}/packages/{dialect.folder(spack_name('installer'))}/layer.py": layer,
         **dict(package(found.name, "external", found) for found in there),
         **dict(package(wheel.name, "wheel", wheel) for wheel in wheel_packages(lock)),
     }
 
 
-def _root(dialect: Dialect) -> str:
-    return f"repo/{dialect.repository.format(name=REPOSITORY)}"
+def _patched_repository(
+    plan: Plan, dialect: Dialect, recipes: _Recipes, context: Mapping[str, Any]
+) -> dict[str, bytes]:
+    files = _repo_yaml(patched.REPOSITORY, dialect, recipes, context)
+    for package in patched.patched_packages(plan, recipes.site):
+        name = dialect.folder(package.name)
+        folder = f"{_root(patched.REPOSITORY, dialect)}/packages/{name}"
+        recipe = recipes.render("spack_repo/patched.py", {**context, "package": package})
+        files[f"{folder}/package.py"] = recipe
+        files |= {f"{folder}/{patch.name}": patch.content for patch in package.patches}
+    return files
+
+
+def _repo_yaml(
+    name: str, dialect: Dialect, recipes: _Recipes, context: Mapping[str, Any]
+) -> dict[str, bytes]:
+    content = recipes.render("spack_repo/repo.yaml", {**context, "repository": name})
+    return {f"{_root(name, dialect)}/repo.yaml": content}
+
+
+def _listed(name: str, dialect: Dialect) -> dict[str, str]:
+    """A repository of the environment, as ``repos.yaml`` names it."""
+    return {name: f"./{_root(name, dialect)}"}
+
+
+def _root(name: str, dialect: Dialect) -> str:
+    return f"repo/{dialect.repository.format(name=name)}"

@@ -75,10 +75,12 @@ class Node:
 
     Args:
         compiler: what compiled it; several, with commas between them, where languages differ.
+        namespace: of the repository that its recipe is from, such as ``builtin``.
         variants: as Spack has them: true, false, or the values.
     """
 
     name: str
+    namespace: str
     version: str
     hash: str
     target: str
@@ -116,6 +118,7 @@ def _node(key: str, value: Mapping[str, Any], specs: Mapping[str, Any]) -> Node:
     compilers = {f"{one['name']}@{one['version']}" for one in _compilers(value, specs)}
     return Node(
         name=value["name"],
+        namespace=value["namespace"],
         version=value["version"],
         hash=key,
         target=target if isinstance(target, str) else target["name"],
