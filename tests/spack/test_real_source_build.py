@@ -1,4 +1,4 @@
-"""bzip2, compiled by the real Spack in a builder, offline: and never a second time."""
+"""bzip2 with a patch, compiled by the real Spack in a builder, offline: and never a second time."""
 
 from __future__ import annotations
 
@@ -42,7 +42,30 @@ BUILDER = """
       - {spec: python@3.11.2, prefix: /usr}
 """
 OLD = "    gpu: nvidia\n    frameworks: [py-torch@2.9.0 +gloo +mkldnn]\n"
-NEW = "    frameworks: [bzip2@1.0.8]\n    externals: [diffutils, gmake, python]\n"
+NEW = """\
+    sources: [bzip2]
+    frameworks: [bzip2@1.0.8]
+    externals: [diffutils, gmake, python]
+"""
+RECIPE = """\
+name: bzip2
+summary: A block-sorting file compressor
+requirement: bzip2==1.0.8
+build: [setuptools]
+patches: recipes/patches/bzip2
+spack: {package: bzip2}
+"""
+PATCH = """\
+Users are to see whose it is.
+
+--- a/bzip2.c
++++ b/bzip2.c
+@@ -1605,3 +1605,3 @@
+     "bzip2, a block-sorting file compressor.  "
+-    "Version %s.\\n"
++    "Version %s, patched.\\n"
+     "   \\n"
+"""
 BEFORE = ("base", "tools-wheels", "python", "toolchain", "spack", "spack-packages")
 
 
@@ -80,6 +103,9 @@ def first(
     system.write_text(system.read_text().rstrip("\n") + BUILDER)
     text = stack.read_text().replace(OLD, NEW)
     stack.write_text(text.replace("    packages: [osu-micro-benchmarks, nccl +cuda]\n", ""))
+    (root / "recipes" / "sources" / "bzip2.yaml").write_text(RECIPE)
+    (root / "recipes" / "patches" / "bzip2").mkdir()
+    (root / "recipes" / "patches" / "bzip2" / "0001-whose.patch").write_text(PATCH)
     with container_storage(folder / "containers") as storage:
         environment = {
             **storage,
@@ -101,6 +127,20 @@ def test_what_was_there_is_not_compiled_and_what_was_not_is(first: Built) -> Non
 
     assert found["bzip2-1.0.8"] == "compiled"
     assert {found[name] for name in ("diffutils-3.8", "gmake-4.3")} == {"external"}
+
+
+def test_what_is_compiled_has_our_patch(first: Built) -> None:
+    """And is otherwise what Spack's package makes, whose own `patch` and flags it needs."""
+    said = subprocess.run(
+        [first.tree / "bin" / "bzip2", "--license"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=True,
+    ).stderr
+
+    assert ", patched.\n" in said
 
 
 def test_each_package_has_its_log(first: Built) -> None:
