@@ -8,7 +8,7 @@ import pytest
 from spack_samples import LABEL, SOURCE, WHEELS, plan_of
 
 from stackwright.cli import main
-from stackwright.errors import ManyErrors, StackwrightError
+from stackwright.errors import ExitCode, ManyErrors, StackwrightError
 from stackwright.inputs.labels import parse
 from stackwright.inputs.site import Site
 
@@ -130,3 +130,16 @@ def test_what_is_retired_is_listed_with_the_reason(
 
     (row,) = json.loads(capsys.readouterr().out)
     assert (row["state"], row["notes"]) == ("retired", ["nobody asks for it"])
+
+
+def test_of_what_is_retired_no_lock_is_wanted_and_none_is_made(
+    site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edit(site, "stacks/mini.yaml", "status: ga\n", "status: retired\n    why: nobody asks for it\n")
+
+    assert main(["--site", str(site.root), "lock", SOURCE, "--check", "--json"]) == ExitCode.OK
+    (found,) = json.loads(capsys.readouterr().out)
+    assert (found["state"], found["why"]) == ("retired", "nobody asks for it")
+
+    assert main(["--site", str(site.root), "lock", SOURCE]) == ExitCode.USAGE
+    assert "is retired: nobody asks for it" in capsys.readouterr().err

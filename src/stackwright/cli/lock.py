@@ -102,6 +102,7 @@ def command(
             "the content that ships with Stackwright is read-only",
             hint="make a site of your own: stackwright init mysite && cd mysite",
         )
+    labels = _in_use(context, labels)
     check_fit(context.site, labels)
     parts = _ANEW[anew[0]] if anew else None
     results = [_lock(context, label, parts, time_limit) for label in labels]
@@ -110,18 +111,43 @@ def command(
     return ExitCode.OK
 
 
+def _retired(context: Context, label: Label) -> str | None:
+    """Why a version is not shipped any more, if it is not."""
+    entry = context.site.stack(label.stack).versions[label.version]
+    return (entry.why or "") if entry.status == "retired" else None
+
+
+def _in_use(context: Context, labels: tuple[Label, ...]) -> tuple[Label, ...]:
+    """Those of the labels that are shipped; the others are named.
+
+    Raises:
+        StackwrightError: none is.
+    """
+    retired = {label: why for label in labels if (why := _retired(context, label)) is not None}
+    if len(retired) == len(labels):
+        label, why = next(iter(retired.items()))
+        raise StackwrightError(f"{label} is retired: {why}", hint="stackwright list says what is shipped")
+    for label, why in retired.items():
+        click.echo(f"{label}: retired: {why}", err=True)
+    return tuple(label for label in labels if label not in retired)
+
+
 def _check(context: Context, labels: tuple[Label, ...], as_json: bool) -> int:
     found = [_state(context, label) for label in labels]
     if as_json:
         echo_json(found)
     for entry in [] if as_json else found:
-        why = f": {entry['why']}; next: {entry['next']}" if entry["why"] else ""
-        click.echo(f"{entry['label']}: {entry['state']}{why}")
-    return ExitCode.OK if all(entry["fresh"] for entry in found) else ExitCode.FAIL
+        told = "; next: ".join(filter(None, (entry["why"], entry["next"])))
+        click.echo(f"{entry['label']}: {entry['state']}{': ' * bool(told)}{told}")
+    good = all(entry["fresh"] or entry["state"] == "retired" for entry in found)
+    return ExitCode.OK if good else ExitCode.FAIL
 
 
 def _state(context: Context, label: Label) -> dict[str, Any]:
-    """Whether a lock is ``fresh``, ``stale``, ``missing`` or ``unusable``, and what to do then."""
+    """Whether a lock is ``fresh``, ``stale``, ``missing`` or ``unusable``, and what to do then.
+
+    Of what is ``retired`` none is needed.
+    """
     from stackwright.locking.lockinputs import lock_inputs, locked, relock, stale_parts
     from stackwright.locking.locks import load_lock
     from stackwright.plans.plan import resolve
@@ -130,6 +156,8 @@ def _state(context: Context, label: Label) -> dict[str, Any]:
         fresh = state == "fresh"
         return {"label": str(label), "state": state, "fresh": fresh, "why": why, "next": todo}
 
+    if (why := _retired(context, label)) is not None:
+        return entry("retired", why, None)
     path, plan = context.site.lock_file(label), resolve(context.site, label)
     if plan.spack is not None:
         from stackwright.cli.spacklock import spack_state
