@@ -126,7 +126,8 @@ def _in_use(context: Context, labels: tuple[Label, ...]) -> tuple[Label, ...]:
     retired = {label: why for label in labels if (why := _retired(context, label)) is not None}
     if len(retired) == len(labels):
         label, why = next(iter(retired.items()))
-        raise StackwrightError(f"{label} is retired: {why}", hint="stackwright list says what is shipped")
+        what = f"{label} is retired: {why}"
+        raise StackwrightError(what, hint="stackwright list says what is shipped")
     for label, why in retired.items():
         click.echo(f"{label}: retired: {why}", err=True)
     return tuple(label for label in labels if label not in retired)
