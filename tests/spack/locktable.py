@@ -15,8 +15,6 @@ from stackwright.spack.lockfile import Source, load_spack_lock, nodes
 
 REPOSITORY = Path(__file__).parents[2]
 PAGE = REPOSITORY / "docs" / "spack-locks.md"
-ASKED_ON = "x86_64"
-"""The architecture of the machines on which Spack was asked."""
 BEGIN, END = "<!-- begin locks -->\n", "<!-- end locks -->"
 
 
@@ -54,12 +52,7 @@ def _by_spack(site: Site, labels: Iterable[Label]) -> list[Label]:
 
 def _why(site: Site, label: Label) -> str:
     entry = site.stack(label.stack).versions[label.version]
-    if entry.status == "retired":
-        return f"retired: {entry.why}"
-    made_for = site.system(label.system).cpu.architecture
-    if made_for != ASKED_ON:
-        return f"Spack decides for {made_for} on such a machine only, and none was to be had"
-    return "Spack was not asked yet"
+    return f"retired: {entry.why}" if entry.status == "retired" else "Spack was not asked yet"
 
 
 def _row(site: Site, label: Label) -> str:
