@@ -27,6 +27,7 @@ EOF
 
 all() {
     prepare "$1"
+    spack -e /out/environment python /spack_hashes.py
     "$1" - >/tmp/names <<'EOF'
 import json
 for key, spec in json.load(open("/out/environment/spack.lock"))["concrete_specs"].items():
@@ -64,6 +65,7 @@ EOF
 
 pull() {
     prepare "$1"
+    spack -e /out/environment python /spack_hashes.py
     add_registry "$2"
     spack -e /out/environment python /registry_holds.py /out/environment/spack.lock >/tmp/held
     echo "the registry holds $(wc -l </tmp/held) packages of the lock"

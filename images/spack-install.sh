@@ -18,6 +18,7 @@ compilers=/out/environment/compilers.yaml
 done
 mkdir /tmp/scope
 echo 'bootstrap: {enable: false, root: /tmp/bootstrap}' >/tmp/scope/bootstrap.yaml
+/spack/bin/spack -C /tmp/scope -e /out/environment python /spack_hashes.py
 if /spack/bin/spack -C /tmp/scope -e /out/environment install --fail-fast; then
     for view in /out/views/*; do # Spack makes a link of each, to where only the container has it
         made=$(readlink -f "$view")

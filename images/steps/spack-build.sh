@@ -23,7 +23,7 @@ spack_build() {
     way=$1 what=$2
     shift 2
     "${way}_run" "$root_tag" -v "$RECIPE/spack-build.sh:/spack-build.sh:ro" \
-        -v "$RECIPE/registry_holds.py:/registry_holds.py:ro" \
+        -v "$RECIPE/registry_holds.py:/registry_holds.py:ro" -v "$RECIPE/spack_hashes.py:/spack_hashes.py:ro" \
         -v "$IN_SPACK/spack:/spack:ro" -v "$IN_PACKAGES/packages:/packages:ro" \
         -v "$IN_SOURCES/mirror:/sources:ro" -v "$cache:/cache" -v "$logs:/logs" -v "$index:/index" -v "$OUT:/out" -- \
         env SOURCE_DATE_EPOCH="$SOURCE_DATE_EPOCH" sh /spack-build.sh "$what" "python$PYTHON" "$@"

@@ -21,7 +21,7 @@ for layer in tools ${LAYERS#python }; do
     done
 done
 cp -R "$RECIPE/spack" "$OUT/environment"
-offline_run "$root_tag" -v "$RECIPE/spack-install.sh:/spack-install.sh:ro" \
+offline_run "$root_tag" -v "$RECIPE/spack-install.sh:/spack-install.sh:ro" -v "$RECIPE/spack_hashes.py:/spack_hashes.py:ro" \
     -v "$IN_SPACK/spack:/spack:ro" -v "$OUT/mirror:/sources:ro" -v "$OUT:/out" -- \
     sh /spack-install.sh "python$PYTHON"
 rm -rf "$OUT/mirror" "$OUT/stage" "$OUT/environment"

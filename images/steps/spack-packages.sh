@@ -11,12 +11,8 @@ root=${STACKWRIGHT_SPACK_PACKAGES:-}
     echo "error: where are Spack's packages? next: export STACKWRIGHT_SPACK_PACKAGES=FOLDER" >&2
     exit 1
 }
-packages_git() {
-    git -c safe.directory="$root" -C "$root" "$@"
-}
-packages_git cat-file -e "$SPACK_PACKAGES_TREE" 2>/dev/null || {
+git -c safe.directory="$root" -C "$root" cat-file -e "$SPACK_PACKAGES_TREE" 2>/dev/null || {
     echo "error: $root has not the packages $SPACK_PACKAGES_VERSION of the lock; next: check that version out, or stackwright lock --upgrade $LABEL" >&2
     exit 1
 }
-packages_git archive "$SPACK_PACKAGES_TREE" -- repos | tar -xC "$OUT/packages"
-find "$OUT/packages" -exec touch -h -d @0 {} + # older than what Spack has found out about them
+"${HOST_PYTHON:-python3}" "$RECIPE/git_tree.py" "$root" "$SPACK_PACKAGES_TREE" "$OUT/packages" --only repos

@@ -13,16 +13,12 @@ if [ -z "$root" ]; then
     }
     root=$(dirname -- "$(dirname -- "$(realpath -- "$program")")")
 fi
-spack_git() {
-    git -c safe.directory="$root" -C "$root" "$@"
-}
-spack_git cat-file -e "$SPACK_TREE" 2>/dev/null || {
+git -c safe.directory="$root" -C "$root" cat-file -e "$SPACK_TREE" 2>/dev/null || {
     echo "error: $root is not the Spack $SPACK_VERSION that made the lock; next: check that version out, or stackwright lock $LABEL" >&2
     exit 1
 }
 mkdir "$OUT/spack"
-set -- "${1:-wheels}" bin etc lib share var
-[ "$1" = whole ] || set -- "$@" ':(exclude)var/spack/repos'
-shift
-spack_git archive "$SPACK_TREE" -- "$@" | tar -xC "$OUT/spack"
-find "$OUT/spack" -exec touch -h -d @0 {} + # packages are older than what Spack has found out
+repos=var/spack/repos
+[ "${1:-}" != whole ] || repos=
+"${HOST_PYTHON:-python3}" "$RECIPE/git_tree.py" "$root" "$SPACK_TREE" "$OUT/spack" \
+    --only bin etc lib share var ${repos:+--without "$repos"}

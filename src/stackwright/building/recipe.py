@@ -46,13 +46,15 @@ _IMAGES = (
 _OF_SOURCES = ("sdist_backend.py", "source.py")
 _OF_SPACK = {
     "source": (
+        "git_tree.py",
         "spack-build.sh",
         "registry_access.py",
         "registry_holds.py",
+        "spack_hashes.py",
         "spack_sources.py",
         "spack_tree.py",
     ),
-    "wheels": ("spack-install.sh",),
+    "wheels": ("git_tree.py", "spack-install.sh", "spack_hashes.py"),
 }
 _GCC = "12.2"
 """The oldest GCC that a base may bring; archspec has the flags of newer ones, too."""

@@ -16,6 +16,8 @@ from stackwright.spack.patched import REPOSITORY
 from stackwright.spack.wheelrepo import spack_name, spack_version
 
 _SHOWN = 5
+_OF_THE_BASE = {"glibc", "musl", "python"}
+"""What Spack finds by the compiler, and the Python with which wheels are installed."""
 
 
 def check(found: Mapping[str, Any], plan: Plan, lock: Lock | None) -> None:
@@ -29,7 +31,7 @@ def check(found: Mapping[str, Any], plan: Plan, lock: Lock | None) -> None:
         StackwrightError: a solver left something out.
     """
     asked = _lost_wheels(found, lock) if lock else _lost_specs(found, plan)
-    if wrong := [*asked, *_other_machine(found, plan)]:
+    if wrong := [*asked, *_other_machine(found, plan), *_not_made(found, plan)]:
         more = [f"  and {len(wrong) - _SHOWN} more"] if len(wrong) > _SHOWN else []
         raise StackwrightError(
             "\n".join(["Spack's lock is not what was asked for:", *wrong[:_SHOWN], *more]),
@@ -99,6 +101,16 @@ def _holds(asked: bool | tuple[str, ...], given: object) -> bool:
     if isinstance(asked, bool):
         return given is asked
     return {*asked} <= ({*given} if isinstance(given, list) else {given})
+
+
+def _not_made(found: Mapping[str, Any], plan: Plan) -> Iterator[str]:
+    """What would not be made, though nothing says that it is there."""
+    facts = facts_of(plan)
+    there = {each.name for each in (*facts.site.externals, *facts.externals)}
+    there |= {compiler.name for compiler in facts.site.compilers} | _OF_THE_BASE
+    for node in nodes(found):
+        if node.external and node.name not in there:
+            yield f"  {node.name} is taken as there already, and neither system nor stack says so"
 
 
 def _other_machine(found: Mapping[str, Any], plan: Plan) -> Iterator[str]:

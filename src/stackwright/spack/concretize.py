@@ -20,7 +20,7 @@ from stackwright.spack.lockfile import Source, SpackLock
 from stackwright.spack.refusal import explain
 from stackwright.store import Store
 from stackwright.tools.process import Runner, ToolError
-from stackwright.tools.spack import Checkout, run_spack
+from stackwright.tools.spack import Checkout, run_spack, taken_out
 
 
 def concretize(
@@ -58,6 +58,9 @@ def concretize(
             lines.append(line)
             runner.on_line(line)
 
+        program = site.own("images/git_tree.py")
+        spack = taken_out(spack, program, runner, work / "spack")
+        packages = packages and taken_out(packages, program, runner, work / "packages")
         try:
             run_spack(
                 spack,

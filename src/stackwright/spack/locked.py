@@ -6,6 +6,7 @@ from stackwright.errors import Location, StackwrightError
 from stackwright.inputs.site import Site
 from stackwright.locking.locks import Lock
 from stackwright.plans.plan import Plan
+from stackwright.spack.asked import check
 from stackwright.spack.dialect import dialect_of
 from stackwright.spack.environment import (
     FOLDER,
@@ -29,7 +30,8 @@ def spack_locked(plan: Plan, lock: Lock | None, site: Site) -> SpackLock:
         lock: the wheels that its packages are made of; None where it is made from source.
 
     Raises:
-        StackwrightError: it was never asked, or it was asked something else; names the command.
+        StackwrightError: it was never asked, it was asked something else, or it holds something
+            else than was asked for; names the command.
     """
     found, relock = spack_lock_of(plan, site), f"stackwright lock '{plan.label}'"
     if found is None:
@@ -40,6 +42,7 @@ def spack_locked(plan: Plan, lock: Lock | None, site: Site) -> SpackLock:
             where=Location(site.spack_lock_file(plan.label)),
             hint=relock,
         )
+    check(found.lock, plan, lock)
     return found
 
 

@@ -10,7 +10,7 @@ import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -121,6 +121,25 @@ def checked_out(root: Path, runner: Runner) -> tuple[str, str]:
             hint=f"take it back, or commit it: git -C {root} status",
         )
     return commit, tree
+
+
+def taken_out(checkout: Checkout, program: Path, runner: Runner, folder: Path) -> Checkout:
+    """The same files, each compared with its hash, in a folder of their own.
+
+    A checkout has more than its commit says: files that git doesn't know, a site's configuration
+    among them, and changes that it was told not to look at.
+
+    Args:
+        program: ``images/git_tree.py`` of the site.
+        folder: is made.
+
+    Raises:
+        ToolError: an object of the repository isn't what its name says.
+    """
+    folder.mkdir()
+    argv = [sys.executable, str(program), str(checkout.root), checkout.tree, str(folder)]
+    runner.run(argv)
+    return replace(checkout, root=folder)
 
 
 def run_spack(

@@ -14,6 +14,7 @@ SPACK = Step(
     name="spack",
     title="take out the Spack that made the lock",
     script="spack.sh",
+    files=("git_tree.py",),
     settings=("SPACK_VERSION", "SPACK_TREE"),
 )
 
@@ -41,7 +42,7 @@ def _install(layers: list[str]) -> Step:
             "tools": "tools-wheels",
             **{variable(name): f"{name}-wheels" for name in layers},
         },
-        files=("spack/", "spack-install.sh", "layers.sh", *ENGINE_FILES),
+        files=("spack/", "spack-install.sh", "spack_hashes.py", "layers.sh", *ENGINE_FILES),
         settings=("PYTHON", "BASE_DIGEST", "LAYERS", EPOCH),
     )
 

@@ -6,6 +6,8 @@ cache, from which the next build takes it. The layer is what Spack's view would 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from stackwright.building.providers.sources import TOOLCHAIN, TOOLCHAIN_STEP
 from stackwright.building.providers.spack import SPACK
 from stackwright.building.providers.steps import ENGINE_FILES, EPOCH, Step
@@ -19,12 +21,13 @@ BUILD = "spack-build"
 
 _LAYER = "packages"
 
-_SPACK = Step(SPACK.name, SPACK.title, SPACK.script, argument="whole", settings=SPACK.settings)
+_SPACK = replace(SPACK, argument="whole")
 
 _PACKAGES = Step(
     name="spack-packages",
     title="take out the packages that Spack knew when it made the lock",
     script="spack-packages.sh",
+    files=("git_tree.py",),
     settings=("SPACK_PACKAGES_VERSION", "SPACK_PACKAGES_TREE"),
 )
 
@@ -50,7 +53,14 @@ _BUILD = Step(
         "packages": _PACKAGES.name,
         "sources": SOURCES,
     },
-    files=("spack/", "spack-build.sh", "registry_access.py", "registry_holds.py", *ENGINE_FILES),
+    files=(
+        "spack/",
+        "spack-build.sh",
+        "spack_hashes.py",
+        "registry_access.py",
+        "registry_holds.py",
+        *ENGINE_FILES,
+    ),
     settings=("PYTHON", "TOOLCHAIN_DIGEST", "SPACK_TREE", "SPACK_PACKAGES_TREE", EPOCH),
 )
 
