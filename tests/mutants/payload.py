@@ -66,7 +66,12 @@ def stack_of(python: Path) -> Iterator[Prefix]:
     with copied(python.parents[1]) as root:
         (root / MANIFEST).unlink(missing_ok=True)  # of a real prefix, and a link to its own
         (root / MANIFEST).parent.mkdir(parents=True, exist_ok=True)  # the tree hash covers it
-        tree = load_case_module("tree_hash").tree_hash(str(root))
+        cases = load_case_module("tree_hash")
+        for link in [p for p in root.rglob("*") if p.is_symlink() and cases.leads_out(p, root)]:
+            target = link.resolve()  # an environment's Python, which no prefix may have elsewhere
+            link.unlink()
+            shutil.copy2(target, link)
+        tree = cases.tree_hash(str(root))
         manifest = {"plan_hash": PLAN, "tree": tree}
         (root / MANIFEST).write_text(json.dumps(manifest))
         yield Prefix(root, tree)
