@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import shutil
 import subprocess
@@ -77,6 +78,13 @@ def stack_of(python: Path) -> Iterator[Prefix]:
         yield Prefix(root, tree)
 
 
+def home_of_python(root: Path) -> dict[str, str]:
+    """Let an environment's Python have its own library where it was made, as if injected."""
+    config = root / "pyvenv.cfg"  # which a real prefix hasn't
+    found = re.search(r"^home = (.+)$", config.read_text() if config.exists() else "", re.MULTILINE)
+    return {"STACKWRIGHT_INJECTED": str(Path(found[1]).parent / "lib")} if found else {}
+
+
 @dataclass(frozen=True)
 class Channel:
     """The stack without an image: nothing is inherited but what the case and the fault set."""
@@ -92,6 +100,7 @@ class Channel:
             "PATH": f"{self.prefix}/bin:{os.environ['PATH']}",
             "HOME": "@OUT@",
             "PYTHONNOUSERSITE": "1",
+            **home_of_python(self.prefix),
             **faulty(self.fault, payload / "cases"),
         }
         words = (f"{name}={value}" for name, value in given.items())
