@@ -20,7 +20,10 @@ def main() -> None:
     parser.add_argument("--label")
     parser.add_argument("--plan-hash")
     args = parser.parse_args()
-    tree = tree_hash(args.prefix)
+    try:
+        tree = tree_hash(args.prefix)
+    except ValueError as error:
+        sys.exit(f"manifest.py: {error}")
     if args.check is None:
         manifest = {
             "schema": "stackwright/manifest/1",

@@ -93,27 +93,44 @@ def content(path: Path) -> bytes:
 
 
 def link(path: Path, package: Path, opt: Path, target: Path, out: Path) -> None:
-    """Make a link anew; one to another place of the install tree becomes relative."""
+    """Make a link anew, relative, to what it points to in its own package or in another.
+
+    What leaves by a detour, through another link, is found when the prefix is hashed.
+
+    Raises:
+        SystemExit: it leads out of what Spack installed.
+    """
     pointed = Path(os.path.normpath(path.parent / path.readlink()))
-    if pointed.is_relative_to(opt):
-        home = package if pointed.is_relative_to(package) else prefix_of(pointed)
-        target.symlink_to(os.path.relpath(out / pointed.relative_to(home), target.parent))
-    else:
-        target.symlink_to(path.readlink())
+    home = package if pointed.is_relative_to(package) else package_of(pointed, opt)
+    if home is None:
+        name = path.relative_to(package)
+        sys.exit(
+            f"spack_tree.py: the link {name} of {package.name} leads out of the prefix,"
+            f" to {path.readlink()}"
+        )
+    target.symlink_to(os.path.relpath(out / pointed.relative_to(home), target.parent))
 
 
-def prefix_of(path: Path) -> Path:
-    """The package to which a file of the install tree belongs."""
-    return next(parent for parent in (path, *path.parents) if (parent / ".spack").is_dir())
+def package_of(path: Path, opt: Path) -> Path | None:
+    """The package of the install tree to which a file belongs, if it is of one."""
+    parents = (parent for parent in (path, *path.parents) if parent.is_relative_to(opt))
+    return next((parent for parent in parents if (parent / ".spack").is_dir()), None)
 
 
 def make_relative(elf: Path, opt: Path, out: Path, patchelf: Path) -> None:
-    """Have a library or program find its libraries relative to itself; folders elsewhere go."""
+    """Have a library or program find its libraries relative to itself; folders elsewhere go.
+
+    One that names no folder, as GCC's own do, finds those that lie beside it.
+    """
     old = layer.run(str(patchelf), "--print-rpath", str(elf)).strip()
     if not old:
+        names = layer.run(str(patchelf), "--print-needed", str(elf)).splitlines()
+        if any((elf.parent / name).is_file() for name in names):
+            layer.run(str(patchelf), "--set-rpath", "$ORIGIN", str(elf))
         return
-    within = [Path(each) for each in old.split(":") if Path(each).is_relative_to(opt)]
-    homes = [out / each.relative_to(prefix_of(each)) for each in within if each.is_dir()]
+    within = [Path(each) for each in old.split(":") if Path(each).is_dir()]
+    packages = [(each, package_of(each, opt)) for each in within]
+    homes = [out / each.relative_to(package) for each, package in packages if package]
     new = [f"$ORIGIN/{os.path.relpath(home, elf.parent)}" for home in homes if home.is_dir()]
     unique = ":".join(dict.fromkeys(new))
     change = ("--set-rpath", unique) if unique else ("--remove-rpath",)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
+from fnmatch import fnmatchcase
 from pathlib import Path
+
+from packaging.utils import canonicalize_name
 
 from stackwright.errors import Location, ManyErrors, StackwrightError
 from stackwright.inputs.labels import Label
 from stackwright.inputs.requirements import PROVIDERS
 from stackwright.inputs.site import Site
+from stackwright.inputs.stacks import Stack, release_of
 from stackwright.inputs.suggest import did_you_mean
 from stackwright.inputs.systems import GPU
 from stackwright.locking.base import other_python, pythons
@@ -17,10 +21,18 @@ from stackwright.locking.lockinputs import versions
 from stackwright.plans.plan import resolve
 from stackwright.validation.suites import lacking_cases, load_suite, placed_needs
 
-FRAMEWORKS = frozenset(
-    ("torch", "tensorflow", "tensorflow-cpu", "keras", "tf-keras", "jax", "jaxlib", "horovod")
+FRAMEWORKS = (
+    *("*tensorflow*", "tf-nightly*", "*tf-keras*", "*keras*", "*torch*", "jax", "jax-*", "jaxlib*"),
+    *("horovod*", "*mxnet*", "*paddlepaddle*", "paddle", "paddle-*", "caffe", "caffe[-0-9]*"),
+    *("pycaffe*", "mindspore*", "*oneflow*", "tinygrad*", "deepspeed*", "*onnxruntime*"),
+    *("ort-nightly*", "tensorrt*", "openvino*", "chainer*", "theano*", "cntk*", "mlx", "mlx-*"),
+    *("jittor*", "megengine*", "flax", "byteps*", "lbann*", "singa", "dynet*", "nnabla*"),
 )
-"""Packages that no stack of tools has, in an index; Spack's are called ``py-`` and the same."""
+"""Families of packages that no stack of tools has, as patterns of their normalised names.
+
+Names are never complete: the suite ``tools`` looks for the same in the prefix
+(validation/cases/no_framework.py).
+"""
 
 
 def check_fit(site: Site, labels: Iterable[Label]) -> None:
@@ -127,15 +139,47 @@ def _check_is_of_tools(site: Site, label: Label) -> None:
     plan = resolve(site, label)
     read = PROVIDERS[plan.provider].read
     names = {read(text).name for text in (*plan.frameworks, *plan.packages)}
+    names |= {source.name for source in plan.sources}
     with suppress(StackwrightError):  # without a lock nothing is released either
         names |= {each.partition("=")[0] for each in versions(plan, site).split(",")}
-    if found := sorted(name for name in names if name.removeprefix("py-") in FRAMEWORKS):
+    others = _frameworks_of(site)
+    if found := sorted(name for name in names if is_framework(name, others)):
         error = StackwrightError(
             f"{label} holds {', '.join(found)}: its stack is not of the kind 'tools'",
             where=site.place_in_stack(label.stack, "kind"),
             hint="leave out 'kind: tools', and name the suite that its frameworks have to pass",
         )
         raise ManyErrors([error])
+
+
+def is_framework(name: str, others: Collection[str]) -> bool:
+    """Whether a package is of a known family, or one of others in their normal form."""
+    name = _normal(name)
+    return name in others or any(fnmatchcase(name, family) for family in FRAMEWORKS)
+
+
+def _frameworks_of(site: Site) -> set[str]:
+    """What the site's stacks that are not of tools have as their frameworks.
+
+    Files with mistakes count for nothing here: they are told where they are read.
+    """
+    found = set()
+    for name in site.stack_names:
+        with suppress(ManyErrors):
+            stack = site.stack(name)
+            if stack.kind != "tools":
+                found |= {_normal(each) for each in _names_of_frameworks(stack)}
+    return found
+
+
+def _names_of_frameworks(stack: Stack) -> Iterator[str]:
+    for version, variant in stack.releases():
+        yield from (need.name for need in release_of(stack, version, variant).frameworks)
+
+
+def _normal(name: str) -> str:
+    """A package's name as an index would have it; Spack's begin with ``py-``."""
+    return canonicalize_name(name).removeprefix("py-")
 
 
 def _untried(site: Site, label: Label) -> Iterator[StackwrightError]:

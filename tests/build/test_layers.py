@@ -55,7 +55,9 @@ def test_a_group_without_wheels_is_an_empty_layer(
     assert out.stat().st_mode & 0o777 == 0o755
 
 
-def make_prefix(folder: Path, overlay: dict[str, str]) -> subprocess.CompletedProcess[str]:
+def make_prefix(
+    folder: Path, overlay: dict[str, str], links: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run prefix.sh on three small layers and an overlay."""
     recipe, out = folder / "recipe", folder / "out"
     files = {f"recipe/overlay/{name}": text for name, text in overlay.items()}
@@ -69,6 +71,8 @@ def make_prefix(folder: Path, overlay: dict[str, str]) -> subprocess.CompletedPr
     for name, text in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
+    for name, target in (links or {}).items():
+        (folder / "packages/tree" / name).symlink_to(target)
     out.mkdir()
     own = (IMAGES / name for name in ("common.sh", "layers.sh", "manifest.py"))
     for source in (*own, CASES / "tree_hash.py"):
@@ -93,6 +97,14 @@ def test_an_overlay_adds_files(tmp_path: Path) -> None:
     for tree in ("own", "prefix"):
         assert (tmp_path / "out" / tree / PACKAGES / "torch/more.py").read_text() == "more"
     assert (tmp_path / "out/prefix" / PACKAGES / "torch/data.py").read_text() == "honest = True\n"
+
+
+def test_no_prefix_is_made_with_a_link_out_of_it(tmp_path: Path) -> None:
+    done = make_prefix(tmp_path, {}, {"leak": "/etc/shadow"})
+
+    assert done.returncode == 1
+    assert done.stderr == ("manifest.py: the link leak leads out of the prefix, to /etc/shadow\n")
+    assert not (tmp_path / "out/prefix/share/stackwright/manifest.json").exists()
 
 
 @pytest.mark.parametrize("name", ["bin/python3", f"{PACKAGES}/torch/data.py", f"{PACKAGES}/torch"])

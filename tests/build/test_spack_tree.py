@@ -102,6 +102,56 @@ def test_two_packages_with_another_file_of_one_name_are_refused(
         tree.merge(install(opt, "bar", BAR, {"bin/x": b"2"}), opt, tmp_path / "out")
 
 
+@pytest.mark.parametrize(
+    ("name", "target"),
+    [
+        ("lib/libfoo.so.1", "/usr/lib/x86_64-linux-gnu/libfoo.so.1"),
+        ("share/leak", "../../../../../etc/shadow"),
+        ("share/tree", "../.."),
+    ],
+)
+def test_a_link_out_of_what_spack_installed_is_refused(
+    tree: ModuleType, tmp_path: Path, name: str, target: str
+) -> None:
+    opt = tmp_path / "opt"
+    foo = install(opt, "foo", FOO, {"lib/x": b"1", "share/x": b"1"})
+    (foo / name).symlink_to(target)
+    (tmp_path / ".spack").mkdir()  # a home's, which makes it no package
+
+    with pytest.raises(SystemExit, match=f"the link {name} of foo-1-f+ leads out of the prefix"):
+        tree.merge(foo, opt, tmp_path / "out")
+
+
+class Patchelf:
+    """What patchelf was asked, and a library that names no folder and needs another."""
+
+    def __init__(self, needed: str) -> None:
+        self.needed = needed
+        self.set: list[str] = []
+
+    def __call__(self, _program: str, option: str, *rest: str) -> str:
+        if option == "--set-rpath":
+            self.set.append(rest[0])
+        return f"{self.needed}\n" if option == "--print-needed" else ""
+
+
+@pytest.mark.parametrize(("needed", "found"), [("libbar.so.1", ["$ORIGIN"]), ("libc.so.6", [])])
+def test_a_library_that_names_no_folder_finds_what_lies_beside_it(
+    tree: ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    needed: str,
+    found: list[str],
+) -> None:
+    (tmp_path / "libbar.so.1").touch()
+    asked = Patchelf(needed)
+    monkeypatch.setattr(tree.layer, "run", asked)
+
+    tree.make_relative(tmp_path / "libfoo.so.1", Path("/out/opt"), tmp_path, Path("patchelf"))
+
+    assert asked.set == found
+
+
 OWN = re.compile(rb"/out/opt(?:/[\w.+=-]+)*?-[a-z0-9]{32}\b")
 INSTALLED = f"/out/opt/linux-x86_64_v3/foo-1-{FOO}".encode()
 

@@ -8,7 +8,15 @@ import pytest
 
 from stackwright.cli import main
 from stackwright.errors import ExitCode, ManyErrors, StackwrightError
-from stackwright.fit import check_fit, doubts, misfits, release_suite, required_suite, unmet
+from stackwright.fit import (
+    check_fit,
+    doubts,
+    is_framework,
+    misfits,
+    release_suite,
+    required_suite,
+    unmet,
+)
 from stackwright.inputs.labels import parse
 from stackwright.inputs.site import Site
 from stackwright.validation.suites import expand, load_suite
@@ -115,7 +123,13 @@ def test_a_stack_of_tools_has_a_least_suite_of_its_own_where_the_system_says_so(
     assert (misfits(Site(site_folder), LAPTOP) == []) is fits
 
 
-@pytest.mark.parametrize("framework", ["torch==2.13.0+cpu", "horovod==0.28.1"])
+@pytest.mark.parametrize(
+    "framework",
+    [
+        *("torch==2.13.0+cpu", "horovod==0.28.1", "tf-nightly-cpu==2.22.0", "mxnet-cu112==1.9.1"),
+        *("paddlepaddle==3.0", "intel-tensorflow==2.15", "caffe==1.0", "onnxruntime-gpu==1.20"),
+    ],
+)
 def test_a_framework_is_not_taken_past_its_least_suite_as_a_tool(
     site_folder: Path, framework: str
 ) -> None:
@@ -130,6 +144,28 @@ def test_a_framework_is_not_taken_past_its_least_suite_as_a_tool(
     assert f"holds {framework.partition('=')[0]}: its stack is not of the kind 'tools'" in str(
         error
     )
+
+
+def test_what_another_stack_has_as_its_framework_is_one(site_folder: Path) -> None:
+    demo = site_folder / "stacks/demo.yaml"
+    other = demo.read_text().replace("name: demo\n", "name: other\n")
+    edit(demo, "name: demo\n", "name: demo\nkind: tools\n")
+    assert told(site_folder) == []
+
+    (site_folder / "stacks/other.yaml").write_text(other)
+
+    (error,) = misfits(Site(site_folder), LAPTOP)
+    assert "holds demo-framework: its stack is not of the kind 'tools'" in str(error)
+
+
+@pytest.mark.parametrize("name", ["py-tf-nightly", "Py_Torch", "py-paddle", "mxnet", "tf_keras"])
+def test_a_framework_is_known_by_its_family_however_it_is_written(name: str) -> None:
+    assert is_framework(name, ())
+
+
+@pytest.mark.parametrize("name", ["ninja", "bzip2", "fftw", "numactl", "py-numpy", "caffeine"])
+def test_a_tool_is_no_framework(name: str) -> None:
+    assert not is_framework(name, ())
 
 
 def test_a_least_suite_of_tools_that_is_not_there_is_told(site_folder: Path) -> None:

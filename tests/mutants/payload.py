@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import shutil
 import subprocess
@@ -66,10 +67,22 @@ def stack_of(python: Path) -> Iterator[Prefix]:
     with copied(python.parents[1]) as root:
         (root / MANIFEST).unlink(missing_ok=True)  # of a real prefix, and a link to its own
         (root / MANIFEST).parent.mkdir(parents=True, exist_ok=True)  # the tree hash covers it
-        tree = load_case_module("tree_hash").tree_hash(str(root))
+        cases = load_case_module("tree_hash")
+        for link in [p for p in root.rglob("*") if p.is_symlink() and cases.leads_out(p, root)]:
+            target = link.resolve()  # an environment's Python, which no prefix may have elsewhere
+            link.unlink()
+            shutil.copy2(target, link)
+        tree = cases.tree_hash(str(root))
         manifest = {"plan_hash": PLAN, "tree": tree}
         (root / MANIFEST).write_text(json.dumps(manifest))
         yield Prefix(root, tree)
+
+
+def home_of_python(root: Path) -> dict[str, str]:
+    """Let an environment's Python have its own library where it was made, as if injected."""
+    config = root / "pyvenv.cfg"  # which a real prefix hasn't
+    found = re.search(r"^home = (.+)$", config.read_text() if config.exists() else "", re.MULTILINE)
+    return {"STACKWRIGHT_INJECTED": str(Path(found[1]).parent / "lib")} if found else {}
 
 
 @dataclass(frozen=True)
@@ -87,6 +100,7 @@ class Channel:
             "PATH": f"{self.prefix}/bin:{os.environ['PATH']}",
             "HOME": "@OUT@",
             "PYTHONNOUSERSITE": "1",
+            **home_of_python(self.prefix),
             **faulty(self.fault, payload / "cases"),
         }
         words = (f"{name}={value}" for name, value in given.items())

@@ -58,6 +58,13 @@ def host_python(prefix: Path) -> None:
     (prefix / MANIFEST).unlink()
 
 
+def framework_among_tools(prefix: Path) -> None:
+    """In a wheel of another name, only its libraries tell."""
+    library = _packages(prefix) / "fast_arrays/lib/libtorch_cpu.so"
+    library.parent.mkdir(parents=True)
+    library.touch()
+
+
 def launcher_of_another_mpi(prefix: Path) -> None:
     """It tells each process its rank in its own words, so that MPI starts worlds of one rank."""
     launcher = prefix / "bin/mpiexec"

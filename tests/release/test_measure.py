@@ -46,6 +46,14 @@ def test_untouched_bytes_measure_as_recorded(store: Store, built: Artefact) -> N
     check_bytes(built, measurer(store, tree_hash))
 
 
+def test_a_prefix_that_cannot_be_hashed_is_refused(store: Store, built: Artefact) -> None:
+    def leaves(_prefix: Path) -> str:
+        raise ValueError("the link leak leads out of the prefix, to /etc/shadow")
+
+    with pytest.raises(StackwrightError, match="the link leak leads out of the prefix"):
+        check_bytes(built, measurer(store, leaves))
+
+
 def test_how_far_hashing_has_come_is_told_of_every_part(store: Store, built: Artefact) -> None:
     told: dict[str, list[tuple[int, int]]] = {"image": [], "squashfs": [], "prefix": []}
 

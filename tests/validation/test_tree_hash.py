@@ -129,15 +129,63 @@ def test_only_the_manifest_in_its_own_place_is_left_out(tree: Path) -> None:
     assert tree_hash(tree) != before
 
 
-def test_folder_behind_a_link_is_not_entered(tree: Path, tmp_path: Path) -> None:
-    outside = tmp_path / "outside"
-    outside.mkdir()
-    (tree / "link").symlink_to(outside)
-    before = tree_hash(tree)
+def test_folder_behind_a_link_is_not_entered(tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin").chmod(0o755)
+    (tmp_path / "bin/tool").touch()
+    (tmp_path / "bin/tool").chmod(0o644)
+    (tmp_path / "link").symlink_to("bin")
+    lines = f"d 755 - bin\nf 644 {sha(b'')} bin/tool\nl 0 {sha(b'bin')} link\n"
 
-    (outside / "file").touch()
+    assert tree_hash(tmp_path) == f"sha256:{sha(lines.encode())}"
 
-    assert tree_hash(tree) == before
+
+@pytest.mark.parametrize(
+    ("name", "target"),
+    [
+        ("lib", "bin"),
+        ("bin/python3", "tool"),
+        ("bin/up", "../é.txt"),
+        ("whole", "."),
+        ("lost", "bin/nothing"),
+        ("lost", "python/nothing"),
+        ("twice", "python"),
+    ],
+)
+def test_a_link_that_stays_within_has_a_hash(tree: Path, name: str, target: str) -> None:
+    (tree / name).symlink_to(target)
+
+    assert tree_hash(tree).startswith("sha256:")
+
+
+@pytest.mark.parametrize(
+    ("name", "target"),
+    [
+        ("bin/numactl-latest", "/tmp/evil/numactl"),
+        ("lib", "/usr/lib/nothing-yet"),
+        ("up", "../elsewhere"),
+        ("bin/up", "../../elsewhere"),
+        ("out-and-in", "../prefix/bin/tool"),
+        ("through", "bin/../../elsewhere"),
+        ("share/stackwright/manifest.json", "/tmp/evil/manifest.json"),
+        ("itself", "itself"),
+    ],
+)
+def test_a_link_out_of_the_prefix_is_refused(tree: Path, name: str, target: str) -> None:
+    (tree / "share/stackwright").mkdir(parents=True)
+    (tree / name).symlink_to(target)
+
+    with pytest.raises(ValueError, match=f"the link {name} leads out of the prefix, to {target}"):
+        tree_hash(tree)
+
+
+def test_a_link_out_through_another_one_is_refused(tree: Path) -> None:
+    """By its text `bin/root/../x` stays within: but `root` is not where it seems to be."""
+    (tree / "bin/root").symlink_to("..")
+    (tree / "detour").symlink_to("bin/root/../x")
+
+    with pytest.raises(ValueError, match="the link detour leads out of the prefix"):
+        tree_hash(tree)
 
 
 def test_line_break_in_a_name_is_refused(tree: Path) -> None:

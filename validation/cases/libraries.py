@@ -10,7 +10,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -23,6 +23,8 @@ FOUND = re.compile(r"^\s*(\S+) => (/\S+|not found)", re.MULTILINE)
 VERSION = re.compile(r"version `\S+' not found \(required by \S+\)")
 # Where a base system keeps its libraries.
 SYSTEM = tuple(Path(name) for name in ("/lib", "/lib64", "/usr/lib", "/usr/lib64"))
+# What images/layer.py copies of the base for Python alone: others find the base's own.
+FOR_PYTHON = Path("lib/runtime")
 # The library that is an MPI, by its family: programs link one of these names.
 MPI = {
     "libmpi.so.12": "MPICH",
@@ -83,11 +85,18 @@ def ask(program: str, file: Path) -> Needs:
     return Needs(file, found, missing, VERSION.findall(said))
 
 
-def astray(needs: Needs, prefix: Path, injected: str) -> list[str]:
-    """Name the libraries that come from neither the stack, the base system nor the site."""
-    roots = (prefix, *SYSTEM, *(Path(place).resolve() for place in injected.split(":") if place))
-    places = {place.resolve() for place in needs.found.values()}
-    return [str(p) for p in places if not any(p.is_relative_to(root) for root in roots)]
+def astray(needs: Needs, prefix: Path, injected: str, own: Collection[str]) -> list[str]:
+    """Name the libraries that come from neither the stack, the site nor the base system.
+
+    The base system's counts only where the stack has none of the name (``own``).
+    """
+    roots = (prefix, *(Path(place).resolve() for place in injected.split(":") if place))
+    places = ((name, place.resolve()) for name, place in needs.found.items())
+    return [
+        str(place)
+        for name, place in places
+        if not any(place.is_relative_to(r) for r in (*roots, *(() if name in own else SYSTEM)))
+    ]
 
 
 def main() -> None:
@@ -104,7 +113,8 @@ def main() -> None:
         program = loader()
         asked = [ask(program, file) for file in files]
         # What is loaded already is not looked up again: wheels load their libraries by path first.
-        own = {path.name for path in (*files, *prefix.rglob("*.so*"))}
+        there = [*files, *prefix.rglob("*.so*")]
+        own = {path.name for path in there}
 
         # mpi4py's wheels have a module for each ABI; only that of the stack's MPI is ever loaded.
         mine = own & MPI.keys()
@@ -120,7 +130,8 @@ def main() -> None:
         out.check("symbol_versions", not old, f"too old: {listed(old)}")
 
         places = os.environ.get("STACKWRIGHT_INJECTED", "")
-        strays = sorted({path for needs in asked for path in astray(needs, prefix, places)})
+        shared = {path.name for path in there if not path.is_relative_to(prefix / FOR_PYTHON)}
+        strays = sorted({path for needs in asked for path in astray(needs, prefix, places, shared)})
         out.check("libraries_from_stack", not strays, f"from elsewhere: {listed(strays)}")
 
         families = sorted({MPI[name] for name in mine})

@@ -13,6 +13,7 @@ from pathlib import Path
 EXCLUDED = b"share/stackwright/manifest.json"
 BLOCK_BYTES = 1 << 20
 WORKERS = 4
+MAX_LINKS = 40  # as many as Linux follows for one name (path_resolution(7))
 
 
 def tree_hash(root: Path | str) -> str:
@@ -26,14 +27,44 @@ def tree_hash(root: Path | str) -> str:
     Raises:
         OSError: if anything below `root` cannot be read.
         ValueError: for a device, socket or FIFO, or a line break in a name (with which one tree
-            could pretend to be another).
+            could pretend to be another), or a link out of `root`: what it leads to is no part of
+            the hash, and whoever can write there would change what runs.
     """
     base = Path(root)
     entries = sorted((os.fsencode(path.relative_to(base)), path) for path in _walk(base))
+    for _, path in entries:
+        if path.is_symlink() and leads_out(path, base):
+            name = path.relative_to(base)
+            raise ValueError(f"the link {name} leads out of the prefix, to {path.readlink()}")
     wanted = [(name, path) for name, path in entries if name != EXCLUDED]
     with ThreadPoolExecutor(WORKERS) as pool:
         digest = hashlib.sha256(b"".join(pool.map(_line, *zip(*wanted, strict=True))))
     return f"sha256:{digest.hexdigest()}"
+
+
+def leads_out(link: Path, root: Path) -> bool:
+    """Whether a link leaves the folder on its way, by itself or through another; or has no end.
+
+    It is followed name by name, as the kernel does: `..` behind a link is not the folder that it
+    seems to be, and a way out and in again would lead elsewhere where the folder has another name.
+    What it leads to need not be there.
+    """
+    at, todo, followed = [*link.relative_to(root).parts[:-1]], [link.name], 0
+    while todo:
+        part = todo.pop()
+        here = root.joinpath(*at, part)
+        if part == "..":
+            if not at:
+                return True
+            at.pop()
+        elif here.is_symlink():
+            target, followed = here.readlink(), followed + 1
+            if target.is_absolute() or followed > MAX_LINKS:
+                return True
+            todo += reversed(target.parts)
+        else:
+            at.append(part)
+    return False
 
 
 def _walk(base: Path) -> Iterator[Path]:

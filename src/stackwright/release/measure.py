@@ -34,7 +34,10 @@ def measurer(store: Store, tree_hash: Callable[[Path], str], on_part: OnPart = u
     """
 
     def hash_prefix(prefix: Path, size: int) -> str:
-        found = tree_hash(prefix)
+        try:
+            found = tree_hash(prefix)
+        except ValueError as error:  # it holds what has no hash, such as a link out of it
+            raise _changed(prefix, str(error)) from error
         on_part("prefix", size, size)
         return found
 
