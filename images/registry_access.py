@@ -59,7 +59,8 @@ def login(url: str, places: list[Path]) -> str:
 def main(url: str, folder: Path) -> None:
     """Write both, for nobody else to read."""
     os.umask(0o077)
-    if found := login(url, files(os.environ, Path.home())):
+    with_tls = not url.startswith("oci+http:")  # else anybody on the way could read it
+    if with_tls and (found := login(url, files(os.environ, Path.home()))):
         user, _, password = found.partition(":")
         (folder / "login").write_text(f"{user}\n{password}\n")
     trusted = filter(os.path.isfile, (os.environ.get("SSL_CERT_FILE", ""), *CERTIFICATES))

@@ -59,6 +59,7 @@ def test_a_folder_or_a_registry(named: str, found: tuple[str, str]) -> None:
         "oci://registry.example.org",
         "oci://registry.example.org/Cache:latest",
         "oci://ada@registry.example.org/cache",
+        'oci://registry.example.org",autopush:"/cache',
     ],
 )
 def test_what_is_neither_is_refused_before_anything_is_built(named: str) -> None:
@@ -124,6 +125,10 @@ def test_login_and_certificates_are_for_nobody_else_to_read(
     assert (tmp_path / "access/login").read_text() == "ada\nhunter2\n"
     assert (tmp_path / "access/ca.pem").read_text() == "own"
     assert masks == [0o077]
+
+    (tmp_path / "open").mkdir()
+    access.main(REGISTRY.replace("oci:", "oci+http:"), tmp_path / "open")
+    assert not (tmp_path / "open/login").exists()
 
 
 # What it holds

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -20,16 +21,25 @@ from spack_samples import (
     write_wheels,
 )
 
+from stackwright.building.providers.scripts import write_files
 from stackwright.cli import main
 from stackwright.errors import StackwrightError
 from stackwright.inputs.labels import parse
 from stackwright.inputs.site import Site
 from stackwright.spack.concretize import concretize
 from stackwright.spack.dialect import dialect_of
+from stackwright.spack.environment import render_environment
 from stackwright.spack.lockfile import SpackLock, load_spack_lock
 from stackwright.store import Store
-from stackwright.tools.process import Runner
-from stackwright.tools.spack import ROOT, Checkout, TimedOut, checked_out, find_spack
+from stackwright.tools.process import Runner, ToolError
+from stackwright.tools.spack import (
+    ROOT,
+    Checkout,
+    TimedOut,
+    checked_out,
+    find_spack,
+    run_spack,
+)
 
 pytestmark = [pytest.mark.real, needs_spack]
 
@@ -56,6 +66,47 @@ def test_the_real_spack_decides_what_was_recorded(
 
     assert found.lock["concrete_specs"].keys() == recorded(dialect).lock["concrete_specs"].keys()
     assert found.lock["_meta"]["lockfile-version"] == dialect.lock_version
+
+
+def test_a_configuration_that_lies_in_the_checkout_is_not_read(
+    site: Site, spack: Checkout, tmp_path: Path
+) -> None:
+    """Git doesn't know the file, so that the lock couldn't say what decided it."""
+    mine = tmp_path / "spack"
+    shutil.copytree(spack.root, mine, symlinks=True)
+    (mine / "etc" / "spack" / "site").mkdir(parents=True, exist_ok=True)
+    told = "packages: {py-mpi4py: {require: ['@0.0']}}\n"
+    (mine / "etc" / "spack" / "site" / "packages.yaml").write_text(told)
+    other = find_spack(Runner(), {ROOT: str(mine)})
+
+    found = ask(site, other, tmp_path / "store")
+
+    series = dialect_of(spack.version)
+    assert found.lock["concrete_specs"].keys() == recorded(series).lock["concrete_specs"].keys()
+
+
+def test_spack_knows_a_lock_that_was_edited(site: Site, spack: Checkout, tmp_path: Path) -> None:
+    """By the program that a build runs before anything else."""
+    found = ask(site, spack, tmp_path / "store")
+    program = str(REPOSITORY / "images" / "spack_hashes.py")
+    environment = tmp_path / "work" / "environment"
+    plan, lock = plan_of(site), wheels_of(site)
+    write_files(render_environment(plan, lock, dialect_of(spack.version), site), environment)
+
+    def compared(lock: bytes, name: str) -> str:
+        (environment / "spack.lock").write_bytes(lock)
+        work = tmp_path / name
+        work.mkdir()
+        argv = ["-e", str(environment), "python", program]
+        return run_spack(spack, argv, Runner(), work=work, cache=tmp_path / "cache", seconds=600)
+
+    compared(found.spack_lock, "honest")
+    edited = json.loads(found.spack_lock)
+    node = next(n for n in edited["concrete_specs"].values() if n["name"] == "py-mpi4py")
+    node["version"] = "4.1.1"
+
+    with pytest.raises(ToolError, match=r"py-mpi4py/.*: its hash is of something else"):
+        compared(json.dumps(edited).encode(), "edited")
 
 
 def test_spack_writes_nothing_but_what_it_is_given(

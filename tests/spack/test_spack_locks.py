@@ -30,6 +30,7 @@ from stackwright.spack.asked import check
 from stackwright.spack.concretize import concretize
 from stackwright.spack.dialect import DIALECTS, Dialect
 from stackwright.spack.lockdiff import differences
+from stackwright.spack.locked import spack_locked
 from stackwright.spack.lockfile import SpackLock, load_spack_lock, nodes
 from stackwright.spack.refusal import explain
 from stackwright.spack.wheels import lock_of_wheels
@@ -214,6 +215,19 @@ def test_a_variant_that_was_dropped_is_found_out(
         check(lock, plan_of(site, SOURCE), None)
 
 
+def test_what_nobody_says_to_be_there_already_has_to_be_made(site: Site) -> None:
+    lock = from_source()
+    there = {"external": {"path": "/opt"}, "arch": {"target": {"name": "x86_64"}}}
+    for name, version in (("cuda", "12.4.1"), ("glibc", "2.36")):
+        lock["concrete_specs"][name] = there | {"name": name, "version": version, "namespace": "b"}
+    check(lock, plan_of(site, SOURCE), None)
+
+    lock["concrete_specs"]["osu-micro-benchmarks"] |= there
+
+    with pytest.raises(StackwrightError, match="osu-micro-benchmarks is taken as there already"):
+        check(lock, plan_of(site, SOURCE), None)
+
+
 def test_what_the_system_requires_is_looked_up_wherever_it_is_used(site: Site) -> None:
     lock = from_source()
     used = {**lock["concrete_specs"]["nccl"], "name": "libfabric", "version": "1.22.0"}
@@ -273,6 +287,18 @@ def test_a_lock_is_fresh_until_what_is_asked_changes(
     template.write_text(template.read_text().replace("unify: true", "unify: false"))
 
     assert state(site, capsys) == ("stale", f"stackwright lock '{LABEL}'")
+
+
+def test_a_lock_that_was_edited_is_fresh_to_nobody(
+    site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever edits a lock can compute what it says that was asked."""
+    _, path = write_both(site, DIALECTS[0])
+    path.write_text(path.read_text().replace('"version": "4.1.2"', '"version": "4.1.1"'))
+
+    assert state(site, capsys)[0] == "unusable"
+    with pytest.raises(StackwrightError, match=r"py-mpi4py is 4\.1\.1, not 4\.1\.2"):
+        spack_locked(plan_of(site), lock_of_wheels(plan_of(site), site), site)
 
 
 def test_a_label_that_spack_was_never_asked_for_is_missing(

@@ -165,7 +165,9 @@ def build_caches(named: str) -> tuple[str, str]:
     scheme, separator, name = named.partition("://")
     if not separator:
         return named, ""
-    if scheme not in ("oci", "oci+http") or not re.fullmatch(r"[^/@\s]+(/[a-z0-9._-]+)+", name):
+    if scheme not in ("oci", "oci+http") or not re.fullmatch(
+        r"[A-Za-z0-9.:\[\]-]+(/[a-z0-9._-]+)+", name
+    ):
         raise StackwrightError(
             f"{BUILD_CACHE}={redact(named)} is neither a folder nor a place in a registry",
             hint=f"export {BUILD_CACHE}=oci://REGISTRY/NAME; oci+http:// for one without TLS",
