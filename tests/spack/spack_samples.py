@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from build_samples import FIXED_LOCK, make_site
@@ -154,3 +155,26 @@ def write_both(site: Site, dialect: Dialect) -> tuple[Lock, Path]:
     path = site.spack_lock_file(parse(LABEL))
     path.write_bytes(recorded(dialect).to_json())
     return lock, path
+
+
+def from_source(**variants: object) -> dict[str, Any]:
+    """A lock of format 6 with the packages that the variant made from source asks for."""
+    asked = {
+        "python": ("3.11.14", {}),
+        "py-torch": ("2.9.0", {"gloo": True, "mkldnn": True, **variants}),
+        "nccl": ("2.28.7", {"cuda": True, "cuda_arch": ["80"]}),
+        "osu-micro-benchmarks": ("7.5", {}),
+    }
+    return {
+        "roots": [{"hash": name, "spec": name} for name in asked],
+        "concrete_specs": {
+            name: {
+                "name": name,
+                "namespace": "builtin",
+                "version": version,
+                "arch": {"target": {"name": "x86_64"}},
+                "parameters": parameters,
+            }
+            for name, (version, parameters) in asked.items()
+        },
+    }

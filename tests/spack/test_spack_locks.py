@@ -13,6 +13,7 @@ from spack_samples import (
     HERE,
     LABEL,
     SOURCE,
+    from_source,
     plan_of,
     recorded,
     wheels_of,
@@ -158,29 +159,6 @@ def test_a_solver_that_left_something_out_is_found_out(
     with pytest.raises(StackwrightError, match="not what was asked for") as caught:
         check(lock, plan_of(site), wheels_of(site))
     assert said in str(caught.value)
-
-
-def from_source(**variants: object) -> dict[str, Any]:
-    """A lock of format 6 with the packages that the variant made from source asks for."""
-    asked = {
-        "python": ("3.11.14", {}),
-        "py-torch": ("2.9.0", {"gloo": True, "mkldnn": True, **variants}),
-        "nccl": ("2.28.7", {"cuda": True, "cuda_arch": ["80"]}),
-        "osu-micro-benchmarks": ("7.5", {}),
-    }
-    return {
-        "roots": [{"hash": name, "spec": name} for name in asked],
-        "concrete_specs": {
-            name: {
-                "name": name,
-                "namespace": "builtin",
-                "version": version,
-                "arch": {"target": {"name": "x86_64"}},
-                "parameters": parameters,
-            }
-            for name, (version, parameters) in asked.items()
-        },
-    }
 
 
 @pytest.mark.parametrize("version", ["3.12.1", "3.1", "3.110"])
