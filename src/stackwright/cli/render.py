@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 def _environment(context: Context, plan: Plan, output: Path) -> None:
     """Write the environment that Spack makes from source; with its lock, if that fits."""
     from stackwright.building.providers.scripts import write_files
-    from stackwright.spack.environment import FOLDER
+    from stackwright.spack.dialect import dialect_of
+    from stackwright.spack.environment import FOLDER, rendered_for
     from stackwright.spack.locked import recipe_files, spack_lock_of, stale
+    from stackwright.tools.spack import PACKAGES
 
     found = spack_lock_of(plan, context.site)
     if found and stale(found, plan, None, context.site):
@@ -26,7 +28,10 @@ def _environment(context: Context, plan: Plan, output: Path) -> None:
     files = recipe_files(plan, found, None, context.site)
     write_files(files, output)
     todo = "install" if found else "concretize"
-    by_hand = f'OUT="$PWD/work" spack -e {output / FOLDER} {todo}'
+    series = dialect_of(found.spack.version) if found else rendered_for(plan)
+    packages = f'SPACK_PACKAGES="${PACKAGES}" ' * series.packages_apart
+    alone = f'SPACK_DISABLE_LOCAL_CONFIG=1 {packages}OUT="$PWD/work"'
+    by_hand = f"{alone} spack -e {output / FOLDER} {todo}"
     click.echo(f"{len(files)} files in {output}; next: {by_hand}")
 
 
