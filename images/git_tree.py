@@ -3,7 +3,7 @@
 `git archive` asks the repository's configuration and attributes, which replace objects, leave files
 out, or run programs on them; so objects are read as they are, and hashed here.
 
-usage: git_tree.py REPOSITORY TREE FOLDER [--only NAME]... [--without PATH]...
+usage: git_tree.py REPOSITORY TREE FOLDER [--only NAME...] [--without PATH...]
 """
 
 import argparse
