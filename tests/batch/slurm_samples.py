@@ -193,14 +193,15 @@ def write_artefact(site: Site, store: Store, python: str, build: int = 1) -> Non
 
 def make_prefix(prefix: Path, python: str) -> None:
     """An environment that finds the packages of the tests' own stack."""
-    subprocess.run([python, "-m", "venv", "--without-pip", prefix], check=True)
+    subprocess.run([python, "-m", "venv", "--copies", "--without-pip", prefix], check=True)
     ask = [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
     packages = subprocess.run(ask, capture_output=True, text=True, check=True).stdout
     (own,) = prefix.glob("lib/python*/site-packages")
     (own / "stack.pth").write_text(packages)
     for path in (Path(python).parents[1] / "lib").iterdir():
-        if not path.name.startswith("python"):  # MPI's libraries
-            (prefix / "lib" / path.name).symlink_to(path)
+        if not path.name.startswith("python"):  # MPI's libraries; no link may leave the prefix
+            copy = shutil.copytree if path.is_dir() else shutil.copy2
+            copy(path, prefix / "lib" / path.name)
     torchrun = prefix / "bin/torchrun"
     torchrun.write_text('#!/bin/sh\nexec python -m torch.distributed.run "$@"\n')
     torchrun.chmod(0o755)
