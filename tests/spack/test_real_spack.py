@@ -26,6 +26,7 @@ from stackwright.cli import main
 from stackwright.errors import StackwrightError
 from stackwright.inputs.labels import parse
 from stackwright.inputs.site import Site
+from stackwright.plans.plan import resolve
 from stackwright.spack.concretize import concretize
 from stackwright.spack.dialect import dialect_of
 from stackwright.spack.environment import render_environment
@@ -37,6 +38,7 @@ from stackwright.tools.spack import (
     Checkout,
     TimedOut,
     checked_out,
+    find_packages,
     find_spack,
     run_spack,
 )
@@ -170,6 +172,43 @@ def test_what_can_not_be_is_told_in_a_few_lines(
     assert "stackwright render" in str(caught.value.hint)
 
 
+NOT_THERE = {
+    "ninja@9.9": "there are the versions 1.",
+    "ncurses +termlip": "there is no variant 'termlip' of ncurses (did you mean 'termlib'?)",
+}
+
+
+@pytest.mark.parametrize(
+    "lacking",
+    [
+        pytest.param(NOT_THERE, id="versions and variants"),
+        pytest.param(
+            {"bzip22": "there is no package 'bzip22' (did you mean 'bzip2'?)"},
+            id="packages",
+            marks=pytest.mark.long,  # minutes: Spack looks at all its packages
+        ),
+    ],
+)
+def test_what_no_recipe_has_is_told_before_its_solver_looks_for_it(
+    spack: Checkout, lacking: dict[str, str], tmp_path: Path
+) -> None:
+    try:
+        packages = find_packages(spack, Runner(), os.environ)
+    except StackwrightError as error:
+        pytest.skip(f"needs Spack's packages: {error.hint}")
+    site = Site(REPOSITORY)
+    plan = resolve(site, parse("tools/2026.11-source@local"))
+    plan = plan.model_copy(update={"packages": (*lacking, "bzip2@1.0.8 +shared", "fftw@3.3:")})
+
+    with pytest.raises(StackwrightError) as caught:
+        concretize(plan, None, site, spack, packages, Store(tmp_path), Runner(), seconds=600)
+
+    _, *lines = caught.value.what.splitlines()
+    for (spec, said), line in zip(lacking.items(), lines, strict=True):
+        assert line.startswith(f"  {spec}: {said}"), line
+    assert "stacks/tools.yaml" in str(caught.value)
+
+
 def test_spack_is_ended_when_its_time_is_over(site: Site, spack: Checkout, tmp_path: Path) -> None:
     with pytest.raises(TimedOut, match="did not end within 1 s"):
         ask(site, spack, tmp_path / "store", seconds=1)
@@ -227,7 +266,6 @@ def test_the_committed_lock_is_what_spack_decides(spack: Checkout, tmp_path: Pat
     committed = load_spack_lock(site.spack_lock_file(label), label)
     if dialect_of(committed.spack.version) != dialect_of(spack.version):
         pytest.skip(f"the committed lock was made by Spack {committed.spack.version}")
-    from stackwright.plans.plan import resolve
     from stackwright.spack.wheels import lock_of_wheels
 
     plan = resolve(site, label)

@@ -30,6 +30,7 @@ from stackwright.locking.lockinputs import locked
 from stackwright.spack.asked import check
 from stackwright.spack.concretize import concretize
 from stackwright.spack.dialect import DIALECTS, Dialect
+from stackwright.spack.known import check_known
 from stackwright.spack.lockdiff import differences
 from stackwright.spack.locked import spack_locked
 from stackwright.spack.lockfile import SpackLock, load_spack_lock, nodes
@@ -405,6 +406,24 @@ def test_a_refusal_is_told_by_its_reasons(site: Site, said: str, lines: list[str
     assert error is not None
     assert error.what.splitlines()[1:] == lines
     assert "stacks/mini.yaml" in str(error)
+
+
+def test_what_no_recipe_has_is_told(site: Site) -> None:
+    answer = [
+        {"spec": "py-torch@9.9 +mpi", "kind": "version", "named": "9.9", "offers": ["2.9.0"]},
+        {"spec": "fftw +opnmp", "kind": "variant", "named": "opnmp", "offers": ["openmp"]},
+        {"spec": "ftw", "kind": "package", "named": "ftw", "offers": ["fftw"]},
+    ]
+    check_known("[]", plan_of(site), site)
+
+    with pytest.raises(StackwrightError) as caught:
+        check_known(f"==> Warning: some\n{json.dumps(answer)}\n", plan_of(site), site)
+
+    assert caught.value.what.splitlines()[1:] == [
+        "  py-torch@9.9 +mpi: there are the versions 2.9.0",
+        "  fftw +opnmp: there is no variant 'opnmp' of fftw (did you mean 'openmp'?)",
+        "  ftw: there is no package 'ftw' (did you mean 'fftw'?)",
+    ]
 
 
 def test_many_reasons_are_cut(site: Site) -> None:

@@ -6,6 +6,7 @@ import json
 import platform
 import time
 from dataclasses import replace
+from functools import partial
 
 from stackwright.building.providers.scripts import write_files
 from stackwright.errors import StackwrightError
@@ -16,6 +17,7 @@ from stackwright.plans.plan import Plan
 from stackwright.spack.asked import check
 from stackwright.spack.dialect import dialect_of
 from stackwright.spack.environment import inputs_hash, render_environment
+from stackwright.spack.known import check_known, question
 from stackwright.spack.lockfile import Source, SpackLock
 from stackwright.spack.refusal import explain
 from stackwright.store import Store
@@ -51,7 +53,8 @@ def concretize(
     files = render_environment(plan, lock, dialect_of(spack.version), site)
     started = time.monotonic()
     with store.lock("spack-lock"), store.scratch("spack-lock") as work:
-        write_files(files, work / "environment")
+        environment = work / "environment"
+        write_files(files, environment)
         lines: list[str] = []
 
         def keep(line: str) -> None:
@@ -61,19 +64,21 @@ def concretize(
         program = site.own("images/git_tree.py")
         spack = taken_out(spack, program, runner, work / "spack")
         packages = packages and taken_out(packages, program, runner, work / "packages")
+        ask = partial(
+            run_spack,
+            spack,
+            work=work,
+            cache=store.path(index_of(spack.tree, packages.tree if packages else "")),
+            seconds=seconds,
+            packages=packages,
+        )
+        if plan.from_source:
+            check_known(ask(question(plan, environment, site), runner), plan, site)
         try:
-            run_spack(
-                spack,
-                ["-e", str(work / "environment"), "concretize"],
-                replace(runner, on_line=keep),
-                work=work,
-                cache=store.path(index_of(spack.tree, packages.tree if packages else "")),
-                seconds=seconds,
-                packages=packages,
-            )
+            ask(["-e", str(environment), "concretize"], replace(runner, on_line=keep))
         except ToolError as error:
             raise (explain(lines, plan, site) or error) from error
-        found = json.loads((work / "environment" / "spack.lock").read_bytes())
+        found = json.loads((environment / "spack.lock").read_bytes())
     took = time.monotonic() - started
     check(found, plan, lock)
     return SpackLock(

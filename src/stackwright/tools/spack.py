@@ -155,7 +155,7 @@ def run_spack(
     """Run Spack with no other configuration than what is given, and end it in time.
 
     Args:
-        work: a folder that is used for this run only; ``$OUT`` of the files that Spack reads.
+        work: a folder for runs on one environment only; ``$OUT`` of the files that Spack reads.
         cache: a folder in which this Spack keeps what it finds out about its packages.
         packages: what ``$SPACK_PACKAGES`` stands for in the files that Spack reads.
 
@@ -164,7 +164,7 @@ def run_spack(
         TimedOut: it was ended.
     """
     scope = work / "scope"
-    scope.mkdir()
+    scope.mkdir(exist_ok=True)
     text = _BOOTSTRAP.format(root=json.dumps(str(work / "bootstrap")))
     (scope / "bootstrap.yaml").write_text(text)
     named = {"SPACK_PACKAGES": str(packages.root)} if packages else {}

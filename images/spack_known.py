@@ -1,0 +1,50 @@
+"""Say which of these specs name a package, a version or a variant that no recipe has, as JSON.
+
+Run by `spack python` in an environment, before Spack concretizes it: its solver needs a quarter of
+an hour to find out that there is no such version, and then gives the reasons of other packages.
+"""
+
+import difflib
+import json
+import sys
+
+import spack.config
+import spack.repo
+import spack.spec
+
+
+def lacking(text):
+    """What is lacking first: its kind, how the spec names it, and what there is instead.
+
+    Only for a package that isn't there must Spack know all packages, which takes minutes at first.
+    """
+    spec = spack.spec.Spec(text)
+    if not spack.repo.PATH.exists(spec.name):
+        if spack.repo.PATH.is_virtual(spec.name):
+            return None
+        near = difflib.get_close_matches(spec.name, spack.repo.PATH.all_package_names())
+        return "package", spec.name, near
+    recipe = spack.repo.PATH.get_pkg_class(spec.name)
+    there = spack.config.get("packages").get(spec.name, {}).get("externals", [])
+    known = [*recipe.versions, *(spack.spec.Spec(each["spec"]).versions for each in there)]
+    # A commit of git is a version, too, of which no recipe knows.
+    if not any(spec.versions.intersects(each) for each in known) and "@git." not in text:
+        return "version", str(spec.versions), sorted(recipe.versions, key=released, reverse=True)
+    # Those that Spack gives to each package aren't in its recipe's list of them.
+    variants = {*recipe.variant_names(), "commit", "dev_path", "patches"}
+    for name in sorted({*spec.variants} - variants):
+        return "variant", name, recipe.variant_names()
+    return None
+
+
+def released(version):
+    """The order of versions in which what isn't released, such as a branch, is the oldest."""
+    return not version.isdevelop(), version
+
+
+found = [
+    {"spec": text, "kind": kind, "named": named, "offers": [str(offer) for offer in offers]}
+    for text in sys.argv[1:]
+    for kind, named, offers in filter(None, [lacking(text)])
+]
+print(json.dumps(found))
