@@ -3,7 +3,7 @@
 `git archive` asks the repository's configuration and attributes, which replace objects, leave files
 out, or run programs on them; so objects are read as they are, and hashed here.
 
-usage: git_tree.py REPOSITORY TREE FOLDER [--only NAME...] [--without PATH...]
+usage: git_tree.py REPOSITORY TREE FOLDER [--commit COMMIT] [--only NAME...] [--without PATH...]
 """
 
 import argparse
@@ -33,8 +33,9 @@ class Objects:
 
     def __init__(self, repository: str) -> None:
         """Start git there."""
+        self._argv = ["git", "-c", "safe.directory=*", "-C", repository]
         self._git = subprocess.Popen(
-            ["git", "-c", "safe.directory=*", "-C", repository, "cat-file", "--batch"],
+            [*self._argv, "cat-file", "--batch"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=ENVIRONMENT,
@@ -56,6 +57,12 @@ class Objects:
         if hashlib.new(ALGORITHMS[len(name)], head + content).hexdigest() != name:
             sys.exit(f"error: what the repository has as {kind} {name} is something else")
         return content
+
+    def tree_of(self, commit: str) -> str | None:
+        """The tree of a commit; None where the repository has the tree from another one only."""
+        asked = [*self._argv, "cat-file", "-e", commit]
+        said = subprocess.run(asked, check=False, env=ENVIRONMENT, stderr=subprocess.DEVNULL)
+        return None if said.returncode else self.read("commit", commit).split()[1].decode()
 
     def entries(self, tree: str) -> Iterator[tuple[str, str, str]]:
         """Mode, name and hash of each entry of a tree."""
@@ -95,10 +102,13 @@ def main() -> None:
     parser.add_argument("repository")
     parser.add_argument("tree")
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--commit", help="that it must be of, if the repository has that one")
     parser.add_argument("--only", nargs="*", default=[], help="entries of the tree")
     parser.add_argument("--without", nargs="*", default=[], type=PurePosixPath)
     chosen = parser.parse_args()
     objects = Objects(chosen.repository)
+    if chosen.commit and objects.tree_of(chosen.commit) not in (None, chosen.tree):
+        sys.exit(f"error: the commit {chosen.commit} has another tree than {chosen.tree}")
     left_out = {*chosen.without}
     if chosen.only:
         names = {name for _, name, _ in objects.entries(chosen.tree)}

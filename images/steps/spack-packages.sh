@@ -15,4 +15,5 @@ git -c safe.directory="$root" -C "$root" cat-file -e "$SPACK_PACKAGES_TREE" 2>/d
     echo "error: $root has not the packages $SPACK_PACKAGES_VERSION of the lock; next: check that version out, or stackwright lock --upgrade $LABEL" >&2
     exit 1
 }
-"${HOST_PYTHON:-python3}" "$RECIPE/git_tree.py" "$root" "$SPACK_PACKAGES_TREE" "$OUT/packages" --only repos
+"${HOST_PYTHON:-python3}" "$RECIPE/git_tree.py" "$root" "$SPACK_PACKAGES_TREE" "$OUT/packages" \
+    --commit "$SPACK_PACKAGES_COMMIT" --only repos

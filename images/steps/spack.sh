@@ -21,4 +21,4 @@ mkdir "$OUT/spack"
 repos=var/spack/repos
 [ "${1:-}" != whole ] || repos=
 "${HOST_PYTHON:-python3}" "$RECIPE/git_tree.py" "$root" "$SPACK_TREE" "$OUT/spack" \
-    --only bin etc lib share var ${repos:+--without "$repos"}
+    --commit "$SPACK_COMMIT" --only bin etc lib share var ${repos:+--without "$repos"}

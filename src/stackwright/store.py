@@ -14,7 +14,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from stackwright.canonical import canonical_json
@@ -31,11 +31,15 @@ _NOT_PLAIN = re.compile(r"[^A-Za-z0-9._/+@-]")
 class Store:
     """Paths of one store; see docs/formats.md.
 
+    Args:
+        on_wait: called with the name of a lock that another process holds, before it is waited for.
+
     Raises:
         StackwrightError: the path holds characters that modulefiles or mounts can't carry.
     """
 
     root: Path
+    on_wait: Callable[[str], None] = field(default=lambda _: None, compare=False)
 
     def __post_init__(self) -> None:
         """Accept plain absolute paths only."""
@@ -120,7 +124,11 @@ class Store:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            yield _locked(descriptor, wait=wait)
+            held = _locked(descriptor)
+            if wait and not held:
+                self.on_wait(name)
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield wait or held
         finally:
             os.close(descriptor)
 
@@ -144,9 +152,9 @@ class Store:
         return self.root / "artefacts" / f"{plan_hash.removeprefix('sha256:')}.json"
 
 
-def _locked(descriptor: int, *, wait: bool) -> bool:
+def _locked(descriptor: int) -> bool:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

@@ -113,3 +113,18 @@ def test_a_tree_that_is_not_there_is_named(repository: Path, tmp_path: Path) -> 
     done = taken_out(repository, "0" * 40, tmp_path / "out")
 
     assert (done.returncode, done.stderr) == (1, f"error: the repository has no tree {'0' * 40}\n")
+
+
+def test_a_commit_that_has_another_tree_ends_it(repository: Path, tmp_path: Path) -> None:
+    first, tree = git(repository, "rev-parse", "HEAD"), tree_of(repository)
+    (repository / "lib" / "recipe.py").write_text("version = 666\n")
+    git(repository, "commit", "-qam", "evil")
+    git(repository, "replace", first, "HEAD")
+
+    done = taken_out(repository, tree_of(repository), tmp_path / "evil", "--commit", first)
+
+    said = f"error: the commit {first} has another tree than {tree_of(repository)}\n"
+    assert (done.returncode, done.stderr, files(tmp_path / "evil")) == (1, said, set())
+    assert taken_out(repository, tree, tmp_path / "out", "--commit", first).returncode == 0
+    # Who has made the same files by another way has the tree, and no such commit.
+    assert taken_out(repository, tree, tmp_path / "same", "--commit", "0" * 40).returncode == 0

@@ -105,6 +105,19 @@ def rendered(site: Site) -> Recipe:
     return render(plan, locked(plan, site), site)
 
 
+def test_a_base_that_was_never_locked_is_missing(
+    site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Spack's part alone is no lock where the system names a builder."""
+    write_locks(site)
+    site.lock_file(parse(SOURCE)).unlink()
+
+    main(["--site", str(site.root), "lock", SOURCE, "--check", "--json"])
+
+    (entry,) = json.loads(capsys.readouterr().out)
+    assert (entry["state"], entry["next"]) == ("missing", f"stackwright lock '{SOURCE}'")
+
+
 # What a stack takes from the builder
 
 

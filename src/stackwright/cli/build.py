@@ -42,12 +42,11 @@ def command(context: Context, label: str, engine: str | None, as_json: bool) -> 
     """
     from stackwright.fit import check_fit
     from stackwright.plans.plan import plan_hash, resolve
-    from stackwright.store import Store
 
     chosen = context.pick(label)
     check_fit(context.site, [chosen])
     plan = resolve(context.site, chosen)
-    store = Store(context.store(plan.system))
+    store = context.store(plan.system)
     artefact = store.read_artefact(plan_hash(plan))
     reused = artefact is not None
     if artefact is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +22,7 @@ if TYPE_CHECKING:  # these take most of the time that `stackwright --help` may t
     from stackwright.certify.keys import TrustedKeys
     from stackwright.inputs.labels import Label
     from stackwright.inputs.site import Site
+    from stackwright.store import Store
 
 _SYSTEM = "STACKWRIGHT_SYSTEM"
 _ONCE = f"once for all: export {_SYSTEM}=NAME"
@@ -64,8 +66,8 @@ class Context:
         """The stores that the command has asked for."""
         return []
 
-    def store(self, system: str) -> Path:
-        """The store of a system, as an absolute path; it need not exist.
+    def store(self, system: str) -> Store:
+        """The store of a system, at an absolute path; it need not exist.
 
         Raises:
             StackwrightError: the path is one that no store can have, or a file is in its way.
@@ -75,22 +77,22 @@ class Context:
         from stackwright.store import Store
 
         found = store_path(self.site.system(system), self.store_option, os.environ, Path.cwd())
-        store = Store(found).root  # a store refuses a path that modulefiles can't carry
-        for path in (store, *store.parents):
+        store = Store(found, on_wait=_waiting)
+        for path in (store.root, *store.root.parents):
             if os.path.lexists(path) and not path.is_dir():
                 raise StackwrightError(
-                    f"the store {store} can't be used: {path} is not a folder",
+                    f"the store {store.root} can't be used: {path} is not a folder",
                     hint="choose another with --store or STACKWRIGHT_STORE",
                 )
-        if store not in self.stores:
-            self.stores.append(store)
+        if store.root not in self.stores:
+            self.stores.append(store.root)
         return store
 
     def trusted_keys(self, system: str) -> TrustedKeys:
         """The public keys that count on a system: the site's, else its store's."""
         from stackwright.certify.keys import trusted_keys
 
-        return trusted_keys(self.site.root / "keys", self.store(system) / "keys")
+        return trusted_keys(self.site.root / "keys", self.store(system).root / "keys")
 
     def only_system(self) -> str:
         """The system that STACKWRIGHT_SYSTEM names, else the only one that this machine may be.
@@ -177,6 +179,12 @@ class Context:
         with self.console.capture() as printed:
             self.console.print(table)
         click.echo("\n".join(line.rstrip() for line in printed.get().splitlines()))
+
+
+def _waiting(lock: str) -> None:
+    """Say why nothing seems to happen; ``lock`` is named after the step, and its hash."""
+    what = re.sub(r"-[0-9a-f]{64}$", "", lock)
+    click.echo(f"waiting: another command of this store is at the same ({what})", err=True)
 
 
 pass_context = click.make_pass_decorator(Context)

@@ -44,11 +44,10 @@ def command(context: Context, system: str | None, as_json: bool) -> int:
     from stackwright.checks import all_checks, read_programs
     from stackwright.cli.progress import Progress
     from stackwright.inputs.site import shipped_content
-    from stackwright.store import Store
     from stackwright.tools.process import Runner
 
     chosen = context.site.system(system or context.only_system())
-    store = Store(context.store(chosen.name))
+    store = context.store(chosen.name)
     programs = read_programs(shipped_content() / "setup" / "debian-packages.txt")
     rows: list[Check] = []
     with Progress(color=context.color) as progress:

@@ -30,10 +30,9 @@ def command(context: Context, stack: str, as_json: bool) -> None:
     from rich.table import Table
 
     from stackwright.release.generations import read_history
-    from stackwright.store import Store
 
     name, _, system = stack.partition("@")
-    store = Store(context.store(system or context.only_system()))
+    store = context.store(system or context.only_system())
     found = [g for g in read_history(store) if name in ("", g.stack)][::-1]
     if as_json:
         echo_json([generation.model_dump(mode="json", by_alias=True) for generation in found])

@@ -72,4 +72,4 @@ def list_(context: Context, system: str | None, as_json: bool) -> None:
 
 
 def _folder(context: Context, system: str | None) -> Path:
-    return context.store(system or context.only_system()) / "keys"
+    return context.store(system or context.only_system()).root / "keys"

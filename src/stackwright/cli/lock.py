@@ -188,7 +188,7 @@ def _lock(
     from stackwright.locking.sharing import neighbours, preferred, unshared
     from stackwright.locking.solve import solve
     from stackwright.plans.plan import resolve
-    from stackwright.store import Store, write_atomic
+    from stackwright.store import write_atomic
     from stackwright.tools.process import Runner
 
     plan = resolve(context.site, label)
@@ -209,7 +209,7 @@ def _lock(
         return {"label": str(label), "file": str(path), "new": False, "changes": []}
     for doubt in doubts(context.site, label) if "base" in parts else []:
         click.echo(f"warning: {doubt}", err=True)
-    store = Store(context.store(label.system))
+    store = context.store(label.system)
     others = neighbours(context.site, plan)
     warnings: list[str] = []
     with Progress(color=context.color) as progress:

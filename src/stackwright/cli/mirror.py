@@ -44,11 +44,10 @@ def command(context: Context, label: str, target: Path | None, places: tuple[Pat
     from stackwright.cli.build import show
     from stackwright.cli.progress import Progress, size
     from stackwright.plans.plan import resolve
-    from stackwright.store import Store
     from stackwright.tools.process import Runner
 
     plan = resolve(context.site, context.pick(label))
-    store = Store(context.store(plan.system))
+    store = context.store(plan.system)
     named = [*map(str, places), *filter(None, [os.environ.get(SOURCES)])]
     with Progress(color=context.color) as progress:
         mirror = fetch_sources(

@@ -100,7 +100,7 @@ def overview(
         if label.system in elsewhere:
             stores[label.system] = Path(), StoreFacts()
         elif label.system not in stores:
-            store = context.store(label.system)
+            store = context.store(label.system).root
             stores[label.system] = store, read_facts(store, now)
         yield _row(context, label, *stores[label.system])
 

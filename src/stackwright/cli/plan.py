@@ -51,13 +51,12 @@ def command(context: Context, pattern: str, as_json: bool) -> None:
 def _steps(context: Context, row: Row) -> tuple[Step, ...] | None:
     """The steps that a build would do; None without a lock that says which."""
     from stackwright.building.build import missing_steps
-    from stackwright.store import Store
 
     if row.built:
         return ()
     if isinstance(row.lock, StackwrightError):
         return None
-    store = Store(context.store(row.label.system))
+    store = context.store(row.label.system)
     return missing_steps(row.plan, row.lock, context.site, store)
 
 

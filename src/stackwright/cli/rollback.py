@@ -33,14 +33,13 @@ def command(context: Context, pattern: str, message: str, as_json: bool) -> None
     from stackwright.release.rollback import rollback
     from stackwright.release.tags import tag_images
     from stackwright.stages import renderer
-    from stackwright.store import Store
     from stackwright.tools.account import account
     from stackwright.tools.process import Runner
     from stackwright.workshop import measuring
 
     name, _, system = parts(pattern)
     system = system or context.only_system()
-    store = Store(context.store(system))
+    store = context.store(system)
     site, runner = context.site, Runner(store.log)
     with Progress(color=context.color) as progress:
         outcome = rollback(

@@ -42,7 +42,7 @@ def command(context: Context, label: str, as_json: bool) -> None:
                 "state": row.state,
                 "progress": row.progress,
                 "plan_hash": row.plan_hash,
-                "store": str(context.store(chosen.system)),
+                "store": str(context.store(chosen.system).root),
                 "warnings": list(found),
                 "waived": dict(row.waived),
                 "plan": row.plan.to_json(),
@@ -50,7 +50,7 @@ def command(context: Context, label: str, as_json: bool) -> None:
         )
         return
     suite = context.site.stack(chosen.stack).suite_of(chosen.variant)
-    facts = _facts(row, str(context.store(chosen.system)), suite)
+    facts = _facts(row, str(context.store(chosen.system).root), suite)
     for name, value in (*facts, *_machine(context.site.system(chosen.system))):
         click.echo(f"{name:<12} {value}".rstrip())
     for text in found:

@@ -31,7 +31,7 @@ def lock_by_spack(context: Context, plan: Plan, *, again: bool, seconds: int) ->
     from stackwright.spack.locked import spack_lock_of, stale
     from stackwright.spack.lockfile import nodes
     from stackwright.spack.wheels import lock_of_wheels
-    from stackwright.store import Store, write_atomic
+    from stackwright.store import write_atomic
     from stackwright.tools.process import Runner
     from stackwright.tools.spack import find_packages, find_spack
 
@@ -43,7 +43,7 @@ def lock_by_spack(context: Context, plan: Plan, *, again: bool, seconds: int) ->
     if old and locked and not (again or stale(old, plan, lock, site)):
         click.echo(f"{own}: fits; to ask again: stackwright lock --upgrade '{label}'", err=True)
         return {"label": str(label), "file": str(own), "new": False, "changes": []}
-    store = Store(context.store(label.system))
+    store = context.store(label.system)
     with Progress(color=context.color) as progress:
         runner = Runner(store.log, progress.line)
         spack = find_spack(runner)
@@ -77,8 +77,10 @@ def spack_state(site: Site, plan: Plan) -> tuple[str, str | None, str | None]:
     try:
         if spack_lock_of(plan, site) is None:
             return "missing", "Spack was never asked", todo
-        if plan.from_source and not site.lock_file(plan.label).is_file():
+        if plan.from_source and not plan.toolchain:  # it is rendered, and built elsewhere
             spack_locked(plan, None, site)
+        elif not site.lock_file(plan.label).is_file():
+            return "missing", "its base and its builder were never locked", todo
         else:
             locked(plan, site)
     except StackwrightError as error:

@@ -20,10 +20,9 @@ def strays(context: Context, system: str) -> tuple[Stray | Misplaced, ...]:
     """
     from stackwright.release.places import misplaced
     from stackwright.release.tags import stray_tags
-    from stackwright.store import Store
     from stackwright.tools.process import Runner
 
-    store, runtimes = Store(context.store(system)), context.site.system(system).runtimes
+    store, runtimes = context.store(system), context.site.system(system).runtimes
     return (*misplaced(store), *stray_tags(store, runtimes, Runner()))
 
 

@@ -14,11 +14,10 @@ if TYPE_CHECKING:
 
 def open_workshop(context: Context, pattern: str, progress: Progress | None = None) -> Workshop:
     """Find the one label that is meant, and the store of its system."""
-    from stackwright.store import Store
     from stackwright.workshop import Workshop
 
     label = context.pick(pattern)
-    store = Store(context.store(label.system))
+    store = context.store(label.system)
     if progress is None:
         return Workshop(context.site, label, store)
     return Workshop(context.site, label, store, progress.stage)

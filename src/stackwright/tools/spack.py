@@ -138,7 +138,7 @@ def taken_out(checkout: Checkout, program: Path, runner: Runner, folder: Path) -
     """
     folder.mkdir()
     argv = [sys.executable, str(program), str(checkout.root), checkout.tree, str(folder)]
-    runner.run(argv)
+    runner.run([*argv, "--commit", checkout.commit])
     return replace(checkout, root=folder)
 
 

@@ -15,7 +15,7 @@ SPACK = Step(
     title="take out the Spack that made the lock",
     script="spack.sh",
     files=("git_tree.py",),
-    settings=("SPACK_VERSION", "SPACK_TREE"),
+    settings=("SPACK_VERSION", "SPACK_COMMIT", "SPACK_TREE"),
 )
 
 

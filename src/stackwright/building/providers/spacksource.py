@@ -28,7 +28,7 @@ _PACKAGES = Step(
     title="take out the packages that Spack knew when it made the lock",
     script="spack-packages.sh",
     files=("git_tree.py",),
-    settings=("SPACK_PACKAGES_VERSION", "SPACK_PACKAGES_TREE"),
+    settings=("SPACK_PACKAGES_VERSION", "SPACK_PACKAGES_COMMIT", "SPACK_PACKAGES_TREE"),
 )
 
 _SOURCES = Step(
