@@ -23,6 +23,7 @@ from test_recipe import changed, declares, dependents, undeclared
 from stackwright.building.build import fetch_sources
 from stackwright.building.providers import layers_of
 from stackwright.building.providers.scripts import run_script
+from stackwright.building.providers.spacksource import counted
 from stackwright.building.providers.steps import Recipe
 from stackwright.building.recipe import render
 from stackwright.cli import main
@@ -296,6 +297,36 @@ def test_the_package_that_failed_is_named_with_the_end_of_its_log(
     )
     assert caught.value.tail.endswith("configure\ncc: no such option")
     assert f"{tmp_path}/STACKWRIGHT_PACKAGE_LOGS/ncurses-6.4-5zjcy4h.log" in caught.value.tail
+
+
+def test_each_package_is_told_when_it_is_installed() -> None:
+    """By the lines of a real build, with those of make between them."""
+    hashes = {"gcc": "qibsvtu", "fftw": "fcvt7kw", "ncurses": "5zjcy4h"}
+    versions = {"gcc": "12.2.0", "fftw": "3.3.10", "ncurses": "6.4"}
+    specs = {
+        f"{hashes[name]}2c26wzrtweqbvbgxqvsbf4tm": {
+            "name": name,
+            "namespace": "builtin",
+            "version": version,
+            "arch": {"target": "x86_64"},
+            **({"external": {"path": "/usr"}} if name == "gcc" else {}),
+        }
+        for name, version in versions.items()
+    }
+    told: list[str] = []
+    hear = counted(json.dumps({"concrete_specs": specs}).encode(), told.append)
+
+    for line in (
+        "sh /spack-build.sh one -e '/out/environment' install --verbose /fcvt7kw # fftw@3.3.10~mpi",
+        "external gcc-12.2.0-qibsvtu",
+        "cached ncurses-6.4-5zjcy4h",
+        "compiled with gcc",
+        "cached ncurses-6.4-5zjcy4h",
+        "compiled fftw-3.3.10-fcvt7kw",
+    ):
+        hear(line)
+
+    assert told == ["1/2 ncurses-6.4: taken from the build cache", "2/2 fftw-3.3.10: compiled"]
 
 
 # The modulefile and the prefix
