@@ -125,6 +125,11 @@ LOOP = "{% for name in 'ab' %}\n  {{ name }}: 1\n{% endfor %}\n"
             "modules.yaml.j2:1: there is no template 'module.yaml.j2'"
             " (did you mean 'modules.yaml.j2'?)",
         ),
+        (
+            "modules.yaml.j2",
+            "# Ours.\n" + EXTENDS + "\n# As on all of our systems.\n  default:\n",
+            "modules.yaml.j2:5: outside of a block this has no effect: 'default:'",
+        ),
         (  # the line of the template, whatever the loop before it renders
             "modules.yaml.j2",
             EXTENDS + "{% block modules %}\n" + LOOP + "   enable: [lmod]\n{% endblock %}\n",

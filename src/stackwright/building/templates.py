@@ -117,11 +117,10 @@ class Templates:
             return self._environment.parse(text, name, file)
 
     def origin(self, name: str, context: Mapping[str, Any], line: int) -> Location:
-        """The template, one that it extends or one that it includes, that a line is rendered from.
+        """Where a line comes from: a template, one that it extends, or one that it includes.
 
         Args:
-            line: of what ``name`` renders, from 1; the last one with an origin stands for those
-                after it.
+            line: of what ``name`` renders, from 1.
         """
         marked = _environment(self._folder, _Marked).get_template(name).render(context)
         found = [each for text in marked.split("\n")[:line] for each in _MARK.findall(text)]

@@ -31,7 +31,7 @@ def check_overrides(recipes: Path, systems: Collection[str], system: str) -> Non
 
     Raises:
         ManyErrors: a file stands in the place of none, a block is in none of the templates that a
-            file extends, or a folder has the name of no system.
+            file extends, text is outside of its blocks, or a folder has the name of no system.
     """
     found = [*_strangers(recipes, systems)]
     if (recipes / SYSTEMS / system).is_dir():
@@ -68,6 +68,7 @@ class _Overrides:
             if name not in used:
                 yield from self._misnamed(name)
             yield from self._unknown_blocks(name, tree)
+            yield from self._outside(name, tree)
 
     def _misnamed(self, own: str) -> Iterator[StackwrightError]:
         """What is wrong with the name of a file that no other one of the system uses."""
@@ -95,6 +96,19 @@ class _Overrides:
                 guess = did_you_mean(block.name, known) or f" (it has: {', '.join(sorted(known))})"
                 what = f"'{parent}' has no block '{block.name}'{guess}"
                 yield StackwrightError(what, where=self._place(own, block))
+
+    def _outside(self, own: str, tree: nodes.Template) -> Iterator[StackwrightError]:
+        """Text of a template that extends another, and is in no block; comments may be there."""
+        extends = tree.find(nodes.Extends)
+        after = tree.body[tree.body.index(extends) + 1 :] if extends in tree.body else []
+        parts = [part for node in after if isinstance(node, nodes.Output) for part in node.nodes]
+        for part in parts:
+            if isinstance(part, nodes.TemplateData):
+                for number, line in enumerate(part.data.split("\n"), part.lineno):
+                    if line.strip() and not line.lstrip().startswith("#"):
+                        what = f"outside of a block this has no effect: {line.strip()!r}"
+                        where = Location(shown_path(self._recipes / own), number)
+                        yield StackwrightError(what, where=where)
 
     def _blocks(self, name: str) -> set[str]:
         """The blocks of a template, and those of what it extends."""
