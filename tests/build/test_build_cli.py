@@ -109,6 +109,22 @@ def test_check_is_content_with_a_fresh_lock(site: Site, capsys: pytest.CaptureFi
     assert capsys.readouterr().out == f"{LABEL}: fresh\n"
 
 
+def test_a_check_of_several_locks_ends_with_how_many_there_are_of_each_kind(
+    site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_lock(site)
+    stack = site.root / "stacks" / "mini.yaml"
+    more = """
+  "1.1": {status: ga, variants: {cpu: {}}}
+  "0.9": {status: retired, why: Nobody used it., variants: {cpu: {}}}
+"""
+    stack.write_text(stack.read_text().replace("      cpu: {}\n", f"      cpu: {{}}{more}"))
+
+    assert run(site, "lock", "*@*", "--check") == ExitCode.FAIL
+
+    assert capsys.readouterr().out.splitlines()[-1] == "1 fresh, 0 stale, 1 missing, 1 retired"
+
+
 def test_plan_names_the_steps_that_a_build_would_do(
     site: Site, capsys: pytest.CaptureFixture[str]
 ) -> None:

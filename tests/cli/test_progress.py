@@ -46,6 +46,29 @@ def test_a_terminal_shows_how_far_each_part_is(
     assert "hashing:" not in shown
 
 
+def test_elsewhere_a_part_is_a_line_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    with Progress(color=False) as progress, progress.stage("compiling"):
+        progress.part("1/2 fftw-3.3.10: compiled")
+
+    begun, part, ended = capsys.readouterr().err.splitlines()
+    assert (begun, part) == ("compiling ...", "  1/2 fftw-3.3.10: compiled")
+    assert ended.startswith("compiling: ")
+
+
+def test_on_a_terminal_a_part_stays_above_what_goes_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    with Progress(color=True) as progress, progress.stage("compiling"):
+        progress.part("1/2 fftw-3.3.10: compiled")
+        progress._live.refresh()
+
+    shown = capsys.readouterr().err
+    assert re.search(r"  1/2 fftw-3\.3\.10: compiled\n.*compiling  \d\.\d s", shown, re.DOTALL)
+
+
 def event(pair: int, done: int, *, case: str = "compute.none-1.image") -> dict[str, Any]:
     looks = [8, 16, 32, 64] if case.startswith("compute") else []
     where = {"case": case, "arm": "candidate", "pair": pair, "looks": looks}

@@ -33,7 +33,7 @@ def test_a_committed_lock_is_fresh_and_holds_what_its_stack_asks_for(path: Path)
     found = spack_locked(plan, lock, site)
 
     assert site.spack_lock_file(label) == path
-    check(found.lock, plan, lock)
+    check(found.lock, plan, lock, site)
     assert found.lock["_meta"]["lockfile-version"] == dialect_of(found.spack.version).lock_version
     assert (found.packages is None) == (lock is not None)
 

@@ -23,10 +23,11 @@ from test_recipe import changed, declares, dependents, undeclared
 from stackwright.building.build import fetch_sources
 from stackwright.building.providers import layers_of
 from stackwright.building.providers.scripts import run_script
+from stackwright.building.providers.spacksource import counted
 from stackwright.building.providers.steps import Recipe
 from stackwright.building.recipe import render
 from stackwright.cli import main
-from stackwright.errors import StackwrightError
+from stackwright.errors import ExitCode, StackwrightError
 from stackwright.inputs.labels import parse
 from stackwright.inputs.site import Site
 from stackwright.locking.lockinputs import lock_inputs, locked, versions
@@ -36,6 +37,7 @@ from stackwright.spack.dialect import DIALECTS
 from stackwright.spack.environment import inputs_hash, render_environment
 from stackwright.store import Store
 from stackwright.tools.process import Runner, ToolError
+from stackwright.tools.spack import Checkout
 
 BUILDER = """
   builder:
@@ -170,12 +172,56 @@ def test_the_bases_python_is_a_layer_where_spack_makes_none(
 # Locks
 
 
-def test_a_system_that_names_no_builder_builds_nothing_from_source(tmp_path: Path) -> None:
+def test_a_system_that_names_no_builder_builds_nothing_from_source(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What to write is named, in its place; and where the label can be built, if it can be."""
     site = make_spack_site(tmp_path / "site")
+    system, other = (site.root / "systems" / f"{name}.yaml" for name in ("bench", "other"))
+    other.write_text(system.read_text().replace("name: bench", "name: other").rstrip() + BUILDER)
+    broken = site.root / "systems" / "broken.yaml"
+    broken.write_text("name: broken\n")
 
-    with pytest.raises(StackwrightError, match="doesn't say in which image") as caught:
-        locked(plan_of(site, SOURCE), site)
-    assert "'builder'" in str(caught.value.hint)
+    args = ["--site", str(site.root), "--store", str(tmp_path / "store"), "build", SOURCE]
+    assert main(args) == ExitCode.USAGE
+
+    error, hint = capsys.readouterr().err.splitlines()
+    line = system.read_text().split("\nspack:\n")[0].count("\n") + 3
+    assert error == (
+        f"error: {system}:{line}:3: {SOURCE} is made from source, and bench names no builder for it"
+    )
+    assert hint == (
+        f"hint: name Debian's compilers as 'builder' under 'spack' of {system}: docs/spack.md;"
+        " or build it where one is: stackwright build 'mini/1.0-source@other';"
+        f" or make it by hand: stackwright render '{SOURCE}' -o DIR"
+    )
+
+
+@pytest.mark.parametrize("wheels", [True, False])
+def test_a_lock_is_followed_by_a_build_only_where_there_can_be_one(
+    tmp_path: Path,
+    wheels: bool,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    site = make_spack_site(tmp_path / "site")
+    label = LABEL if wheels else SOURCE
+    write_wheels(site)
+    found = recorded(DIALECTS[0]).model_copy(update={"label": label})
+    spack = Checkout(tmp_path, "1.1.0", "", "")
+    monkeypatch.setattr("stackwright.tools.spack.find_spack", lambda _runner: spack)
+    monkeypatch.setattr("stackwright.tools.spack.find_packages", lambda _spack, _runner: spack)
+    monkeypatch.setattr("stackwright.spack.concretize.concretize", lambda *_, **__: found)
+
+    args = ["--site", str(site.root), "--store", str(tmp_path / "store"), "lock", label]
+    assert main(args) == ExitCode.OK
+
+    todo = (
+        f"stackwright build '{label}'"
+        if wheels
+        else f"stackwright render '{label}' -o DIR, as bench names no builder"
+    )
+    assert capsys.readouterr().err.endswith(f"\nnext: commit it, then: {todo}\n")
 
 
 def test_other_packages_of_the_builder_make_the_lock_of_the_toolchain_stale(site: Site) -> None:
@@ -309,6 +355,36 @@ def test_the_package_that_failed_is_named_with_the_end_of_its_log(
     )
     assert caught.value.tail.endswith("configure\ncc: no such option")
     assert f"{tmp_path}/STACKWRIGHT_PACKAGE_LOGS/ncurses-6.4-5zjcy4h.log" in caught.value.tail
+
+
+def test_each_package_is_told_when_it_is_installed() -> None:
+    """By the lines of a real build, with those of make between them."""
+    hashes = {"gcc": "qibsvtu", "fftw": "fcvt7kw", "ncurses": "5zjcy4h"}
+    versions = {"gcc": "12.2.0", "fftw": "3.3.10", "ncurses": "6.4"}
+    specs = {
+        f"{hashes[name]}2c26wzrtweqbvbgxqvsbf4tm": {
+            "name": name,
+            "namespace": "builtin",
+            "version": version,
+            "arch": {"target": "x86_64"},
+            **({"external": {"path": "/usr"}} if name == "gcc" else {}),
+        }
+        for name, version in versions.items()
+    }
+    told: list[str] = []
+    hear = counted(json.dumps({"concrete_specs": specs}).encode(), told.append)
+
+    for line in (
+        "sh /spack-build.sh one -e '/out/environment' install --verbose /fcvt7kw # fftw@3.3.10~mpi",
+        "external gcc-12.2.0-qibsvtu",
+        "cached ncurses-6.4-5zjcy4h",
+        "compiled with gcc",
+        "cached ncurses-6.4-5zjcy4h",
+        "compiled fftw-3.3.10-fcvt7kw",
+    ):
+        hear(line)
+
+    assert told == ["1/2 ncurses-6.4: taken from the build cache", "2/2 fftw-3.3.10: compiled"]
 
 
 # The modulefile and the prefix

@@ -170,20 +170,20 @@ def lock_with(namespace: str) -> dict[str, Any]:
 
 
 def test_a_lock_with_the_patched_package_is_what_was_asked_for(site: Site) -> None:
-    check(lock_with("patched"), plan_of(site, LABEL), None)
+    check(lock_with("patched"), plan_of(site, LABEL), None, site)
 
 
 def test_a_lock_with_spacks_own_package_is_found_out(site: Site) -> None:
     """A configuration before the environment's, such as that of `spack -C`, may name builtin."""
     with pytest.raises(StackwrightError, match="from builtin, without the patches of horovod"):
-        check(lock_with("builtin"), plan_of(site, LABEL), None)
+        check(lock_with("builtin"), plan_of(site, LABEL), None, site)
 
 
 def test_a_lock_without_the_package_is_found_out(site: Site) -> None:
     other = edit(site, RECIPE, "package: py-horovod", "package: py-horovodd")
 
     with pytest.raises(StackwrightError, match="py-horovodd, which is to have the patches of"):
-        check(lock_with("patched"), plan_of(other, LABEL), None)
+        check(lock_with("patched"), plan_of(other, LABEL), None, other)
 
 
 # The real Spack

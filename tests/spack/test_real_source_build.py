@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -166,13 +167,21 @@ def test_each_package_has_its_log(first: Built) -> None:
     assert "Executing phase: 'install'" in log.read_text()
 
 
-def test_a_new_store_takes_everything_from_the_cache(first: Built, tmp_path: Path) -> None:
+def test_a_new_store_takes_everything_from_the_cache(
+    first: Built, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Counted by what was compiled: nothing. And the layer is the same, bit by bit."""
     second = first.again(tmp_path / "store")
+    capsys.readouterr()
 
     second.build()
 
     assert {*second.installed().values()} == {"cached", "external"}
+    told = re.findall(r"^  (\d+)/(\d+) (\S+): taken from", capsys.readouterr().err, re.MULTILINE)
+    cached = [name for name, how in second.installed().items() if how == "cached"]
+    assert sorted(name for _, _, name in told) == sorted(cached)
+    counts = [(int(done), int(total)) for done, total, _ in told]
+    assert counts == [(number, len(cached)) for number in range(1, len(cached) + 1)]
     assert second.installed().keys() == first.installed().keys()
     tree_hash = tree_hash_of(first.site)
     assert tree_hash(second.tree) == tree_hash(first.tree)

@@ -82,6 +82,109 @@ def test_a_centre_has_a_system_rendered_its_own_way(site: Site) -> None:
     assert yaml.safe_load(rendered) == {"modules": {"default": {"enable": ["lmod"]}}}
 
 
+OWN = "recipes/systems/bench"
+EXTENDS = '{% extends "modules.yaml.j2" %}\n'
+LOOP = "{% for name in 'ab' %}\n  {{ name }}: 1\n{% endfor %}\n"
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "said"),
+    [
+        (
+            "module.yaml.j2",
+            EXTENDS,
+            "module.yaml.j2: it stands in the place of no template"
+            " (did you mean 'modules.yaml.j2'?)",
+        ),
+        (
+            "spack_repo/whel.py.j2",
+            "",
+            "spack_repo/whel.py.j2: it stands in the place of no template"
+            " (did you mean 'spack_repo/wheel.py.j2'?)",
+        ),
+        (  # a part of packages.yaml.j2, which alone is rendered by its name
+            "blocks/compilers-1.yaml.j2",
+            "",
+            "blocks/compilers-1.yaml.j2: it stands in the place of no template",
+        ),
+        (
+            "modules.yaml.j2",
+            EXTENDS + "{% block moduels %}\n{% endblock %}\n",
+            "modules.yaml.j2:2:10: 'modules.yaml.j2' has no block 'moduels'"
+            " (did you mean 'modules'?)",
+        ),
+        (
+            "packages.yaml.j2",
+            '{% extends "packages.yaml.j2" %}\n\n  {% block pakages %}{% endblock %}\n',
+            "packages.yaml.j2:3:12: 'packages.yaml.j2' has no block 'pakages'"
+            " (it has: all, compilers, externals, providers, requires)",
+        ),
+        (
+            "modules.yaml.j2",
+            '{% extends "module.yaml.j2" %}\n',
+            "modules.yaml.j2:1: there is no template 'module.yaml.j2'"
+            " (did you mean 'modules.yaml.j2'?)",
+        ),
+        (
+            "modules.yaml.j2",
+            "# Ours.\n" + EXTENDS + "\n# As on all of our systems.\n  default:\n",
+            "modules.yaml.j2:5: outside of a block this has no effect: 'default:'",
+        ),
+        (  # the line of the template, whatever the loop before it renders
+            "modules.yaml.j2",
+            EXTENDS + "{% block modules %}\n" + LOOP + "   enable: [lmod]\n{% endblock %}\n",
+            "modules.yaml.j2:6: what is rendered is not valid YAML: mapping values are not allowed"
+            " in this context: 'enable: [lmod]'",
+        ),
+        (
+            "modules.yaml.j2",
+            EXTENDS + "{% block modules %}\n  default: [\n{% endblock %}\n",
+            "modules.yaml.j2:3: what is rendered is not valid YAML: did not find expected node"
+            " content: 'default: ['",
+        ),
+    ],
+)
+def test_what_a_centre_wrote_in_vain_is_refused(
+    site: Site, file: str, text: str, said: str
+) -> None:
+    own = site.root / OWN / file
+    own.parent.mkdir(parents=True)
+    own.write_text(text)
+
+    with pytest.raises(StackwrightError) as caught:
+        from_source(site, dialect_of("1.1.0"))
+    assert str(caught.value).startswith(f"{site.root}/{OWN}/{said}")
+
+
+def test_templates_for_a_system_that_is_none_are_refused(site: Site) -> None:
+    (site.root / "recipes" / "systems" / "bnech").mkdir(parents=True)
+
+    with pytest.raises(StackwrightError, match=r"no system 'bnech' \(did you mean 'bench'\?\)"):
+        from_source(site, dialect_of("1.1.0"))
+
+
+def test_a_centres_template_may_have_parts_and_blocks_of_its_own(site: Site) -> None:
+    own = site.root / OWN
+    own.mkdir(parents=True)
+    (own / "enabled.j2").write_text("{% block enabled %}\n    enable: [lmod]\n{% endblock %}\n")
+    (own / "modules.yaml.j2").write_text(
+        EXTENDS + "{% block modules %}\n{% block default %}\n  default:\n{% endblock %}\n"
+        "{% include 'systems/bench/enabled.j2' %}\n{% endblock %}\n"
+    )
+
+    rendered = of_wheels(site, dialect_of("1.1.0"))["modules.yaml"]
+
+    assert yaml.safe_load(rendered) == {"modules": {"default": {"enable": ["lmod"]}}}
+
+
+def test_a_shared_template_that_renders_no_yaml_is_named_where_it_is_included(site: Site) -> None:
+    part = site.root / "recipes" / "blocks" / "compilers-1.yaml.j2"
+    part.write_text(part.read_text().replace("    buildable: false", "   - buildable: false"))
+
+    with pytest.raises(StackwrightError, match=r"blocks/compilers-1\.yaml\.j2:4: .*'externals:'"):
+        from_source(site, dialect_of("1.1.0"))
+
+
 def test_gpus_are_asked_of_every_package_that_is_built_for_them(site: Site) -> None:
     packages = yaml.safe_load(from_source(site, dialect_of("1.1.0"))["packages.yaml"])["packages"]
 

@@ -130,7 +130,7 @@ def test_what_it_took_is_no_difference() -> None:
 
 @BOTH
 def test_a_lock_of_the_real_spack_is_what_was_asked_for(site: Site, dialect: Dialect) -> None:
-    check(recorded(dialect).lock, plan_of(site), wheels_of(site))
+    check(recorded(dialect).lock, plan_of(site), wheels_of(site), site)
 
 
 def drop(lock: dict[str, Any]) -> None:
@@ -158,7 +158,7 @@ def test_a_solver_that_left_something_out_is_found_out(
     change(lock)
 
     with pytest.raises(StackwrightError, match="not what was asked for") as caught:
-        check(lock, plan_of(site), wheels_of(site))
+        check(lock, plan_of(site), wheels_of(site), site)
     assert said in str(caught.value)
 
 
@@ -168,11 +168,11 @@ def test_another_version_is_found_out(site: Site, version: str) -> None:
     lock["concrete_specs"]["python"]["version"] = version
 
     with pytest.raises(StackwrightError, match=f"python is {version}, not 3.11"):
-        check(lock, plan_of(site, SOURCE), None)
+        check(lock, plan_of(site, SOURCE), None, site)
 
 
 def test_variants_are_checked_as_the_stack_asks_for_them(site: Site) -> None:
-    check(from_source(), plan_of(site, SOURCE), None)
+    check(from_source(), plan_of(site, SOURCE), None, site)
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ def test_a_variant_that_was_dropped_is_found_out(
     lock["concrete_specs"][package]["parameters"].update(change)
 
     with pytest.raises(StackwrightError, match=said):
-        check(lock, plan_of(site, SOURCE), None)
+        check(lock, plan_of(site, SOURCE), None, site)
 
 
 def test_what_nobody_says_to_be_there_already_has_to_be_made(site: Site) -> None:
@@ -199,24 +199,45 @@ def test_what_nobody_says_to_be_there_already_has_to_be_made(site: Site) -> None
     there = {"external": {"path": "/opt"}, "arch": {"target": {"name": "x86_64"}}}
     for name, version in (("cuda", "12.4.1"), ("glibc", "2.36")):
         lock["concrete_specs"][name] = there | {"name": name, "version": version, "namespace": "b"}
-    check(lock, plan_of(site, SOURCE), None)
+    check(lock, plan_of(site, SOURCE), None, site)
 
     lock["concrete_specs"]["osu-micro-benchmarks"] |= there
 
     with pytest.raises(StackwrightError, match="osu-micro-benchmarks is taken as there already"):
-        check(lock, plan_of(site, SOURCE), None)
+        check(lock, plan_of(site, SOURCE), None, site)
 
 
 def test_what_the_system_requires_is_looked_up_wherever_it_is_used(site: Site) -> None:
     lock = from_source()
     used = {**lock["concrete_specs"]["nccl"], "name": "libfabric", "version": "1.22.0"}
     lock["concrete_specs"]["libfabric"] = used
-    check(lock, plan_of(site, SOURCE), None)
+    check(lock, plan_of(site, SOURCE), None, site)
 
     used["version"] = "2.3.1"
 
     with pytest.raises(StackwrightError, match=r"libfabric is 2\.3\.1, not 1\.22\.0"):
-        check(lock, plan_of(site, SOURCE), None)
+        check(lock, plan_of(site, SOURCE), None, site)
+
+
+@pytest.mark.parametrize(
+    ("package", "file", "at"),
+    [
+        ("nccl", "stacks/mini.yaml", "nccl +cuda"),
+        ("libfabric", "systems/bench.yaml", "libfabric@1.22.0"),
+        ("hwloc", "stacks/mini.yaml", "provider: spack\n    gpu: nvidia"),
+    ],
+)
+def test_what_was_dropped_is_told_where_it_is_asked_for(
+    site: Site, package: str, file: str, at: str
+) -> None:
+    lock = from_source()
+    wrong = {"name": package, "arch": {"target": {"name": "zen4"}}}
+    used = {**lock["concrete_specs"]["nccl"], "version": "1.22.0", **wrong}
+    lock["concrete_specs"][package] = used
+
+    with pytest.raises(StackwrightError, match=f"{package} is for zen4, not x86_64") as caught:
+        check(lock, plan_of(site, SOURCE), None, site)
+    assert str(caught.value.where) == place(site, file, at)
 
 
 def test_what_another_architecture_needs_spack_is_not_asked_for(site: Site, tmp_path: Path) -> None:
@@ -424,6 +445,47 @@ def test_what_no_recipe_has_is_told(site: Site) -> None:
         "  fftw +opnmp: there is no variant 'opnmp' of fftw (did you mean 'openmp'?)",
         "  ftw: there is no package 'ftw' (did you mean 'fftw'?)",
     ]
+
+
+CONFLICT = """\
+==> Error: failed to concretize `py-torch@2.9.0+gloo`, `nccl+cuda` for the following reasons:
+     1. nccl: '~cuda' conflicts with '+cuda'
+        required because osu-micro-benchmarks depends on nccl
+"""
+LOST = "==> Error: failed to concretize for the following reasons:\n     1. no libfabric@1.22.0\n"
+NOTHING = "==> Error: failed to concretize for the following reasons:\n     1. no hwloc@2.11\n"
+
+
+@pytest.mark.parametrize(
+    ("said", "file", "at"),
+    [
+        (
+            CONFLICT,
+            "stacks/mini.yaml",
+            "nccl +cuda",
+        ),  # what all asked for comes before is no reason
+        (NO_VARIANT.replace("py-numpy@=2.4.6", "py-torch@2.9.0"), "stacks/mini.yaml", "py-torch@"),
+        (LOST, "systems/bench.yaml", "libfabric@1.22.0"),
+        (NOTHING, "stacks/mini.yaml", "provider: spack\n    gpu: nvidia"),
+    ],
+)
+def test_a_refusal_points_to_the_spec_of_the_package_that_it_names(
+    site: Site, said: str, file: str, at: str
+) -> None:
+    """Of the stack or of the system; to the variant, where neither asks for it itself."""
+    error = explain(said.splitlines(), plan_of(site, SOURCE), site)
+
+    assert error is not None
+    assert str(error.where) == place(site, file, at)
+
+
+def place(site: Site, file: str, text: str) -> str:
+    """Where a text is that a file has once, as errors say it."""
+    path = site.root / file
+    before, found, _ = path.read_text().partition(text)
+    assert found
+    last = before.rpartition("\n")[2]
+    return f"{path}:{before.count(chr(10)) + 1}:{len(last) + 1}"
 
 
 def test_many_reasons_are_cut(site: Site) -> None:

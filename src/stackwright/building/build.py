@@ -75,11 +75,13 @@ def build(
     runner: Runner,
     *,
     on_progress: OnProgress = lambda _event: None,
+    on_package: Callable[[str], None] = lambda _text: None,
 ) -> Artefact:
     """Build what isn't built yet; equal inputs are never built twice.
 
     Args:
         engine: finds the container engine; called only if something is to be built.
+        on_package: is told of each package that Spack has installed from source.
 
     Raises:
         StackwrightError: no lock, a stale one, or a step failed; what was finished stays.
@@ -92,6 +94,9 @@ def build(
     roots = {"base": lock.base, TOOLCHAIN: lock.sources.toolchain if lock.sources else None}
 
     def run(step: Step, out: Path, inputs: Mapping[str, Path], runner: Runner) -> None:
+        if step.name == spacksource.BUILD:
+            hear = spacksource.counted(recipe.files["spack/spack.lock"], on_package)
+            runner = _heard(runner, hear)
         with marked(chosen, out, runner) as env:
             told = {**env, "ENGINE": chosen.name, **_kept(store, runner, places)}
             run_script(recipe, step, out, inputs=inputs, env=told, runner=runner)
@@ -103,6 +108,16 @@ def build(
     artefact = _artefact(plan, store, outputs)
     store.write_artefact(artefact)
     return artefact
+
+
+def _heard(runner: Runner, hear: Callable[[str], None]) -> Runner:
+    """The same runner, whose lines are told to another as well."""
+
+    def both(line: str) -> None:
+        runner.on_line(line)
+        hear(line)
+
+    return replace(runner, on_line=both)
 
 
 def fetch_sources(

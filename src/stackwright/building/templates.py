@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,20 @@ from jinja2 import (
     FileSystemLoader,
     StrictUndefined,
     TemplateError,
+    TemplateNotFound,
     TemplateSyntaxError,
+    nodes,
 )
+from jinja2.ext import Extension
+from jinja2.lexer import Token, TokenStream
 
 from stackwright.errors import Location, StackwrightError
+from stackwright.inputs.suggest import did_you_mean
+from stackwright.inputs.yamlfile import shown_path
 
 _LUA_ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_MARK = re.compile(r"\x00(.+?):(\d+)\x00")
 
 
 def quote_lua(value: str) -> str:
@@ -40,14 +48,31 @@ def quote_dockerfile(value: str) -> str:
     return '"' + re.sub(r'(["\\$])', r"\\\1", value) + '"'
 
 
+class _Marked(Extension):
+    """Has each line of what is rendered end with the template and the line that it came from."""
+
+    def filter_stream(self, stream: TokenStream) -> Iterable[Token]:
+        for token in stream:
+            if token.type == "data":
+                lines = token.value.split("\n")
+                marked = "".join(
+                    f"{text}\0{stream.name}:{number}\0\n"
+                    for number, text in enumerate(lines[:-1], token.lineno)
+                )
+                yield Token(token.lineno, token.type, marked + lines[-1])
+            else:
+                yield token
+
+
 @lru_cache(maxsize=16)
-def _environment(folder: Path) -> Environment:
+def _environment(folder: Path, *extensions: type[Extension]) -> Environment:
     """Shared, as compiling a template takes ten times as long as rendering it.
 
     Jinja compiles a template again when its file has changed.
     """
     environment = Environment(
         loader=FileSystemLoader(folder),
+        extensions=extensions,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -78,14 +103,45 @@ class Templates:
         Raises:
             StackwrightError: it has a syntax error, or uses a name that isn't given.
         """
-        try:
+        with self._told(name):
             return self._environment.get_template(name).render(context).encode()
+
+    def parse(self, name: str) -> nodes.Template:
+        """What a template says, as Jinja reads it.
+
+        Raises:
+            StackwrightError: it isn't there, or has a syntax error.
+        """
+        with self._told(name):
+            text, file, _ = FileSystemLoader(self._folder).get_source(self._environment, name)
+            return self._environment.parse(text, name, file)
+
+    def origin(self, name: str, context: Mapping[str, Any], line: int) -> Location:
+        """Where a line comes from: a template, one that it extends, or one that it includes.
+
+        Args:
+            line: of what ``name`` renders, from 1.
+        """
+        marked = _environment(self._folder, _Marked).get_template(name).render(context)
+        found = [each for text in marked.split("\n")[:line] for each in _MARK.findall(text)]
+        file, number = found[-1] if found else (name, 1)
+        return Location(shown_path(self._folder / file), int(number))
+
+    @contextmanager
+    def _told(self, name: str) -> Iterator[None]:
+        """Jinja's errors at their places."""
+        try:
+            yield
         except TemplateSyntaxError as error:
-            where = Location(error.filename or self._folder / name, error.lineno)
+            where = Location(shown_path(Path(error.filename or self._folder / name)), error.lineno)
             raise StackwrightError(error.message or "syntax error", where=where) from error
         except (TemplateError, ValueError) as error:
-            where = Location(self._folder / name, _line_in(error, name))
-            raise StackwrightError(str(error), where=where) from error
+            what = str(error)
+            if isinstance(error, TemplateNotFound) and isinstance(error.name, str):
+                guess = did_you_mean(error.name, self._environment.list_templates())
+                what = f"there is no template '{error.name}'{guess}"
+            where = Location(shown_path(self._folder / name), _line_in(error, name))
+            raise StackwrightError(what, where=where) from error
 
 
 def _line_in(error: BaseException, name: str) -> int | None:

@@ -81,7 +81,13 @@ def _build(context: Context, plan: Plan, store: Store, engines: tuple[str, ...])
             return chosen
 
         return build(
-            plan, context.site, store, engine, runner, on_progress=lambda e: show(e, progress)
+            plan,
+            context.site,
+            store,
+            engine,
+            runner,
+            on_progress=lambda e: show(e, progress),
+            on_package=progress.part,
         )
 
 

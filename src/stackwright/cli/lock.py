@@ -74,11 +74,16 @@ def command(
     can. Locks are to be committed: builds use nothing else.
 
     Where Spack installs the wheels of another variant, they are taken from that one's lock, and
-    Spack is asked for its own: the one that STACKWRIGHT_SPACK names, or that of `spack` on PATH.
+    Spack is asked for its own, which takes seconds. What it makes from source it decides in 1 to 20
+    minutes. Asked is the Spack that STACKWRIGHT_SPACK names (the folder of its checkout), else that
+    of `spack` on PATH; from source, from Spack 1.0 on, with the packages that
+    STACKWRIGHT_SPACK_PACKAGES names (the folder of theirs). --check and --diff need neither.
 
     \b
     Examples:
       stackwright lock pytorch/2.13.0-cpu@local
+      stackwright lock pytorch/2.13.0-spack@local
+      STACKWRIGHT_SPACK=~/spack stackwright lock pytorch/2.9.0-source@local
       stackwright lock 'pytorch/*@*' --check
       stackwright lock '*@*' --diff v1.2
       stackwright lock pytorch@local --upgrade
@@ -140,8 +145,16 @@ def _check(context: Context, labels: tuple[Label, ...], as_json: bool) -> int:
     for entry in [] if as_json else found:
         told = "; next: ".join(filter(None, (entry["why"], entry["next"])))
         click.echo(f"{entry['label']}: {entry['state']}{': ' * bool(told)}{told}")
+    if len(found) > 1 and not as_json:
+        click.echo(_counts([entry["state"] for entry in found]))
     good = all(entry["fresh"] or entry["state"] == "retired" for entry in found)
     return ExitCode.OK if good else ExitCode.FAIL
+
+
+def _counts(states: list[str]) -> str:
+    """How many locks are in each state, as ``3 fresh, 0 stale, 1 missing``."""
+    named = dict.fromkeys(["fresh", "stale", "missing", *sorted(states)])
+    return ", ".join(f"{states.count(state)} {state}" for state in named)
 
 
 def _state(context: Context, label: Label) -> dict[str, Any]:

@@ -101,6 +101,10 @@ class Progress:
         if not self._console.is_terminal:
             self._print(f"{title}: {duration(time.monotonic() - self._started)}")
 
+    def part(self, text: str) -> None:
+        """Say that a part of what is being done now is finished."""
+        self._print(f"  {text}")
+
     def end(self, text: str) -> None:
         """Say what came of it."""
         self._title = ""

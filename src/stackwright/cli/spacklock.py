@@ -60,8 +60,12 @@ def lock_by_spack(context: Context, plan: Plan, *, again: bool, seconds: int) ->
     head = f"{own}: {len(nodes(found.lock))} packages by Spack {found.spack.version}"
     click.echo("\n".join([head, *(f"  {line}" for line in changes)]), err=True)
     if lock or not plan.toolchain:  # else the base is locked next
-        todo = f"commit it, then: stackwright build '{label}'" if lock else "commit it"
-        click.echo(f"next: {todo}", err=True)
+        todo = (
+            f"stackwright build '{label}'"
+            if lock
+            else f"stackwright render '{label}' -o DIR, as {label.system} names no builder"
+        )
+        click.echo(f"next: commit it, then: {todo}", err=True)
     return {"label": str(label), "file": str(own), "new": old is None, "changes": changes}
 
 

@@ -20,7 +20,7 @@ MAX_BYTES = 1 << 20
 MAX_DEPTH = 32
 
 # libyaml's loader is ten times as fast; PyYAML may have been built without it.
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TAG = "tag:yaml.org,2002:"
 _NUMBERS: Mapping[str, tuple[re.Pattern[str], Callable[[str], int | float]]] = {
     "int": (re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})"), int),
@@ -38,17 +38,23 @@ def parse(path: Path, shown: Path) -> yaml.Node:
     text = _read(path, shown)
     try:
         _check_events(text, shown)
-        root = yaml.compose(text, Loader=_LOADER)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        where = place(shown, mark) if mark else Location(shown)
-        what = "a tab can't indent; use spaces" if mark and _is_tab(text, mark) else error.problem
-        raise _one(f"not valid YAML: {what or error.context}", where) from error
+        root = yaml.compose(text, Loader=LOADER)
     except yaml.YAMLError as error:
-        raise _one(f"not valid YAML: {str(error).splitlines()[0]}", Location(shown)) from error
+        what, mark = told(error, text)
+        where = place(shown, mark) if mark else Location(shown)
+        raise _one(f"not valid YAML: {what}", where) from error
     if root is None:
         raise _one("the file is empty", Location(shown))
     return root
+
+
+def told(error: yaml.YAMLError, text: str) -> tuple[str, Any]:
+    """Why a text is no YAML, in one line, and the mark of the place; None where it has none."""
+    if not isinstance(error, yaml.MarkedYAMLError):
+        return str(error).splitlines()[0], None
+    mark = error.problem_mark or error.context_mark
+    what = "a tab can't indent; use spaces" if mark and _is_tab(text, mark) else error.problem
+    return str(what or error.context), mark
 
 
 def _is_tab(text: str, mark: Any) -> bool:
@@ -170,7 +176,7 @@ def _read(path: Path, shown: Path) -> str:
 def _check_events(text: str, shown: Path) -> None:
     """Refuse what could make composing expensive, before anything is composed."""
     depth = documents = 0
-    for event in yaml.parse(text, Loader=_LOADER):
+    for event in yaml.parse(text, Loader=LOADER):
         where = place(shown, event.start_mark)
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
             raise _one("anchors and aliases are not supported; write the value out", where)

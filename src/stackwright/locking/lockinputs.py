@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from stackwright.canonical import hash_value
-from stackwright.errors import Location, StackwrightError
+from stackwright.errors import Location, ManyErrors, StackwrightError
+from stackwright.inputs.labels import Label
 from stackwright.inputs.site import Site
 from stackwright.inputs.systems import architecture
 from stackwright.locking.base import check_python
@@ -107,11 +110,7 @@ def locked(plan: Plan, site: Site) -> Lock:
             file states them now. Or it is made from source, and its system names no builder.
     """
     if plan.from_source and not plan.toolchain:
-        raise StackwrightError(
-            f"{plan.label} is made from source, and {plan.system} doesn't say in which image",
-            hint="name Debian's compilers under 'spack', 'builder' of the system: docs/spack.md;"
-            f" the environment, to make it by hand: stackwright render '{plan.label}' -o DIR",
-        )
+        raise _no_builder(plan, site)
     path = site.lock_file(plan.label)
     if not path.is_file():
         raise StackwrightError(f"{plan.label} has no lock", hint=relock(str(plan.label)))
@@ -122,6 +121,31 @@ def locked(plan: Plan, site: Site) -> Lock:
     if plan.spack is not None:
         spack_locked(plan, None if plan.from_source else lock, site)
     return lock
+
+
+def _no_builder(plan: Plan, site: Site) -> StackwrightError:
+    where = site.place_in_system(plan.system, "spack")
+    elsewhere = [f"or build it where one is: stackwright build '{x}'" for x in _built(plan, site)]
+    ways = [
+        f"name Debian's compilers as 'builder' under 'spack' of {where.file}: docs/spack.md",
+        *elsewhere,
+        f"or make it by hand: stackwright render '{plan.label}' -o DIR",
+    ]
+    return StackwrightError(
+        f"{plan.label} is made from source, and {plan.system} names no builder for it",
+        where=where,
+        hint="; ".join(ways),
+    )
+
+
+def _built(plan: Plan, site: Site) -> Iterator[Label]:
+    """The same release on those systems that have a builder for it."""
+    for name in site.system_names:
+        label = replace(plan.label, system=name)
+        with suppress(ManyErrors):  # another system's mistakes are told where it is asked for
+            spack = site.system(name).spack
+            if spack and spack.builder and label in site.labels_like(str(label)):
+                yield label
 
 
 def versions(plan: Plan, site: Site) -> str:

@@ -80,7 +80,7 @@ def concretize(
             raise (explain(lines, plan, site) or error) from error
         found = json.loads((environment / "spack.lock").read_bytes())
     took = time.monotonic() - started
-    check(found, plan, lock)
+    check(found, plan, lock, site)
     return SpackLock(
         schema="stackwright/spack-lock/1",
         label=str(plan.label),

@@ -10,17 +10,22 @@ from collections.abc import Iterable, Mapping
 from itertools import groupby
 from typing import Any
 
+import yaml
+
 from stackwright.building.templates import Templates
 from stackwright.canonical import hash_bytes, hash_value
+from stackwright.errors import StackwrightError
 from stackwright.inputs.requirements import read_pep508
 from stackwright.inputs.site import Site
 from stackwright.inputs.spacksite import Compiler, External
 from stackwright.inputs.spackspecs import read_spec
 from stackwright.inputs.systems import architecture
+from stackwright.inputs.yamltree import LOADER, told
 from stackwright.locking.locks import Lock
 from stackwright.plans.plan import Plan, SpackFacts
 from stackwright.spack import patched
 from stackwright.spack.dialect import DIALECTS, Dialect, dialect_of
+from stackwright.spack.overrides import SYSTEMS, check_overrides
 from stackwright.spack.wheelrepo import (
     REPOSITORY,
     externals_of,
@@ -69,7 +74,7 @@ def render_environment(
         lock: the wheels that its packages are made of; None where they are Spack's builtin ones.
 
     Raises:
-        StackwrightError: a template is missing or wrong.
+        StackwrightError: a template is missing or wrong, or what it renders is no YAML.
     """
     recipes = _Recipes(site, plan.system)
     own = _of_wheels(plan, lock, dialect) if lock else _of_builtin(plan, dialect)
@@ -88,13 +93,31 @@ class _Recipes:
 
     def __init__(self, site: Site, system: str) -> None:
         self.site = site
-        self._templates = Templates(site.root / "recipes")
-        self._own = f"systems/{system}"
+        self._folder = site.root / "recipes"
+        self._templates = Templates(self._folder)
+        self._own = f"{SYSTEMS}/{system}"
+        check_overrides(self._folder, site.system_names, system)
 
     def render(self, name: str, context: Mapping[str, Any]) -> bytes:
         own = f"{self._own}/{name}.j2"
-        there = (self.site.root / "recipes" / own).is_file()
-        return self._templates.render(own if there else f"{name}.j2", context)
+        template = own if (self._folder / own).is_file() else f"{name}.j2"
+        content = self._templates.render(template, context)
+        if name.endswith(".yaml"):
+            self._check_yaml(template, context, content)
+        return content
+
+    def _check_yaml(self, template: str, context: Mapping[str, Any], content: bytes) -> None:
+        text = content.decode()
+        try:
+            yaml.compose(text, Loader=LOADER)
+        except yaml.YAMLError as error:
+            what, mark = told(error, text)
+            lines = text.rstrip("\n").split("\n")
+            number = min(mark.line + 1, len(lines)) if mark else 1
+            raise StackwrightError(
+                f"what is rendered is not valid YAML: {what}: {lines[number - 1].strip()!r}",
+                where=self._templates.origin(template, context, number),
+            ) from error
 
 
 def _common(plan: Plan, dialect: Dialect) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from stackwright.inputs.site import Site
 from stackwright.inputs.spackspecs import read_spec
 from stackwright.inputs.suggest import did_you_mean
 from stackwright.plans.plan import Plan
+from stackwright.spack.blame import place_of
 from stackwright.spack.environment import facts_of, source_roots
 
 _SHOWN = 6
@@ -39,7 +40,7 @@ def check_known(answer: str, plan: Plan, site: Site) -> None:
                 *(f"  {_told(**each)}" for each in lacking[:_SHOWN]),
             ]
         ),
-        where=site.place_in_stack(plan.stack, "variants", plan.variant),
+        where=place_of((read_spec(each["spec"]).name for each in lacking), plan, site),
         hint="ask for what there is, or name other packages: docs/spack.md",
     )
 

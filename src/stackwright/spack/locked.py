@@ -42,7 +42,7 @@ def spack_locked(plan: Plan, lock: Lock | None, site: Site) -> SpackLock:
             where=Location(site.spack_lock_file(plan.label)),
             hint=relock,
         )
-    check(found.lock, plan, lock)
+    check(found.lock, plan, lock, site)
     return found
 
 

@@ -8,16 +8,20 @@ from collections.abc import Iterator, Sequence
 from stackwright.errors import StackwrightError
 from stackwright.inputs.site import Site
 from stackwright.plans.plan import Plan
+from stackwright.spack.blame import place_of
 
 _ERROR = re.compile(r"==> Error: (?P<what>.+)")
 _REASON = re.compile(r"\s*\d+\. (?P<why>.+)")
 _BECAUSE = re.compile(r"\s*required because (?P<because>.+)")
 _ADVICE = re.compile(r"\s*(\. )?You could consider setting `concretizer:unify`.*")
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 _SHOWN = 5
 
 
 def explain(lines: Sequence[str], plan: Plan, site: Site) -> StackwrightError | None:
     """What Spack's output says of a failed concretization; None if it says nothing.
+
+    Its place is that of the spec whose package the reasons name first.
 
     Args:
         lines: everything that ``spack concretize`` printed.
@@ -30,7 +34,7 @@ def explain(lines: Sequence[str], plan: Plan, site: Site) -> StackwrightError | 
     shown = [f"  {reason}" for reason in reasons[:_SHOWN]]
     return StackwrightError(
         "\n".join([f"Spack finds no solution for {plan.label}:", *shown, *more]),
-        where=site.place_in_stack(plan.stack, "variants", plan.variant),
+        where=place_of((name for why in reasons for name in _NAME.findall(why)), plan, site),
         hint="allow other versions or variants there, or in the system file; to try it by hand:"
         f" stackwright render '{plan.label}' -o DIR",
     )

@@ -6,6 +6,8 @@ cache, from which the next build takes it. The layer is what Spack's view would 
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from dataclasses import replace
 
 from stackwright.building.providers.sources import TOOLCHAIN, TOOLCHAIN_STEP
@@ -13,6 +15,7 @@ from stackwright.building.providers.spack import SPACK
 from stackwright.building.providers.steps import ENGINE_FILES, EPOCH, Step
 from stackwright.building.providers.wheel import BASES, PYTHON, artefact_steps, wheels_step
 from stackwright.plans.plan import Plan
+from stackwright.spack.lockfile import nodes
 
 SOURCES = "spack-sources"
 """The step whose output holds the mirror."""
@@ -20,6 +23,9 @@ SOURCES = "spack-sources"
 BUILD = "spack-build"
 
 _LAYER = "packages"
+
+_INSTALLED = {"compiled": "compiled", "cached": "taken from the build cache"}
+"""What ``images/spack-build.sh`` says of a package that is installed, and what it means."""
 
 _SPACK = replace(SPACK, argument="whole")
 
@@ -94,3 +100,26 @@ def steps(plan: Plan) -> tuple[Step, ...]:
         _TREE,
         *artefact_steps(layers(plan)),
     )
+
+
+def counted(spack_lock: bytes, tell: Callable[[str], None]) -> Callable[[str], None]:
+    """What is to hear each line of the step BUILD, so that packages are told as they are installed.
+
+    Args:
+        spack_lock: Spack's lock; what is external in it isn't counted.
+        tell: is told of each, as ``3/7 fftw-3.3.10: compiled``.
+    """
+    missing = {
+        f"{node.name}-{node.version}-{node.hash[:7]}": f"{node.name}-{node.version}"
+        for node in nodes(json.loads(spack_lock))
+        if not node.external
+    }
+    total = len(missing)
+
+    def hear(line: str) -> None:
+        how, _, name = line.partition(" ")
+        if how in _INSTALLED and name in missing:
+            package = missing.pop(name)
+            tell(f"{total - len(missing)}/{total} {package}: {_INSTALLED[how]}")
+
+    return hear
