@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections import Counter
@@ -88,18 +87,14 @@ def download(recipe: Recipe, wheels: Path) -> None:
 
 def cold_build(site: Path, folder: Path, steps: Parts) -> float:
     """Build into an empty store; seconds of the whole process."""
-    with emptied(folder / "store") as store, emptied(folder / "containers") as containers:
-        conf = folder / "storage.conf"
-        conf.write_text(
-            f'[storage]\ndriver = "overlay"\ngraphroot = "{containers}/graph"\n'
-            f'runroot = "{containers}/run"\n'
-        )
+    with (
+        emptied(folder / "store") as store,
+        emptied(folder / "podman") as podman,
+        measure.own_storage(podman / "containers") as env,
+    ):
         argv = [measure.STACKWRIGHT, "--site", str(site), "--store", str(store)]
-        env = {"CONTAINERS_STORAGE_CONF": str(conf)}
         taken = measure.seconds([*argv, "build", measure.LABEL], env)
         times = step_times((store / "commands.log").read_text())
-        # podman leaves its storage mounted upon itself
-        subprocess.run(["umount", containers / "graph/overlay"], capture_output=True, check=False)
     for name, seconds in times.items():
         steps.add(name, seconds)
     steps.add(REST, taken - sum(times.values()))

@@ -44,11 +44,22 @@ def options(description: str | None) -> argparse.ArgumentParser:
 
 
 def seconds(argv: Sequence[str], env: Mapping[str, str] | None = None, ok: int = 0) -> float:
-    """Run a program to its end, and time it.
+    """Run a program to its end, and time it; see `timed`."""
+    return timed(argv, env, ok)[0]
+
+
+def timed(
+    argv: Sequence[str],
+    env: Mapping[str, str] | None = None,
+    ok: int = 0,
+    cwd: Path | None = None,
+) -> tuple[float, str]:
+    """Run a program to its end: seconds, and what it printed.
 
     Args:
         env: variables beside the caller's.
         ok: the exit code that is meant to come.
+        cwd: the folder in which it runs, if not the caller's.
     """
     # As for a user, Python keeps compiled modules, whatever the caller has set.
     usual = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
@@ -56,6 +67,7 @@ def seconds(argv: Sequence[str], env: Mapping[str, str] | None = None, ok: int =
     done = subprocess.run(
         argv,
         env={**usual, **(env or {})},
+        cwd=cwd,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -64,7 +76,7 @@ def seconds(argv: Sequence[str], env: Mapping[str, str] | None = None, ok: int =
     taken = time.perf_counter() - started
     if done.returncode != ok:
         sys.exit(f"{argv[0]} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
-    return taken
+    return taken, done.stdout
 
 
 def processor_seconds(work: Side) -> float:
@@ -177,3 +189,18 @@ def copied_site() -> Iterator[Path]:
         site = Path(folder, "site")
         seconds([STACKWRIGHT, "init", str(site)])
         yield site
+
+
+@contextmanager
+def own_storage(folder: Path) -> Iterator[dict[str, str]]:
+    """A storage of podman's in a new folder: the variable by which it is found."""
+    folder.mkdir()
+    conf = folder / "storage.conf"
+    conf.write_text(
+        f'[storage]\ndriver = "overlay"\ngraphroot = "{folder}/graph"\nrunroot = "{folder}/run"\n'
+    )
+    try:
+        yield {"CONTAINERS_STORAGE_CONF": str(conf)}
+    finally:
+        # podman leaves its storage mounted upon itself
+        subprocess.run(["umount", folder / "graph/overlay"], capture_output=True, check=False)

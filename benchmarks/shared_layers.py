@@ -68,8 +68,12 @@ HEADINGS = (
 
 def layers_of(artefact: Artefact, store: Store) -> dict[str, int]:
     """The layers of an image by their digests, with their sizes in bytes; uncompressed."""
-    blobs = store.path(artefact.image.oci) / "blobs" / "sha256"
-    manifest = json.loads((blobs / artefact.image.digest.removeprefix("sha256:")).read_bytes())
+    return layers_in(store.path(artefact.image.oci), artefact.image.digest)
+
+
+def layers_in(layout: Path, digest: str) -> dict[str, int]:
+    """As `layers_of`, of an OCI layout and its manifest's digest."""
+    manifest = json.loads((layout / "blobs" / digest.replace(":", "/")).read_bytes())
     return {layer["digest"]: layer["size"] for layer in manifest["layers"]}
 
 

@@ -10,6 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+
+from stackwright.building.providers.steps import Recipe
+from stackwright.building.recipe import render
+from stackwright.inputs.labels import parse
+from stackwright.inputs.site import Site
+from stackwright.locking.lockinputs import locked
+from stackwright.plans.plan import resolve
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
@@ -299,18 +307,70 @@ def test_of_a_second_stack_only_what_the_first_has_not_is_pulled() -> None:
         ("cp /spack.lock . && spack install", "all, by spack.lock"),
     ],
 )
-def test_a_dockerfile_is_read_for_what_it_leaves_to_the_build(
-    installs: str, decided: str, tmp_path: Path
-) -> None:
-    spack = tmp_path / "bin/spack"
-    spack.parent.mkdir()
+def test_a_dockerfile_is_read_for_what_it_leaves_to_the_build(installs: str, decided: str) -> None:
     lines = ("FROM spack/os:1.0 AS builder", f"RUN {installs}", "FROM os@sha256:0123")
-    said = "\n".join(lines)
-    spack.write_text(f"#!/bin/sh\ncat <<'end'\n{said}\nend\n")
-    spack.chmod(0o755)
 
-    cells = benchmark("beside_spack").containerize(tmp_path, ["fftw"], tmp_path)
+    cells = benchmark("beside_containerize").read("\n".join(lines))
 
     assert cells["packages that are decided then"].startswith(f"{decided}: ")
     assert cells["taken as they are then"].startswith("spack/os:1.0; ")
-    assert cells["one command of the build makes"] == f"everything: `{installs}`"
+    assert cells["one command of the build makes"].endswith(f": `{installs}`")
+
+
+def test_a_container_gets_our_packages_yaml_as_it_can_include_none() -> None:
+    environment = {"specs": ["fftw"], "concretizer": {"unify": True}, "include": ["packages.yaml"]}
+    ours = {"packages": {"all": {"require": ["target=x86_64_v3"]}}}
+    files = {"spack/spack.yaml": {"spack": environment}, "spack/packages.yaml": ours}
+    recipe = Recipe({name: yaml.safe_dump(it).encode() for name, it in files.items()}, {}, ())
+
+    written = benchmark("beside_containerize").manifest(recipe, {"build": "a", "final": "b"})
+
+    container = {"format": "docker", "images": {"build": "a", "final": "b"}}
+    kept = {"specs": ["fftw"], "concretizer": {"unify": True}}
+    assert written == {"spack": {**kept, **ours, "container": container}}
+
+
+def test_what_spack_takes_to_decide_begins_with_its_step_of_the_build() -> None:
+    deciding = benchmark("beside_containerize").deciding
+    lines = [
+        (1.0, "[1/2] STEP 2/5: RUN (echo spack:) > spack.yaml"),
+        (3.0, "[1/2] STEP 3/5: RUN spack env activate . && spack install --fail-fast"),
+        (90.5, "==> Concretized 6 specs"),
+        (99.0, "==> Concretized 1 specs"),
+    ]
+
+    assert deciding(lines) == 87.5
+    with pytest.raises(SystemExit, match="didn't say"):
+        deciding(lines[:2])
+
+
+def test_what_is_built_beside_ours_is_compared_with_our_lock_by_hashes() -> None:
+    containerize = benchmark("beside_containerize")
+
+    built = containerize.Built(100.4, 60.6, 3 * containerize.MIB, {"a", "b", "c"})
+
+    assert built.cell({"a", "c", "d"}) == (
+        "100 s, 61 of them to decide, 3 MiB; 2 of its 3 packages as in our lock"
+    )
+
+
+@pytest.mark.real
+def test_for_our_images_spack_writes_what_it_writes_for_its_own(tmp_path: Path) -> None:
+    """So what is built is what users get; each Spack of STACKWRIGHT_TEST_SPACK is asked."""
+    roots = [root for root in os.environ.get("STACKWRIGHT_TEST_SPACK", "").split(":") if root]
+    if not roots:
+        pytest.skip("STACKWRIGHT_TEST_SPACK names no Spack")
+    containerize, site = benchmark("beside_containerize"), Site(BENCHMARKS.parent)
+    plan = resolve(site, parse("fftw/3.3.10-source@local"))
+    recipe = render(plan, locked(plan, site), site)
+
+    def written(root: str, images: dict[str, str], name: str) -> list[str]:
+        _, text = containerize.dockerfile(Path(root), recipe, images, tmp_path / name)
+        return str(text).splitlines()
+
+    for number, root in enumerate(roots):
+        public = written(root, containerize.PUBLIC, f"public-{number}")
+        own = written(root, {"build": "a", "final": "b"}, f"own-{number}")
+
+        changed = [line for line, other in zip(own, public, strict=True) if line != other]
+        assert changed == ["FROM a AS builder", "FROM b"]
