@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import platform
 import time
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 
 from stackwright.building.providers.scripts import write_files
 from stackwright.errors import StackwrightError
@@ -55,29 +55,34 @@ def concretize(
     with store.lock("spack-lock"), store.scratch("spack-lock") as work:
         environment = work / "environment"
         write_files(files, environment)
-        lines: list[str] = []
-
-        def keep(line: str) -> None:
-            lines.append(line)
-            runner.on_line(line)
-
         program = site.own("images/git_tree.py")
         spack = taken_out(spack, program, runner, work / "spack")
         packages = packages and taken_out(packages, program, runner, work / "packages")
-        ask = partial(
-            run_spack,
-            spack,
-            work=work,
-            cache=store.path(index_of(spack.tree, packages.tree if packages else "")),
-            seconds=seconds,
-            packages=packages,
-        )
+        cache = store.path(index_of(spack.tree, packages.tree if packages else ""))
+
+        def ask(arguments: Sequence[str]) -> str:
+            lines: list[str] = []
+
+            def keep(line: str) -> None:
+                lines.append(line)
+                runner.on_line(line)
+
+            try:
+                return run_spack(
+                    spack,
+                    arguments,
+                    replace(runner, on_line=keep),
+                    work=work,
+                    cache=cache,
+                    seconds=seconds,
+                    packages=packages,
+                )
+            except ToolError as error:
+                raise (explain(lines, plan, site) or error) from error
+
         if plan.from_source:
-            check_known(ask(question(plan, environment, site), runner), plan, site)
-        try:
-            ask(["-e", str(environment), "concretize"], replace(runner, on_line=keep))
-        except ToolError as error:
-            raise (explain(lines, plan, site) or error) from error
+            check_known(ask(question(plan, environment, site)), plan, site)
+        ask(["-e", str(environment), "concretize"])
         found = json.loads((environment / "spack.lock").read_bytes())
     took = time.monotonic() - started
     check(found, plan, lock, site)
