@@ -26,20 +26,18 @@ def lacking(text):
         return "package", spec.name, near
     recipe = spack.repo.PATH.get_pkg_class(spec.name)
     there = spack.config.get("packages").get(spec.name, {}).get("externals", [])
-    known = [*recipe.versions, *(spack.spec.Spec(each["spec"]).versions for each in there)]
-    # A commit of git is a version, too, of which no recipe knows.
-    if not any(spec.versions.intersects(each) for each in known) and "@git." not in text:
-        return "version", str(spec.versions), sorted(recipe.versions, key=released, reverse=True)
-    # Those that Spack gives to each package aren't in its recipe's list of them.
-    variants = {*recipe.variant_names(), "commit", "dev_path", "patches"}
+    if not recipe.versions:  # the name of what several packages provide
+        return None
+    # What a branch has is another thing each day.
+    released = [version for version in recipe.versions if str(version)[0].isdigit()]
+    known = [*released, *(spack.spec.Spec(each["spec"]).versions for each in there)]
+    if not any(spec.versions.intersects(each) for each in known):
+        return "version", str(spec.versions), sorted(released, reverse=True)
+    # What Spack gives to each package isn't in its recipe's list of them.
+    variants = {*recipe.variant_names(), "patches"}
     for name in sorted({*spec.variants} - variants):
         return "variant", name, recipe.variant_names()
     return None
-
-
-def released(version):
-    """The order of versions in which what isn't released, such as a branch, is the oldest."""
-    return not version.isdevelop(), version
 
 
 found = [

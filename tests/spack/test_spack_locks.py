@@ -207,6 +207,33 @@ def test_what_nobody_says_to_be_there_already_has_to_be_made(site: Site) -> None
         check(lock, plan_of(site, SOURCE), None, site)
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"version": "master"}, "osu-micro-benchmarks is master, a branch and no release"),
+        ({"parameters": {"dev_path": "."}}, "osu-micro-benchmarks is made of a folder"),
+    ],
+)
+def test_what_is_another_thing_each_day_is_refused(
+    site: Site, change: dict[str, object], said: str
+) -> None:
+    """Spack's hash of it stays the same, whatever its source is at the time."""
+    lock = from_source()
+    lock["concrete_specs"]["osu-micro-benchmarks"] |= change
+
+    with pytest.raises(StackwrightError, match=said):
+        check(lock, plan_of(site, SOURCE), None, site)
+
+
+def test_a_lock_that_contradicts_what_it_says_of_its_spack_is_refused(site: Site) -> None:
+    _, path = write_both(site, DIALECTS[0])
+    version = load_spack_lock(path, parse(LABEL)).spack.version
+    path.write_text(path.read_text().replace(f'"version": "{version}"', '"version": "1.9.9"', 1))
+
+    with pytest.raises(StackwrightError, match=f"made by Spack {version}, and not by 1.9.9"):
+        load_spack_lock(path, parse(LABEL))
+
+
 def test_what_the_system_requires_is_looked_up_wherever_it_is_used(site: Site) -> None:
     lock = from_source()
     used = {**lock["concrete_specs"]["nccl"], "name": "libfabric", "version": "1.22.0"}

@@ -184,7 +184,7 @@ class Context:
 def _waiting(lock: str) -> None:
     """Say why nothing seems to happen; ``lock`` is named after the step, and its hash."""
     what = re.sub(r"-[0-9a-f]{64}$", "", lock)
-    click.echo(f"waiting: another command of this store is at the same ({what})", err=True)
+    click.echo(f"waiting for another command of this store ({what})", err=True)
 
 
 pass_context = click.make_pass_decorator(Context)

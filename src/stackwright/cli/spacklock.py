@@ -83,7 +83,7 @@ def spack_state(site: Site, plan: Plan) -> tuple[str, str | None, str | None]:
             return "missing", "Spack was never asked", todo
         if plan.from_source and not plan.toolchain:  # it is rendered, and built elsewhere
             spack_locked(plan, None, site)
-        elif not site.lock_file(plan.label).is_file():
+        elif plan.from_source and not site.lock_file(plan.label).is_file():
             return "missing", "its base and its builder were never locked", todo
         else:
             locked(plan, site)

@@ -29,14 +29,14 @@ def check(found: Mapping[str, Any], plan: Plan, lock: Lock | None, site: Site) -
     """Check that a ``spack.lock`` holds what was asked for.
 
     That is every wheel, or every spec with its version and variants; what the system requires of
-    packages; where the recipes are from that have patches of ours; the processor of every package;
-    and the GPU's architecture of every one that is built for GPUs.
+    packages; where the recipes are from that have patches of ours; that all are releases; the
+    processor of every package; and the GPU's architecture of every one that is built for GPUs.
 
     Raises:
         StackwrightError: a solver left something out; at the spec that asks for it, if one does.
     """
     asked = _lost_wheels(found, lock) if lock else _lost_specs(found, plan)
-    if wrong := [*asked, *_other_machine(found, plan), *_not_made(found, plan)]:
+    if wrong := [*asked, *_other_machine(found, plan), *_not_made(found, plan), *_loose(found)]:
         shown = [f"  {package}{what}" for package, what in wrong[:_SHOWN]]
         more = [f"  and {len(wrong) - _SHOWN} more"] if len(wrong) > _SHOWN else []
         raise StackwrightError(
@@ -118,6 +118,18 @@ def _not_made(found: Mapping[str, Any], plan: Plan) -> Iterator[_Wrong]:
     for node in nodes(found):
         if node.external and node.name not in there:
             yield node.name, " is taken as there already, and neither system nor stack says so"
+
+
+def _loose(found: Mapping[str, Any]) -> Iterator[_Wrong]:
+    """What would be another thing each day, under the same hash.
+
+    Of a version that has a number it takes the recipe to tell: images/spack_hashes.py.
+    """
+    for node in nodes(found):
+        if not node.external and not node.version[:1].isdigit():
+            yield node.name, f" is {node.version}, a branch and no release"
+        if node.variants.get("dev_path"):
+            yield node.name, " is made of a folder, which no hash is of"
 
 
 def _other_machine(found: Mapping[str, Any], plan: Plan) -> Iterator[_Wrong]:

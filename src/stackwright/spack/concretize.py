@@ -18,7 +18,7 @@ from stackwright.spack.asked import check
 from stackwright.spack.dialect import dialect_of
 from stackwright.spack.environment import inputs_hash, render_environment
 from stackwright.spack.known import check_known, question
-from stackwright.spack.lockfile import Source, SpackLock
+from stackwright.spack.lockfile import Source, SpackLock, contradiction
 from stackwright.spack.refusal import explain
 from stackwright.store import Store
 from stackwright.tools.process import Runner, ToolError
@@ -49,7 +49,7 @@ def concretize(
     """
     if lock is None:
         _same_architecture(plan)
-    made_by, made_of = _source(spack), _source(packages) if packages else None
+    root, made_by, made_of = spack.root, _source(spack), _source(packages) if packages else None
     files = render_environment(plan, lock, dialect_of(spack.version), site)
     started = time.monotonic()
     with store.lock("spack-lock"), store.scratch("spack-lock") as work:
@@ -84,6 +84,11 @@ def concretize(
             check_known(ask(question(plan, environment, site)), plan, site)
         ask(["-e", str(environment), "concretize"])
         found = json.loads((environment / "spack.lock").read_bytes())
+        if wrong := contradiction(found, made_by):
+            raise StackwrightError(
+                f"Spack's lock contradicts its checkout: {wrong}",
+                hint=f"check {root} out anew: git -C {root} status",
+            )
     took = time.monotonic() - started
     check(found, plan, lock, site)
     return SpackLock(

@@ -137,6 +137,18 @@ def _compilers(value: Mapping[str, Any], specs: Mapping[str, Any]) -> Iterator[M
             yield specs[needed["hash"]]
 
 
+def contradiction(lock: Mapping[str, Any], made_by: Source) -> str | None:
+    """What a lock of Spack's says of the Spack that made it, if that is something else.
+
+    Only one that runs from a checkout says its commit there.
+    """
+    said = lock.get("spack", {})
+    for what, value in (("version", made_by.version), ("commit", made_by.commit)):
+        if said.get(what, value) != value:
+            return f"it was made by Spack {said[what]}, and not by {value}"
+    return None
+
+
 def load_spack_lock(path: Path, label: Label) -> SpackLock:
     """Read the file of what Spack decided for a label; see :func:`read_spack_lock`."""
     return read_spack_lock(path.read_bytes(), path, label)
@@ -159,9 +171,12 @@ def read_spack_lock(data: bytes, path: Path, label: Label) -> SpackLock:
         raise StackwrightError(
             f"not a lock of Spack: {what}", where=Location(path), hint=_MEND
         ) from error
+    wrong = contradiction(lock.lock, lock.spack)
     if lock.label != str(label):
+        wrong = f"it is that of {lock.label}, not of {label}"
+    if wrong:
         raise StackwrightError(
-            f"not a lock of Spack: it is that of {lock.label}, not of {label}",
+            f"not a lock of Spack: {wrong}",
             where=Location(path),
             hint=_MEND,
         )
