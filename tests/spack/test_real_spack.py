@@ -172,6 +172,30 @@ def test_what_can_not_be_is_told_in_a_few_lines(
     assert "stackwright render" in str(caught.value.hint)
 
 
+@pytest.mark.long  # minutes: Spack looks at all its packages
+def test_a_source_without_hash_is_refused_before_it_is_built(
+    spack: Checkout, tmp_path: Path
+) -> None:
+    """Spack's recipe of STREAM takes whatever its repository has."""
+    site, label = Site(REPOSITORY), parse("benchmarks/2025.11-source@local")
+    committed = load_spack_lock(site.spack_lock_file(label), label)
+    if spack.tree != committed.spack.tree:
+        pytest.skip(f"the committed lock was made by Spack {committed.spack.version}")
+    try:
+        packages = find_packages(spack, Runner(), os.environ)
+    except StackwrightError as error:
+        pytest.skip(f"needs Spack's packages: {error.hint}")
+    environment = tmp_path / "environment"
+    dialect = dialect_of(spack.version)
+    write_files(render_environment(resolve(site, label), None, dialect, site), environment)
+    (environment / "spack.lock").write_bytes(committed.spack_lock)
+    argv = ["-e", str(environment), "python", str(REPOSITORY / "images" / "spack_hashes.py")]
+    cache = tmp_path / "cache"
+
+    with pytest.raises(ToolError, match=r"stream/\w+: its recipe has neither hash nor commit"):
+        run_spack(spack, argv, Runner(), work=tmp_path, cache=cache, seconds=600, packages=packages)
+
+
 NOT_THERE = {
     "ninja@9.9": "there are the versions 1.",
     "ncurses +termlip": "there is no variant 'termlip' of ncurses (did you mean 'termlib'?)",
