@@ -31,7 +31,9 @@ def lacking(text):
     # What a branch has is another thing each day.
     released = [version for version in recipe.versions if str(version)[0].isdigit()]
     known = [*released, *(spack.spec.Spec(each["spec"]).versions for each in there)]
-    if not any(spec.versions.intersects(each) for each in known):
+    # Of a commit, `git.COMMIT=5.10`, the number is asked.
+    asked = [getattr(version, "ref_version", version) for version in spec.versions]
+    if not any(version.intersects(each) for version in asked for each in known):
         return "version", str(spec.versions), sorted(released, reverse=True)
     # What Spack gives to each package isn't in its recipe's list of them.
     variants = {*recipe.variant_names(), "patches"}

@@ -211,6 +211,7 @@ def test_what_nobody_says_to_be_there_already_has_to_be_made(site: Site) -> None
     ("change", "said"),
     [
         ({"version": "master"}, "osu-micro-benchmarks is master, a branch and no release"),
+        ({"version": "git.0123456=7.5.1"}, "osu-micro-benchmarks is git.0123456=7.5.1, a branch"),
         ({"parameters": {"dev_path": "."}}, "osu-micro-benchmarks is made of a folder"),
     ],
 )

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from stackwright.inputs.requirements import PROVIDERS
 from stackwright.inputs.spackspecs import Spec, read_spec
 
+COMMIT = 4 * "0123456789"
+
 
 @pytest.mark.parametrize(
     ("text", "normal"),
@@ -21,6 +23,7 @@ from stackwright.inputs.spackspecs import Spec, read_spec
             "openmpi fabrics=ofi,ucx schedulers=slurm",
         ),
         ("hdf5@1.14: +mpi", "hdf5@1.14: +mpi"),
+        (f"stream@git.{COMMIT}=5.10+openmp", f"stream@git.{COMMIT}=5.10 +openmp"),
     ],
 )
 def test_a_spec_has_a_normal_form(text: str, normal: str) -> None:
@@ -39,6 +42,9 @@ def test_a_spec_has_a_normal_form(text: str, normal: str) -> None:
         "",
         "torch +",
         "torch x=$(id)",
+        "stream@git.0123456=5.10",  # what it names may be another commit tomorrow
+        f"stream@git.{COMMIT}=",
+        "stream@git.main=5.10",
     ],
 )
 def test_what_is_no_spec_or_the_systems_matter_is_refused(text: str) -> None:
@@ -48,7 +54,13 @@ def test_what_is_no_spec_or_the_systems_matter_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "exact"),
-    [("a@2.9.0", "2.9.0"), ("a@=2.9.0", "2.9.0"), ("a@2:", None), ("a", None)],
+    [
+        ("a@2.9.0", "2.9.0"),
+        ("a@=2.9.0", "2.9.0"),
+        (f"a@git.{COMMIT}=2.9.0", f"git.{COMMIT}=2.9.0"),
+        ("a@2:", None),
+        ("a", None),
+    ],
 )
 def test_only_one_version_is_an_exact_one(text: str, exact: str | None) -> None:
     assert PROVIDERS["spack"].read(text).version == exact

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 _SPEC = re.compile(
-    r"(?P<name>[a-z0-9][a-z0-9-]*)(?:@(?P<version>=?[A-Za-z0-9_.:-]+))?(?P<variants>[ +~].*)?"
+    r"(?P<name>[a-z0-9][a-z0-9-]*)"
+    r"(?:@(?P<version>git\.[0-9a-f]{40}=[A-Za-z0-9_.-]+|=?[A-Za-z0-9_.:-]+))?(?P<variants>[ +~].*)?"
 )
 _VARIANT = re.compile(
     r"\s*(?:(?P<sign>[+~])(?P<flag>[a-z][A-Za-z0-9_-]*)"
@@ -24,7 +25,8 @@ class Spec:
     """What a stack asks of one package.
 
     Args:
-        version: as it is written behind ``@``; None for any.
+        version: as it is written behind ``@``, such as ``5.10``, or ``git.COMMIT=5.10`` for a
+            commit and the number that its recipe is to take it for; None for any.
         variants: true, false, or the values of each variant that is asked for.
     """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -23,6 +24,8 @@ _Wrong = tuple[str, str]
 _SHOWN = 5
 _OF_THE_BASE = {"glibc", "musl", "python"}
 """What Spack finds by the compiler, and the Python with which wheels are installed."""
+_RELEASE = re.compile(r"(git\.[0-9a-f]{40}=)?[0-9]")
+"""A number, or a commit with the number that its recipe takes it for."""
 
 
 def check(found: Mapping[str, Any], plan: Plan, lock: Lock | None, site: Site) -> None:
@@ -126,7 +129,7 @@ def _loose(found: Mapping[str, Any]) -> Iterator[_Wrong]:
     Of a version that has a number it takes the recipe to tell: images/spack_hashes.py.
     """
     for node in nodes(found):
-        if not node.external and not node.version[:1].isdigit():
+        if not node.external and not _RELEASE.match(node.version):
             yield node.name, f" is {node.version}, a branch and no release"
         if node.variants.get("dev_path"):
             yield node.name, " is made of a folder, which no hash is of"
