@@ -33,7 +33,10 @@ SLOW_SCRIPTS = {
 }
 # A minute, for what the others of their kind show as well: make test-long. So are other numbers of
 # ranks, and other launchers, of a case.
-LONG = {"train-throughput-nersc", "train-throughput-science", "resnet50"}
+LONG = {"train-throughput-nersc", "train-throughput-science", "resnet50"} | {
+    "collectives-largest-gloo",
+    "collectives-largest-mpi",
+}
 
 
 @cache
