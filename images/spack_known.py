@@ -9,6 +9,7 @@ import json
 import sys
 
 import spack.config
+import spack.environment
 import spack.repo
 import spack.spec
 
@@ -19,15 +20,15 @@ def lacking(text):
     Only for a package that isn't there must Spack know all packages, which takes minutes at first.
     """
     spec = spack.spec.Spec(text)
-    if not spack.repo.PATH.exists(spec.name):
-        if spack.repo.PATH.is_virtual(spec.name):
-            return None
+    exists = spack.repo.PATH.exists(spec.name)
+    recipe = spack.repo.PATH.get_pkg_class(spec.name) if exists else None
+    if exists and not recipe.versions or not exists and spack.repo.PATH.is_virtual(spec.name):
+        providers = {package.name for package in spack.repo.PATH.providers_for(spec.name)}
+        return ("virtual", spec.name, sorted(providers)) if spec.name in roots else None
+    if not exists:
         near = difflib.get_close_matches(spec.name, spack.repo.PATH.all_package_names())
         return "package", spec.name, near
-    recipe = spack.repo.PATH.get_pkg_class(spec.name)
     there = spack.config.get("packages").get(spec.name, {}).get("externals", [])
-    if not recipe.versions:  # the name of what several packages provide
-        return None
     # What a branch has is another thing each day.
     released = [version for version in recipe.versions if str(version)[0].isdigit()]
     known = [*released, *(spack.spec.Spec(each["spec"]).versions for each in there)]
@@ -42,6 +43,8 @@ def lacking(text):
     return None
 
 
+# A system may say what provides a virtual package; a stack asks for the package itself.
+roots = {spec.name for spec in spack.environment.active_environment().user_specs}
 found = [
     {"spec": text, "kind": kind, "named": named, "offers": [str(offer) for offer in offers]}
     for text in sys.argv[1:]

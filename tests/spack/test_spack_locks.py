@@ -462,6 +462,7 @@ def test_what_no_recipe_has_is_told(site: Site) -> None:
         {"spec": "py-torch@9.9 +mpi", "kind": "version", "named": "9.9", "offers": ["2.9.0"]},
         {"spec": "fftw +opnmp", "kind": "variant", "named": "opnmp", "offers": ["openmp"]},
         {"spec": "ftw", "kind": "package", "named": "ftw", "offers": ["fftw"]},
+        {"spec": "mpi@3:", "kind": "virtual", "named": "mpi", "offers": ["mpich", "openmpi"]},
     ]
     check_known("[]", plan_of(site), site)
 
@@ -472,6 +473,7 @@ def test_what_no_recipe_has_is_told(site: Site) -> None:
         "  py-torch@9.9 +mpi: there are the versions 2.9.0",
         "  fftw +opnmp: there is no variant 'opnmp' of fftw (did you mean 'openmp'?)",
         "  ftw: there is no package 'ftw' (did you mean 'fftw'?)",
+        "  mpi@3:: it is no package; those that provide it are mpich, openmpi",
     ]
 
 

@@ -46,8 +46,10 @@ def check_known(answer: str, plan: Plan, site: Site) -> None:
 
 
 def _told(spec: str, kind: str, named: str, offers: Sequence[str]) -> str:
+    some = f"{', '.join(offers[:_SHOWN])}{', ...' if len(offers) > _SHOWN else ''}"
     if kind == "version":
-        more = ", ..." if len(offers) > _SHOWN else ""
-        return f"{spec}: there are the versions {', '.join(offers[:_SHOWN])}{more}"
+        return f"{spec}: there are the versions {some}"
+    if kind == "virtual":
+        return f"{spec}: it is no package; those that provide it are {some}"
     of = "" if kind == "package" else f" of {read_spec(spec).name}"
     return f"{spec}: there is no {kind} '{named}'{of}{did_you_mean(named, offers)}"
