@@ -22,7 +22,7 @@ def lacking(text):
     spec = spack.spec.Spec(text)
     exists = spack.repo.PATH.exists(spec.name)
     recipe = spack.repo.PATH.get_pkg_class(spec.name) if exists else None
-    if exists and not recipe.versions or not exists and spack.repo.PATH.is_virtual(spec.name):
+    if not recipe.versions if exists else spack.repo.PATH.is_virtual(spec.name):
         providers = {package.name for package in spack.repo.PATH.providers_for(spec.name)}
         return ("virtual", spec.name, sorted(providers)) if spec.name in roots else None
     if not exists:
