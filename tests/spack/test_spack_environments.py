@@ -127,6 +127,11 @@ LOOP = "{% for name in 'ab' %}\n  {{ name }}: 1\n{% endfor %}\n"
         ),
         (
             "modules.yaml.j2",
+            '{% extends "systems/bench/modules.yaml.j2" %}\n{% block modules %}{% endblock %}\n',
+            "modules.yaml.j2: it extends or includes itself",
+        ),
+        (
+            "modules.yaml.j2",
             "# Ours.\n" + EXTENDS + "\n# As on all of our systems.\n  default:\n",
             "modules.yaml.j2:5: outside of a block this has no effect: 'default:'",
         ),

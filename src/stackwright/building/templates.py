@@ -135,6 +135,9 @@ class Templates:
         except TemplateSyntaxError as error:
             where = Location(shown_path(Path(error.filename or self._folder / name)), error.lineno)
             raise StackwrightError(error.message or "syntax error", where=where) from error
+        except RecursionError as error:
+            where = Location(shown_path(self._folder / name))
+            raise StackwrightError("it extends or includes itself", where=where) from error
         except (TemplateError, ValueError) as error:
             what = str(error)
             if isinstance(error, TemplateNotFound) and isinstance(error.name, str):

@@ -112,10 +112,15 @@ class _Overrides:
 
     def _blocks(self, name: str) -> set[str]:
         """The blocks of a template, and those of what it extends."""
-        tree = self._templates.parse(name)
-        parent = self._parent(tree)
-        own = {block.name for block in tree.find_all(nodes.Block)}
-        return own | self._blocks(parent) if parent else own
+        blocks: set[str] = set()
+        seen: list[str] = []
+        above: str | None = name
+        while above and above not in seen:  # where it extends itself, rendering it says so
+            seen.append(above)
+            tree = self._templates.parse(above)
+            blocks |= {block.name for block in tree.find_all(nodes.Block)}
+            above = self._parent(tree)
+        return blocks
 
     def _parent(self, tree: nodes.Template) -> str | None:
         """The template that one extends, if it is named outright, and there."""
