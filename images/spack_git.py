@@ -98,7 +98,7 @@ def remotes(url: str, found: Iterable[Path]) -> Iterator[tuple[str, ...]]:
     yield "--", url
     with TemporaryDirectory() as folder:  # of a server that gives branches and tags only
         if can("clone", "--quiet", "--bare", "--", url, folder):
-            yield "--", Path(folder).as_uri()
+            yield (*PLACE, "--", Path(folder).as_uri())
 
 
 def keep(wanted: Want, repository: Path, found: Iterable[Path]) -> bool:
@@ -134,9 +134,9 @@ def submodules(wanted: Want, repository: Path) -> Iterator[Want]:
     for each in told.values():
         path = each.get("path", "")
         mode, _, theirs = entries.get(path, ("", "", ""))
-        if mode != "160000" or path in wanted.without or "url" not in each:
+        if mode != "160000" or path in wanted.without or each.get("update") == "none":
             continue
-        if wanted.submodules is True or path in wanted.submodules:
+        if "url" in each and (wanted.submodules is True or path in wanted.submodules):
             yield Want(absolute(each["url"], wanted.url), theirs, wanted.submodules is True, ())
 
 

@@ -29,8 +29,10 @@ spack() {
 
 spack python "$RECIPE/spack_commits.py" >"$work/wanted.json"
 "$python" "$RECIPE/spack_git.py" --wanted "$work/wanted.json" --kept "$OUT/mirror/_git" \
-    --config "$GIT_CONFIG_GLOBAL" "${STACKWRIGHT_SOURCES:-}" >"$work/missing"
-if spack mirror create -d "$OUT/mirror" -a >"$work/said" 2>&1; then
+    --config "$work/.gitconfig" "${STACKWRIGHT_SOURCES:-}" >"$work/missing"
+# Spack 0.23 tries again where git failed, and then takes what that left for the source.
+if spack mirror create -d "$OUT/mirror" -a >"$work/said" 2>&1 && [ ! -s "$work/missing" ] &&
+    ! grep -q '^fatal: \|^error: ' "$work/said"; then
     cat "$work/said"
     rm -rf "$work"
     exit 0
