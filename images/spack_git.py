@@ -14,7 +14,6 @@ import argparse
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -182,8 +181,6 @@ def main() -> None:
     wanted = [want(told) for told in json.loads(args.wanted.read_text(encoding="utf-8"))]
     if not wanted:
         return
-    if shutil.which("git") is None:
-        sys.exit("spack_git.py: git isn't there, by which Spack takes some of the sources")
     os.environ["GIT_CONFIG_GLOBAL"] = str(args.config)
     for name, value in SETTINGS.items():
         git("config", "--file", args.config, name, value)

@@ -19,7 +19,7 @@ printf 'mirrors:\n  known: {url: "file://%s", source: true, binary: false}\n' "$
 export GIT_CONFIG_GLOBAL="$work/.gitconfig" GIT_CONFIG_NOSYSTEM=1 GIT_ATTR_NOSYSTEM=1
 export GIT_NO_LAZY_FETCH=1 GIT_TERMINAL_PROMPT=0
 # shellcheck disable=SC2046  # names
-unset $(git rev-parse --local-env-vars 2>"$work/said")
+unset $(git rev-parse --local-env-vars)
 
 spack() {
     env OUT="$work" HOME="$work" SPACK_PACKAGES="$IN_PACKAGES/packages" SPACK_PYTHON="$(command -v "$python")" \

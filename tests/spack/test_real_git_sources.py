@@ -112,7 +112,7 @@ def stream(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     spack = find_spack(runner, environment)
     packages = find_packages(spack, runner, environment)
     plan = plan_of(site, SOURCE)
-    found = concretize(plan, None, site, spack, packages, store, runner, seconds=600)
+    found = concretize(plan, None, site, spack, packages, store, runner, seconds=1800)
     path = site.spack_lock_file(parse(SOURCE))
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(found.to_json())
