@@ -25,6 +25,7 @@ from typing import Any
 SETTINGS = {
     "transfer.fsckObjects": "true",
     "transfer.unpackLimit": "1",  # a pack for each commit, not a file for each object
+    "core.attributesFile": os.devnull,
     "protocol.file.allow": "always",  # submodules, too, come from DIR
     "maintenance.auto": "false",
     "gc.auto": "0",
@@ -187,6 +188,8 @@ def main() -> None:
     places = filter(None, args.places.split(":"))
     found = [path for place in places for path in repositories(Path(place))]
     urls, missing = keep_all(wanted, args.kept, found)
+    for path in args.kept.rglob("pack-*"):
+        path.chmod(0o644)  # whoever copies it to a folder that has it writes over it
     for url in sorted(urls):
         mine = (args.kept / folder_of(url)).absolute().as_uri()
         git("config", "--file", args.config, "--add", f"url.{mine}.insteadOf", url)

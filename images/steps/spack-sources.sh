@@ -32,7 +32,7 @@ spack python "$RECIPE/spack_commits.py" >"$work/wanted.json"
     --config "$work/.gitconfig" "${STACKWRIGHT_SOURCES:-}" >"$work/missing"
 # Spack 0.23 tries again where git failed, and then takes what that left for the source.
 if spack mirror create -d "$OUT/mirror" -a >"$work/said" 2>&1 && [ ! -s "$work/missing" ] &&
-    ! grep -q '^fatal: \|^error: ' "$work/said"; then
+    ! grep -q -e '^fatal: ' -e '^error: ' "$work/said"; then
     cat "$work/said"
     rm -rf "$work"
     exit 0

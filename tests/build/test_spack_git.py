@@ -126,6 +126,23 @@ def test_what_was_kept_is_a_place_itself(keep: Any, tmp_path: Path) -> None:
     assert (second.clone(URL, new, tmp_path / "new") / "a").read_text() == "two"
 
 
+def test_a_folder_gets_the_commits_of_several_mirrors(keep: Any, tmp_path: Path) -> None:
+    """Whatever else it has of the same repository, and if it has the same already."""
+    place, folder = tmp_path / "place", tmp_path / "folder"
+    old, new = commit(place, a="one"), commit(place, a="two")
+    for number, wanted in enumerate((old, new, old)):
+        kept = keep(wants(wanted), places=place, name=f"mirror{number}")
+        assert all(path.stat().st_mode & 0o200 for path in kept.folder.rglob("*"))
+        shutil.copytree(kept.folder, folder, dirs_exist_ok=True)
+    shutil.rmtree(place)
+
+    both = keep(wants(old), wants(new), places=folder)
+
+    assert both.said == ""
+    assert (both.clone(URL, old, tmp_path / "old") / "a").read_text() == "one"
+    assert (both.clone(URL, new, tmp_path / "new") / "a").read_text() == "two"
+
+
 @pytest.mark.parametrize("named", [PART, "../part.git", "./../part.git"])
 def test_submodules_come_along_with_theirs(keep: Any, tmp_path: Path, named: str) -> None:
     places = tmp_path / "places"
