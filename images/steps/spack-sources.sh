@@ -38,7 +38,12 @@ if spack mirror create -d "$OUT/mirror" -a >"$work/said" 2>&1 && [ ! -s "$work/m
     exit 0
 fi
 cat "$work/said"
-echo "error: these sources are neither at STACKWRIGHT_SOURCES nor to be downloaded; put them into a folder that it names:" >&2
-sed -n 's|^ *file:.*/\([0-9a-f]\{64\}\)[^/]*: .*|  sha256 \1|p; s|^    \(https*://[^ ]*\): .*|    \1|p' "$work/said" >&2
-cat "$work/missing" >&2
+lacking=$(
+    sed -n 's|^ *file:.*/\([0-9a-f]\{64\}\)[^/]*: .*|  sha256 \1|p; s|^    \(https*://[^ ]*\): .*|    \1|p' "$work/said"
+    cat "$work/missing"
+)
+if [ -n "$lacking" ]; then
+    echo "error: these sources are neither at STACKWRIGHT_SOURCES nor to be downloaded; put them into a folder that it names:"
+    echo "$lacking"
+fi >&2
 exit 1

@@ -34,7 +34,7 @@ SOURCES_HERE = "STACKWRIGHT_TEST_SOURCES"
 def clones() -> list[Path]:
     """STREAM's repositories in the folders with sources."""
     named = os.environ.get(SOURCES_HERE, "").split(":")
-    return [path for place in named if place for path in Path(place).glob("STREAM*")]
+    return [path for place in named if place for path in Path(place).glob("STREAM.git")]
 
 
 pytestmark = [
