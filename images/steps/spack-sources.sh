@@ -30,16 +30,17 @@ spack() {
 spack python "$RECIPE/spack_commits.py" >"$work/wanted.json"
 "$python" "$RECIPE/spack_git.py" --wanted "$work/wanted.json" --kept "$OUT/mirror/_git" \
     --config "$work/.gitconfig" "${STACKWRIGHT_SOURCES:-}" >"$work/missing"
-# Spack 0.23 tries again where git failed, and then takes what that left for the source.
-if spack mirror create -d "$OUT/mirror" -a >"$work/said" 2>&1 && [ ! -s "$work/missing" ] &&
-    ! grep -q -e '^fatal: ' -e '^error: ' "$work/said"; then
+if [ -d "$OUT/mirror/_git" ] && [ ! -s "$work/missing" ]; then
+    spack python "$RECIPE/spack_commits.py" "$OUT/mirror"
+fi
+if spack mirror create -d "$OUT/mirror" -a >"$work/said" 2>&1 && [ ! -s "$work/missing" ]; then
     cat "$work/said"
     rm -rf "$work"
     exit 0
 fi
 cat "$work/said"
 lacking=$(
-    sed -n 's|^ *file:.*/\([0-9a-f]\{64\}\)[^/]*: .*|  sha256 \1|p; s|^    \(https*://[^ ]*\): .*|    \1|p' "$work/said"
+    sed -n '/_source-cache.git/d; s|^ *file:.*/\([0-9a-f]\{64\}\)[^/]*: .*|  sha256 \1|p; s|^    \(https*://[^ ]*\): .*|    \1|p' "$work/said"
     cat "$work/missing"
 )
 if [ -n "$lacking" ]; then
