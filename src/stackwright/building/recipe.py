@@ -50,6 +50,8 @@ _OF_SPACK = {
         "spack-build.sh",
         "registry_access.py",
         "registry_holds.py",
+        "spack_commits.py",
+        "spack_git.py",
         "spack_hashes.py",
         "spack_sources.py",
         "spack_tree.py",

@@ -25,14 +25,15 @@ from stackwright.cli.context import Context, pass_context
     multiple=True,
     type=click.Path(path_type=Path, exists=True),
     metavar="PLACE",
-    help="A folder of files, or a list of URLs, a line each; may be repeated.",
+    help="A folder of files and clones, or a list of URLs, a line each; may be repeated.",
 )
 @pass_context
 def command(context: Context, label: str, target: Path | None, places: tuple[Path, ...]) -> None:
     """Fetch the sources of all that Spack's lock of a label names, each compared with its hash.
 
-    What lies in PLACE is taken first, whatever it is called: files are known by their hashes. The
-    rest is downloaded. A build takes them from there: STACKWRIGHT_SOURCES=DIR.
+    What lies in PLACE is taken first, whatever it is called: files are known by their hashes, and
+    clones by their commits. The rest is downloaded. A build takes them from there:
+    STACKWRIGHT_SOURCES=DIR.
 
     \b
     Examples:
