@@ -14,9 +14,10 @@ import secrets
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -118,7 +119,8 @@ def make_payload(folder: Path) -> Path:
     return folder
 
 
-def shipped_cases(suite: str = "certify", versions: str = "") -> dict[str, ConcreteCase]:
+@cache
+def shipped_cases(suite: str = "certify", versions: str = "") -> Mapping[str, ConcreteCase]:
     """The cases of a shipped suite that run in the image, by their id without the channel.
 
     Unless another is named, that of PyTorch that holds all the others.

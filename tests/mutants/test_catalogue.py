@@ -239,6 +239,7 @@ def test_no_fault_at_all_survives(bench: Bench, control: Control, tmp_path: Path
 
 
 @needs_stack
+@pytest.mark.long
 def test_a_run_on_its_own_shows_what_checks_find_but_not_what_is_missing(
     bench: Bench, tmp_path: Path
 ) -> None:

@@ -52,6 +52,7 @@ for dtype in (torch.float16, torch.bfloat16):
         got = compressed_mean(comm, torch.tensor([value, 0.0, -value]), dtype).tolist()
         assert got == [value, 0.0, -value], (name, dtype, got)
     assert math.isinf(compressed_mean(comm, torch.tensor([math.inf, 1.0]), dtype)[0])
+dist.destroy_process_group()
 print("held")
 """
 
