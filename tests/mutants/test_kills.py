@@ -49,7 +49,7 @@ def test_what_has_a_row_of_todays_code_is_not_injected_again_even_if_it_survived
 @pytest.mark.parametrize(
     ("found", "code", "told"),
     [
-        ("caught", 0, "{all} of {all} faults caught"),
+        pytest.param("caught", 0, "{all} of {all} faults caught", marks=pytest.mark.long),
         ("survived", 1, f"SURVIVED {FIRST.name}: the verdict is PASS, not FAIL"),
     ],
 )
