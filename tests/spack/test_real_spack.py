@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -181,17 +180,29 @@ def test_what_can_not_be_is_told_in_a_few_lines(
     assert "stackwright render" in str(caught.value.hint)
 
 
+COMMITS = REPOSITORY / "images" / "spack_commits.py"
 COMMIT = "6703f7504a38a8da96b353cadafa64d3c2d7a2d3"
 
 
 @pytest.mark.long  # minutes: Spack looks at all its packages
 @pytest.mark.parametrize(
-    ("spec", "refused"), [("stream@5.10", True), (f"stream@git.{COMMIT}=5.10", False)]
+    ("spec", "commits"),
+    [
+        ("stream@5.10", None),  # Spack's recipe takes whatever the repository has
+        (f"stream@git.{COMMIT}=5.10", [COMMIT]),
+        # And this one's takes whatever psimd's repository has: images/spack_pins.json
+        (
+            "fp16@2020-05-14",
+            [
+                "4dfe081cf6bcd15db339cf2680b9281b8451eeb3",
+                "072586a71b55b7f8c584153d223e95687148a900",
+            ],
+        ),
+    ],
 )
-def test_a_source_without_hash_is_refused_before_it_is_built(
-    spack: Checkout, spec: str, refused: bool, tmp_path: Path
+def test_a_source_without_hash_is_refused_before_it_is_fetched(
+    spack: Checkout, spec: str, commits: list[str] | None, tmp_path: Path
 ) -> None:
-    """Spack's recipe of STREAM takes whatever its repository has."""
     packages, dialect = builtin(spack), dialect_of(spack.version)
     site = Site(REPOSITORY)
     plan = resolve(site, parse("tools/2026.11-source@local"))
@@ -201,20 +212,30 @@ def test_a_source_without_hash_is_refused_before_it_is_built(
     environment = tmp_path / "environment"
     write_files(render_environment(plan, None, dialect, site), environment)
     (environment / "spack.lock").write_bytes(found.spack_lock)
-    argv = ["-e", str(environment), "python", str(REPOSITORY / "images" / "spack_hashes.py")]
 
-    with (
-        pytest.raises(ToolError, match=r"stream/\w+: its recipe has neither hash nor commit")
-        if refused
-        else nullcontext()
-    ):
-        run_spack(
-            *(spack, argv, Runner()),
+    def ask() -> list[str]:
+        said = run_spack(
+            *(spack, ["-e", str(environment), "python", str(COMMITS)], Runner()),
             work=tmp_path,
             cache=tmp_path / "cache",
             seconds=600,
             packages=packages,
         )
+        return [source["commit"] for source in json.loads(said.splitlines()[-1])]
+
+    if commits is None:
+        with pytest.raises(ToolError, match=r"stream/\w+: its recipe has neither hash nor commit"):
+            ask()
+        return
+    assert ask() == commits
+
+    other = json.loads(found.spack_lock)
+    for node in other["concrete_specs"].values():  # Spack 1 takes the commit that a lock says
+        if "commit" in node["parameters"]:
+            node["parameters"]["commit"] = 5 * "deadbeef"
+            (environment / "spack.lock").write_text(json.dumps(other))
+            with pytest.raises(ToolError, match="its lock has the commit deadbeef"):
+                ask()
 
 
 NOT_THERE = {

@@ -207,11 +207,14 @@ def test_what_nobody_says_to_be_there_already_has_to_be_made(site: Site) -> None
         check(lock, plan_of(site, SOURCE), None, site)
 
 
+COMMIT = 4 * "0123456789"
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"version": "master"}, "osu-micro-benchmarks is master, a branch and no release"),
-        ({"version": "git.0123456=7.5.1"}, "osu-micro-benchmarks is git.0123456=7.5.1, a branch"),
+        ({"version": "master"}, "osu-micro-benchmarks is master, a branch or commit that"),
+        ({"version": f"git.{COMMIT}=7.5.1"}, f"osu-micro-benchmarks is git.{COMMIT}=7.5.1, a "),
         ({"parameters": {"dev_path": "."}}, "osu-micro-benchmarks is made of a folder"),
     ],
 )
@@ -224,6 +227,19 @@ def test_what_is_another_thing_each_day_is_refused(
 
     with pytest.raises(StackwrightError, match=said):
         check(lock, plan_of(site, SOURCE), None, site)
+
+
+def test_a_commit_is_taken_where_a_spec_asks_for_it(site: Site) -> None:
+    lock, plan = from_source(), plan_of(site, SOURCE)
+    lock["concrete_specs"]["osu-micro-benchmarks"]["version"] = f"git.{COMMIT}=7.5.1"
+    spec = f"osu-micro-benchmarks@git.{COMMIT}=7.5"
+    packages = [text for text in plan.packages if not text.startswith("osu")]
+
+    check(lock, plan.model_copy(update={"packages": (*packages, f"{spec}.1")}), None, site)
+    with pytest.raises(
+        StackwrightError, match=rf"is git\.{COMMIT}=7\.5\.1, not git\.{COMMIT}=7\.5\n"
+    ):
+        check(lock, plan.model_copy(update={"packages": (*packages, spec)}), None, site)
 
 
 def test_a_lock_that_contradicts_what_it_says_of_its_spack_is_refused(site: Site) -> None:

@@ -53,6 +53,7 @@ _OF_SPACK = {
         "spack_commits.py",
         "spack_git.py",
         "spack_hashes.py",
+        "spack_pins.json",
         "spack_sources.py",
         "spack_tree.py",
     ),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -24,8 +23,6 @@ _Wrong = tuple[str, str]
 _SHOWN = 5
 _OF_THE_BASE = {"glibc", "musl", "python"}
 """What Spack finds by the compiler, and the Python with which wheels are installed."""
-_RELEASE = re.compile(r"(git\.[0-9a-f]{40}=)?[0-9]")
-"""A number, or a commit with the number that its recipe takes it for."""
 
 
 def check(found: Mapping[str, Any], plan: Plan, lock: Lock | None, site: Site) -> None:
@@ -39,7 +36,8 @@ def check(found: Mapping[str, Any], plan: Plan, lock: Lock | None, site: Site) -
         StackwrightError: a solver left something out; at the spec that asks for it, if one does.
     """
     asked = _lost_wheels(found, lock) if lock else _lost_specs(found, plan)
-    if wrong := [*asked, *_other_machine(found, plan), *_not_made(found, plan), *_loose(found)]:
+    made = [*_other_machine(found, plan), *_not_made(found, plan), *_loose(found, plan)]
+    if wrong := [*asked, *made]:
         shown = [f"  {package}{what}" for package, what in wrong[:_SHOWN]]
         more = [f"  and {len(wrong) - _SHOWN} more"] if len(wrong) > _SHOWN else []
         raise StackwrightError(
@@ -102,7 +100,7 @@ def _other(node: Node, spec: Spec) -> Iterator[_Wrong]:
 
 def _is(version: str, spec: Spec) -> bool:
     """Whether a version is what a spec asks for: 3.11.9 is ``@3.11``, and not ``@=3.11``."""
-    if spec.version == f"={spec.exact}":
+    if "=" in str(spec.version):  # of a commit as well
         return version == spec.exact
     return f"{version}.".replace("-", ".").startswith(f"{spec.exact}.".replace("-", "."))
 
@@ -123,14 +121,18 @@ def _not_made(found: Mapping[str, Any], plan: Plan) -> Iterator[_Wrong]:
             yield node.name, " is taken as there already, and neither system nor stack says so"
 
 
-def _loose(found: Mapping[str, Any]) -> Iterator[_Wrong]:
-    """What would be another thing each day, under the same hash.
+def _loose(found: Mapping[str, Any], plan: Plan) -> Iterator[_Wrong]:
+    """What would be another thing each day, under the same hash; or of a commit nobody asked for.
 
-    Of a version that has a number it takes the recipe to tell: images/spack_hashes.py.
+    Of a version that has a number it takes the recipe to tell: images/spack_commits.py.
     """
+    asked = (*(source_roots(plan) if plan.from_source else ()), *facts_of(plan).site.requires)
+    commits = {(spec.name, spec.version) for spec in map(read_spec, asked)}
     for node in nodes(found):
-        if not node.external and not _RELEASE.match(node.version):
-            yield node.name, f" is {node.version}, a branch and no release"
+        if node.external:
+            continue
+        if not node.version[:1].isdigit() and (node.name, node.version) not in commits:
+            yield node.name, f" is {node.version}, a branch or commit that is not asked for"
         if node.variants.get("dev_path"):
             yield node.name, " is made of a folder, which no hash is of"
 

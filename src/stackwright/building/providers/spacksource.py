@@ -42,7 +42,7 @@ _SOURCES = Step(
     title="fetch the sources that the lock names, by their hashes",
     script="spack-sources.sh",
     inputs={"spack": _SPACK.name, "packages": _PACKAGES.name},
-    files=("spack/", "spack_sources.py", "spack_commits.py", "spack_git.py"),
+    files=("spack/", "spack_sources.py", "spack_commits.py", "spack_git.py", "spack_pins.json"),
     settings=("SPACK_TREE", "SPACK_PACKAGES_TREE"),
 )
 
