@@ -14,6 +14,7 @@ import argparse
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -21,6 +22,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+
+OLDEST = (2, 32)
+"""The git that heeds GIT_CONFIG_GLOBAL."""
 
 SETTINGS = {
     "transfer.fsckObjects": "true",
@@ -52,10 +56,16 @@ class Want:
 
 
 def want(told: Mapping[str, Any]) -> Want:
-    """What `spack_commits.py` says of a source."""
-    taken = told["submodules"]
+    """What `spack_commits.py` says of a source.
+
+    Raises:
+        SystemExit: a tag, branch or shortened commit; it may be anything in another repository.
+    """
+    url, commit, taken = told["url"], told["commit"], told["submodules"]
+    if not re.fullmatch("[0-9a-f]{40}", commit):
+        sys.exit(f"error: {url}: {commit!r} isn't a whole commit, of 40 hexadecimal digits")
     submodules = taken if isinstance(taken, bool) else tuple(taken)
-    return Want(told["url"], told["commit"], submodules, tuple(told["without"]))
+    return Want(url, commit, submodules, tuple(told["without"]))
 
 
 def repositories(place: Path) -> Iterator[Path]:
@@ -182,6 +192,9 @@ def main() -> None:
     wanted = [want(told) for told in json.loads(args.wanted.read_text(encoding="utf-8"))]
     if not wanted:
         return
+    version = git("--version").strip() if shutil.which("git") else "no git"
+    if tuple(map(int, re.findall("[0-9]+", version)[:2])) < OLDEST:
+        sys.exit(f"error: sources by git take git 2.32 or later; here is {version}")
     os.environ["GIT_CONFIG_GLOBAL"] = str(args.config)
     for name, value in SETTINGS.items():
         git("config", "--file", args.config, name, value)

@@ -41,6 +41,31 @@ class Kept:
         return target
 
 
+@dataclass(frozen=True)
+class Traced:
+    """A program that runs the command that it is given, and can be told to have run."""
+
+    path: Path
+    told: Path
+
+    @property
+    def ran(self) -> bool:
+        return self.told.exists()
+
+
+@pytest.fixture
+def traced(tmp_path: Path) -> Traced:
+    path, told = tmp_path / "traced", tmp_path / "told"
+    executable(path, f'#!/bin/sh\ntouch "{told}"\nexec "$@"\n')
+    return Traced(path, told)
+
+
+def executable(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(0o755)
+
+
 def git(*args: str, **environment: str) -> str:
     nothing = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
     env = {**os.environ, **ME, **nothing, **environment}
@@ -253,22 +278,46 @@ def test_a_repository_that_lacks_a_file_is_passed_over(keep: Any, tmp_path: Path
     assert (kept.clone(URL, wanted, tmp_path / "clone") / "a").read_text() == "good"
 
 
-def test_no_program_is_run_that_a_repository_names(keep: Any, tmp_path: Path) -> None:
-    place, told = tmp_path / "lib", tmp_path / "told"
+def test_no_program_is_run_that_a_repository_names(
+    keep: Any, tmp_path: Path, traced: Traced
+) -> None:
+    place = tmp_path / "lib"
     wanted = commit(place, a="good")
-    program = tmp_path / "program"
-    program.write_text(f'#!/bin/sh\ntouch "{told}"\nexec "$@"\n')
-    program.chmod(0o755)
     for name in ("core.fsmonitor", "uploadpack.packObjectsHook", "core.sshCommand", "core.pager"):
-        git("-C", str(place), "config", name, str(program))
+        git("-C", str(place), "config", name, str(traced.path))
     hook = place / ".git" / "hooks" / "post-checkout"
     hook.parent.mkdir(exist_ok=True)
-    shutil.copy(program, hook)
+    shutil.copy(traced.path, hook)
 
     kept = keep(wants(wanted), places=place)
     kept.clone(URL, wanted, tmp_path / "clone")
 
-    assert not told.exists()
+    assert not traced.ran
+
+
+@pytest.mark.parametrize("named", ["abbreviated", "tag", "A" * 40, "4" * 64])
+def test_a_commit_is_named_whole(keep: Any, tmp_path: Path, named: str) -> None:
+    """What a place calls so isn't known by a hash."""
+    place = tmp_path / "lib"
+    commit(place, a="good")
+    git("-C", str(place), "tag", named)
+
+    with pytest.raises(SystemExit, match=f"^error: {URL}: '{named}' isn't a whole commit"):
+        keep(wants(named), places=place)
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"), [("git version 2.31.8", "git version 2.31.8"), (None, "no git")]
+)
+def test_a_git_that_heeds_the_callers_configuration_is_refused(
+    keep: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str | None, shown: str
+) -> None:
+    if said:
+        executable(tmp_path / "bin" / "git", f"#!/bin/sh\necho '{said}'\n")
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+
+    with pytest.raises(SystemExit, match=rf"^error: .* 2\.32 or later; here is {shown}$"):
+        keep(wants("4" * 40), places=tmp_path)
 
 
 def test_a_server_that_gives_no_single_commits_is_cloned(keep: Any, tmp_path: Path) -> None:
