@@ -35,9 +35,13 @@ SETTINGS = {
     "gc.auto": "0",
 }
 PLACE = (
-    "--upload-pack=git -c 'safe.directory=*' -c uploadpack.allowAnySHA1InWant=true upload-pack",
+    "--upload-pack=GIT_ALLOW_PROTOCOL=none"
+    " git -c 'safe.directory=*' -c uploadpack.allowAnySHA1InWant=true upload-pack",
 )
-"""A place may be another account's: this program of git's is made to read such repositories."""
+"""A place may be another account's: this program of git's is made to read such repositories.
+
+What one lacks of files it doesn't fetch, as older gits would do by the program that it names.
+"""
 
 
 @dataclass(frozen=True)

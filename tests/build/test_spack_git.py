@@ -295,6 +295,29 @@ def test_no_program_is_run_that_a_repository_names(
     assert not traced.ran
 
 
+def test_a_file_that_a_repository_lacks_is_not_fetched_as_it_says(
+    keep: Any, tmp_path: Path, traced: Traced, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a partial clone: an old git, and one that is told to, would have it fetch the rest."""
+    monkeypatch.setenv("GIT_NO_LAZY_FETCH", "0")
+    place = tmp_path / "lib"
+    wanted = commit(place, a="good")
+    (missing,) = (place / ".git/objects" / one for one in blobs(place, "good"))
+    missing.unlink()
+    for name, value in {
+        "core.repositoryFormatVersion": "1",
+        "extensions.partialClone": "origin",
+        "remote.origin.url": str(place),
+        "remote.origin.uploadpack": str(traced.path),
+    }.items():
+        git("-C", str(place), "config", name, value)
+
+    kept = keep(wants(wanted), places=place)
+
+    assert kept.said == f"  commit {wanted}\n    {URL}\n"
+    assert not traced.ran
+
+
 @pytest.mark.parametrize("named", ["abbreviated", "tag", "A" * 40, "4" * 64])
 def test_a_commit_is_named_whole(keep: Any, tmp_path: Path, named: str) -> None:
     """What a place calls so isn't known by a hash."""
