@@ -30,6 +30,7 @@ SETTINGS = {
     "transfer.fsckObjects": "true",
     "transfer.unpackLimit": "1",  # a pack for each commit, not a file for each object
     "core.attributesFile": os.devnull,
+    "core.hooksPath": os.devnull,
     "protocol.file.allow": "always",  # submodules, too, come from DIR
     "maintenance.auto": "false",
     "gc.auto": "0",

@@ -318,6 +318,51 @@ def test_a_file_that_a_repository_lacks_is_not_fetched_as_it_says(
     assert not traced.ran
 
 
+def test_no_hook_is_run_in_a_clone(keep: Any, tmp_path: Path, traced: Traced) -> None:
+    """A machine may have some for all repositories, and they could change what is checked out."""
+    wanted = commit(tmp_path / "lib", a="good")
+    kept = keep(wants(wanted), places=tmp_path / "lib")
+    (tmp_path / "template" / "hooks").mkdir(parents=True)
+    shutil.copy(traced.path, tmp_path / "template" / "hooks" / "post-checkout")
+    git("config", "--file", str(kept.config), "init.templateDir", str(tmp_path / "template"))
+
+    clone = kept.clone(URL, wanted, tmp_path / "clone")
+
+    assert (clone / ".git" / "hooks" / "post-checkout").exists()
+    assert not traced.ran
+
+
+def test_the_callers_git_has_no_say_in_the_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of all that it could be told, certificates are left."""
+    recipe, heard = tmp_path / "recipe", tmp_path / "heard"
+    (recipe / "spack").mkdir(parents=True)
+    (recipe / "settings.sh").write_text("SPACK_TREE=a SPACK_PACKAGES_TREE=b\n")
+    for name in ("common.sh", "spack_sources.py", "spack_git.py"):
+        shutil.copy(IMAGES / name, recipe)
+    executable(tmp_path / "spack/bin/spack", f"#!/bin/sh\nenv >'{heard}'\necho '[]'\n")
+    for name in ("TEMPLATE_DIR", "DEFAULT_HASH", "EXEC_PATH", "ATTR_SOURCE", "DIR", "SSL_CAINFO"):
+        monkeypatch.setenv(f"GIT_{name}", "/theirs")
+    monkeypatch.setenv("GIT_ALLOW_PROTOCOL", "a line\nGIT_AND=another \udcff")
+    told = {"RECIPE": recipe, "OUT": tmp_path / "out", "IN_SPACK": tmp_path, "IN_PACKAGES": "/"}
+
+    step = ["sh", IMAGES / "steps" / "spack-sources.sh"]
+    subprocess.run(step, env={**os.environ, **told}, check=True)
+
+    lines = (line for line in heard.read_text().splitlines() if line.startswith("GIT_"))
+    assert dict(line.split("=", 1) for line in lines) == {
+        "GIT_ALLOW_PROTOCOL": "file:git:http:https:ssh",
+        "GIT_ATTR_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": str(tmp_path / "out/work/.gitconfig"),
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_NO_LAZY_FETCH": "1",
+        "GIT_SSL_CAINFO": "/theirs",
+        "GIT_TEMPLATE_DIR": "",
+        "GIT_TERMINAL_PROMPT": "0",
+    }
+
+
 @pytest.mark.parametrize("named", ["abbreviated", "tag", "A" * 40, "4" * 64])
 def test_a_commit_is_named_whole(keep: Any, tmp_path: Path, named: str) -> None:
     """What a place calls so isn't known by a hash."""
