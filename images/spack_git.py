@@ -120,7 +120,8 @@ def keep(wanted: Want, repository: Path, found: Iterable[Path]) -> bool:
     """Put a commit and its files into a repository of ours, if that is to be had whole.
 
     Others' repositories are fetched from and nothing else, as their configuration may name programs
-    that git would run.
+    that git would run. HEAD names nothing: a clone would check it out first, and then leave files
+    of it that another commit has as well, though by its attributes they may have other line ends.
     """
     if not repository.exists():
         git("init", "--quiet", "--bare", "--template=", repository)
@@ -130,7 +131,6 @@ def keep(wanted: Want, repository: Path, found: Iterable[Path]) -> bool:
         refspec = f"{wanted.commit}:{ref}"
         if not any(can(*fetch, *remote, refspec) for remote in remotes(wanted.url, found)):
             return False
-        git(ours, "update-ref", "--no-deref", "HEAD", f"{ref}^{{commit}}")
     return True
 
 

@@ -363,6 +363,22 @@ def test_the_callers_git_has_no_say_in_the_step(
     }
 
 
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_commit_is_checked_out_by_its_own_attributes(
+    keep: Any, tmp_path: Path, first: int
+) -> None:
+    """Whatever else is kept of the repository, and has the same file."""
+    place = tmp_path / "lib"
+    crlf = commit(place, **{".gitattributes": "f text eol=crlf\n", "f": "line\n"})
+    plain = commit(place, **{".gitattributes": "\n"})
+    wanted = [wants(crlf), wants(plain)]
+
+    kept = keep(wanted[first], wanted[1 - first], places=place)
+
+    assert (kept.clone(URL, crlf, tmp_path / "crlf") / "f").read_bytes() == b"line\r\n"
+    assert (kept.clone(URL, plain, tmp_path / "plain") / "f").read_bytes() == b"line\n"
+
+
 @pytest.mark.parametrize("named", ["abbreviated", "tag", "A" * 40, "4" * 64])
 def test_a_commit_is_named_whole(keep: Any, tmp_path: Path, named: str) -> None:
     """What a place calls so isn't known by a hash."""
