@@ -14,6 +14,7 @@ import argparse
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -90,9 +91,18 @@ def folder_of(url: str) -> Path:
 
 
 def git(*args: str | Path) -> str:
-    """Run git and return what it prints."""
+    """Run git and return what it prints; the names of files need not be UTF-8.
+
+    Raises:
+        SystemExit: it failed, and has said why.
+    """
     argv = ["git", *map(str, args)]
-    return subprocess.run(argv, check=True, stdout=subprocess.PIPE, text=True).stdout
+    done = subprocess.run(
+        argv, check=False, stdout=subprocess.PIPE, encoding="utf-8", errors="surrogateescape"
+    )
+    if done.returncode != 0:
+        sys.exit(f"error: {shlex.join(argv)} failed")
+    return done.stdout
 
 
 def can(*args: str | Path) -> bool:
@@ -136,10 +146,12 @@ def keep(wanted: Want, repository: Path, found: Iterable[Path]) -> bool:
 
 def submodules(wanted: Want, repository: Path) -> Iterator[Want]:
     """What Spack's clone of a commit would clone for its submodules."""
+    if not wanted.submodules:
+        return
     ours, commit = f"--git-dir={repository}", wanted.commit
-    tree = (line.split("\t") for line in git(ours, "ls-tree", "-rz", commit).split("\0") if line)
-    entries = {path: about.split() for about, path in tree}
-    if not wanted.submodules or ".gitmodules" not in entries:
+    lines = filter(None, git(ours, "ls-tree", "-rz", commit).split("\0"))
+    entries = {path: about.split() for about, path in (line.split("\t", 1) for line in lines)}
+    if ".gitmodules" not in entries:
         return
     told: dict[str, dict[str, str]] = {}
     for line in git(ours, "config", "-z", "--list", "--blob", f"{commit}:.gitmodules").split("\0"):

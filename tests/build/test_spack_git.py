@@ -379,6 +379,31 @@ def test_a_commit_is_checked_out_by_its_own_attributes(
     assert (kept.clone(URL, plain, tmp_path / "plain") / "f").read_bytes() == b"line\n"
 
 
+@pytest.mark.parametrize("named", ["a\ttab", "a\nline", os.fsdecode(b"\xe9t\xe9")])
+def test_a_file_may_have_any_name(keep: Any, tmp_path: Path, named: str) -> None:
+    places = tmp_path / "places"
+    theirs = commit(places / "part", b="part")
+    commit(places / "lib", **{named: "lib"})
+    wanted = with_submodule(places / "lib", PART, theirs)
+
+    kept = keep(wants(wanted, submodules=True), places=places)
+
+    clone = kept.clone(URL, wanted, tmp_path / "clone")
+    assert (clone / named).read_text() == "lib"
+    assert (clone / "part" / "b").read_text() == "part"
+
+
+def test_submodules_that_git_can_not_read_are_refused(keep: Any, tmp_path: Path) -> None:
+    """Unless nobody asks for them."""
+    place = tmp_path / "lib"
+    wanted = commit(place, **{".gitmodules": "[submodule\n"})
+
+    with pytest.raises(SystemExit, match=rf"^error: .*/lib\.git .*{wanted}:\.gitmodules failed$"):
+        keep(wants(wanted, submodules=True), places=place)
+
+    assert keep(wants(wanted), places=place).said == ""
+
+
 @pytest.mark.parametrize("named", ["abbreviated", "tag", "A" * 40, "4" * 64])
 def test_a_commit_is_named_whole(keep: Any, tmp_path: Path, named: str) -> None:
     """What a place calls so isn't known by a hash."""
