@@ -84,10 +84,17 @@ def repositories(place: Path) -> Iterator[Path]:
 
 
 def folder_of(url: str) -> Path:
-    """Where the repository of an URL is kept, as `github.com/spack/spack.git`."""
+    """Where the repository of an URL is kept, as `github.com/spack/spack.git`; none is in another.
+
+    Raises:
+        SystemExit: the URL names nothing, or has characters that no line shows.
+    """
     host, *path = re.split("[:/]+", url.partition("://")[2] or url)
     parts = [part for part in (host.rpartition("@")[2], *path) if part not in ("", ".", "..")]
-    return Path(*parts[:-1], parts[-1].removesuffix(".git") + ".git")
+    if not parts or not url.isprintable():
+        sys.exit(f"error: {url!r} isn't the URL of a repository")
+    above = (f"{part}_" if part.endswith(".git") else part for part in parts[:-1])
+    return Path(*above, parts[-1].removesuffix(".git") + ".git")
 
 
 def git(*args: str | Path) -> str:
@@ -219,7 +226,8 @@ def main() -> None:
     found = [path for place in places for path in repositories(Path(place))]
     urls, missing = keep_all(wanted, args.kept, found)
     for path in args.kept.rglob("pack-*"):
-        path.chmod(0o644)  # whoever copies it to a folder that has it writes over it
+        if path.is_file():
+            path.chmod(0o644)  # whoever copies it to a folder that has it writes over it
     for url in sorted(urls):
         mine = (args.kept / folder_of(url)).absolute().as_uri()
         git("config", "--file", args.config, "--add", f"url.{mine}.insteadOf", url)

@@ -429,6 +429,14 @@ def test_a_git_that_heeds_the_callers_configuration_is_refused(
         keep(wants("4" * 40), places=tmp_path)
 
 
+def test_a_folder_that_is_called_as_a_pack_can_be_entered(keep: Any, tmp_path: Path) -> None:
+    wanted = commit(tmp_path / "lib", a="good")
+
+    kept = keep(wants(wanted, "https://git.invalid/pack-of/lib"), places=tmp_path / "lib")
+
+    assert (kept.folder / "git.invalid" / "pack-of").stat().st_mode & 0o111 == 0o111
+
+
 def test_a_server_that_gives_no_single_commits_is_cloned(keep: Any, tmp_path: Path) -> None:
     """The first version of git's protocol gives the ends of branches and tags, and no more."""
     origin = tmp_path / "origin"
@@ -464,9 +472,26 @@ def test_nothing_is_done_where_no_source_is_by_git(
         ("git@host:group/spack.git", "host/group/spack.git"),
         ("file:///srv/../../spack", "srv/spack.git"),
         ("../../etc", "etc.git"),
+        ("https://host/spack.git/HEAD/inner", "host/spack.git_/HEAD/inner.git"),
+        ("host.git", "host.git"),
+        ("host.git:inner", "host.git_/inner.git"),
     ],
 )
 def test_an_url_has_one_folder_below_those_that_are_kept(
     program: ModuleType, url: str, folder: str
 ) -> None:
     assert program.folder_of(url).as_posix() == folder
+
+
+@pytest.mark.parametrize("url", ["", "://", "..", "https://host/a\nb", "host:\udce9"])
+def test_an_url_that_names_no_repository_is_refused(program: ModuleType, url: str) -> None:
+    with pytest.raises(SystemExit, match=r"^error: '.*' isn't the URL of a repository$"):
+        program.folder_of(url)
+
+
+def test_a_submodule_without_an_url_is_refused(keep: Any, tmp_path: Path) -> None:
+    commit(tmp_path / "lib", a="lib")
+    wanted = with_submodule(tmp_path / "lib", "", "5" * 40)
+
+    with pytest.raises(SystemExit, match=r"^error: '' isn't the URL of a repository$"):
+        keep(wants(wanted, submodules=True), places=tmp_path / "lib")
