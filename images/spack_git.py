@@ -14,6 +14,8 @@ import argparse
 import json
 import os
 import re
+import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -22,18 +24,26 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+OLDEST = (2, 32)
+"""The git that heeds GIT_CONFIG_GLOBAL."""
+
 SETTINGS = {
     "transfer.fsckObjects": "true",
     "transfer.unpackLimit": "1",  # a pack for each commit, not a file for each object
     "core.attributesFile": os.devnull,
+    "core.hooksPath": os.devnull,
     "protocol.file.allow": "always",  # submodules, too, come from DIR
     "maintenance.auto": "false",
     "gc.auto": "0",
 }
 PLACE = (
-    "--upload-pack=git -c 'safe.directory=*' -c uploadpack.allowAnySHA1InWant=true upload-pack",
+    "--upload-pack=GIT_ALLOW_PROTOCOL=none"
+    " git -c 'safe.directory=*' -c uploadpack.allowAnySHA1InWant=true upload-pack",
 )
-"""A place may be another account's: this program of git's is made to read such repositories."""
+"""A place may be another account's: this program of git's is made to read such repositories.
+
+What one lacks of files it doesn't fetch, as older gits would do by the program that it names.
+"""
 
 
 @dataclass(frozen=True)
@@ -52,10 +62,16 @@ class Want:
 
 
 def want(told: Mapping[str, Any]) -> Want:
-    """What `spack_commits.py` says of a source."""
-    taken = told["submodules"]
+    """What `spack_commits.py` says of a source.
+
+    Raises:
+        SystemExit: a tag, branch or shortened commit; it may be anything in another repository.
+    """
+    url, commit, taken = told["url"], told["commit"], told["submodules"]
+    if not re.fullmatch("[0-9a-f]{40}", commit):
+        sys.exit(f"error: {url}: {commit!r} isn't a whole commit, of 40 hexadecimal digits")
     submodules = taken if isinstance(taken, bool) else tuple(taken)
-    return Want(told["url"], told["commit"], submodules, tuple(told["without"]))
+    return Want(url, commit, submodules, tuple(told["without"]))
 
 
 def repositories(place: Path) -> Iterator[Path]:
@@ -68,16 +84,32 @@ def repositories(place: Path) -> Iterator[Path]:
 
 
 def folder_of(url: str) -> Path:
-    """Where the repository of an URL is kept, as `github.com/spack/spack.git`."""
+    """Where the repository of an URL is kept, as `github.com/spack/spack.git`; none is in another.
+
+    Raises:
+        SystemExit: the URL names nothing, or has characters that no line shows.
+    """
     host, *path = re.split("[:/]+", url.partition("://")[2] or url)
     parts = [part for part in (host.rpartition("@")[2], *path) if part not in ("", ".", "..")]
-    return Path(*parts[:-1], parts[-1].removesuffix(".git") + ".git")
+    if not parts or not url.isprintable():
+        sys.exit(f"error: {url!r} isn't the URL of a repository")
+    above = (f"{part}_" if part.endswith(".git") else part for part in parts[:-1])
+    return Path(*above, parts[-1].removesuffix(".git") + ".git")
 
 
 def git(*args: str | Path) -> str:
-    """Run git and return what it prints."""
+    """Run git and return what it prints; the names of files need not be UTF-8.
+
+    Raises:
+        SystemExit: it failed, and has said why.
+    """
     argv = ["git", *map(str, args)]
-    return subprocess.run(argv, check=True, stdout=subprocess.PIPE, text=True).stdout
+    done = subprocess.run(
+        argv, check=False, stdout=subprocess.PIPE, encoding="utf-8", errors="surrogateescape"
+    )
+    if done.returncode != 0:
+        sys.exit(f"error: {shlex.join(argv)} failed")
+    return done.stdout
 
 
 def can(*args: str | Path) -> bool:
@@ -105,7 +137,8 @@ def keep(wanted: Want, repository: Path, found: Iterable[Path]) -> bool:
     """Put a commit and its files into a repository of ours, if that is to be had whole.
 
     Others' repositories are fetched from and nothing else, as their configuration may name programs
-    that git would run.
+    that git would run. HEAD names nothing: a clone would check it out first, and then leave files
+    of it that another commit has as well, though by its attributes they may have other line ends.
     """
     if not repository.exists():
         git("init", "--quiet", "--bare", "--template=", repository)
@@ -115,16 +148,17 @@ def keep(wanted: Want, repository: Path, found: Iterable[Path]) -> bool:
         refspec = f"{wanted.commit}:{ref}"
         if not any(can(*fetch, *remote, refspec) for remote in remotes(wanted.url, found)):
             return False
-        git(ours, "update-ref", "--no-deref", "HEAD", f"{ref}^{{commit}}")
     return True
 
 
 def submodules(wanted: Want, repository: Path) -> Iterator[Want]:
     """What Spack's clone of a commit would clone for its submodules."""
+    if not wanted.submodules:
+        return
     ours, commit = f"--git-dir={repository}", wanted.commit
-    tree = (line.split("\t") for line in git(ours, "ls-tree", "-rz", commit).split("\0") if line)
-    entries = {path: about.split() for about, path in tree}
-    if not wanted.submodules or ".gitmodules" not in entries:
+    lines = filter(None, git(ours, "ls-tree", "-rz", commit).split("\0"))
+    entries = {path: about.split() for about, path in (line.split("\t", 1) for line in lines)}
+    if ".gitmodules" not in entries:
         return
     told: dict[str, dict[str, str]] = {}
     for line in git(ours, "config", "-z", "--list", "--blob", f"{commit}:.gitmodules").split("\0"):
@@ -182,6 +216,9 @@ def main() -> None:
     wanted = [want(told) for told in json.loads(args.wanted.read_text(encoding="utf-8"))]
     if not wanted:
         return
+    version = git("--version").strip() if shutil.which("git") else "no git"
+    if tuple(map(int, re.findall("[0-9]+", version)[:2])) < OLDEST:
+        sys.exit(f"error: sources by git take git 2.32 or later; here is {version}")
     os.environ["GIT_CONFIG_GLOBAL"] = str(args.config)
     for name, value in SETTINGS.items():
         git("config", "--file", args.config, name, value)
@@ -189,7 +226,8 @@ def main() -> None:
     found = [path for place in places for path in repositories(Path(place))]
     urls, missing = keep_all(wanted, args.kept, found)
     for path in args.kept.rglob("pack-*"):
-        path.chmod(0o644)  # whoever copies it to a folder that has it writes over it
+        if path.is_file():
+            path.chmod(0o644)  # whoever copies it to a folder that has it writes over it
     for url in sorted(urls):
         mine = (args.kept / folder_of(url)).absolute().as_uri()
         git("config", "--file", args.config, "--add", f"url.{mine}.insteadOf", url)

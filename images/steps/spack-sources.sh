@@ -15,11 +15,13 @@ mkdir -p "$index"
 cp -R "$RECIPE/spack" "$work/environment"
 printf 'bootstrap: {enable: false, root: "%s"}\n' "$work/bootstrap" >"$work/scope/bootstrap.yaml"
 printf 'mirrors:\n  known: {url: "file://%s", source: true, binary: false}\n' "$work/known" >"$work/scope/mirrors.yaml"
-# Neither the caller's git nor the machine's has a say in what is checked out.
-export GIT_CONFIG_GLOBAL="$work/.gitconfig" GIT_CONFIG_NOSYSTEM=1 GIT_ATTR_NOSYSTEM=1
-export GIT_NO_LAZY_FETCH=1 GIT_TERMINAL_PROMPT=0
-# shellcheck disable=SC2046  # names
-unset $(git rev-parse --local-env-vars)
+# Neither the caller's git nor the machine's has a say in what is checked out. The caller's
+# certificates are those with which a server is asked.
+for name in $(env | LC_ALL=C sed -n '/^GIT_SSL_/d; s/^\(GIT_[A-Za-z0-9_]*\)=.*/\1/p'); do
+    unset "$name"
+done
+export GIT_CONFIG_GLOBAL="$work/.gitconfig" GIT_CONFIG_NOSYSTEM=1 GIT_ATTR_NOSYSTEM=1 GIT_TEMPLATE_DIR=
+export GIT_NO_LAZY_FETCH=1 GIT_TERMINAL_PROMPT=0 GIT_ALLOW_PROTOCOL=file:git:http:https:ssh
 
 spack() {
     env OUT="$work" HOME="$work" SPACK_PACKAGES="$IN_PACKAGES/packages" SPACK_PYTHON="$(command -v "$python")" \

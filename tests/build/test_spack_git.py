@@ -41,6 +41,31 @@ class Kept:
         return target
 
 
+@dataclass(frozen=True)
+class Traced:
+    """A program that runs the command that it is given, and can be told to have run."""
+
+    path: Path
+    told: Path
+
+    @property
+    def ran(self) -> bool:
+        return self.told.exists()
+
+
+@pytest.fixture
+def traced(tmp_path: Path) -> Traced:
+    path, told = tmp_path / "traced", tmp_path / "told"
+    executable(path, f'#!/bin/sh\ntouch "{told}"\nexec "$@"\n')
+    return Traced(path, told)
+
+
+def executable(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(0o755)
+
+
 def git(*args: str, **environment: str) -> str:
     nothing = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
     env = {**os.environ, **ME, **nothing, **environment}
@@ -253,22 +278,163 @@ def test_a_repository_that_lacks_a_file_is_passed_over(keep: Any, tmp_path: Path
     assert (kept.clone(URL, wanted, tmp_path / "clone") / "a").read_text() == "good"
 
 
-def test_no_program_is_run_that_a_repository_names(keep: Any, tmp_path: Path) -> None:
-    place, told = tmp_path / "lib", tmp_path / "told"
+def test_no_program_is_run_that_a_repository_names(
+    keep: Any, tmp_path: Path, traced: Traced
+) -> None:
+    place = tmp_path / "lib"
     wanted = commit(place, a="good")
-    program = tmp_path / "program"
-    program.write_text(f'#!/bin/sh\ntouch "{told}"\nexec "$@"\n')
-    program.chmod(0o755)
     for name in ("core.fsmonitor", "uploadpack.packObjectsHook", "core.sshCommand", "core.pager"):
-        git("-C", str(place), "config", name, str(program))
+        git("-C", str(place), "config", name, str(traced.path))
     hook = place / ".git" / "hooks" / "post-checkout"
     hook.parent.mkdir(exist_ok=True)
-    shutil.copy(program, hook)
+    shutil.copy(traced.path, hook)
 
     kept = keep(wants(wanted), places=place)
     kept.clone(URL, wanted, tmp_path / "clone")
 
-    assert not told.exists()
+    assert not traced.ran
+
+
+def test_a_file_that_a_repository_lacks_is_not_fetched_as_it_says(
+    keep: Any, tmp_path: Path, traced: Traced, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a partial clone: an old git, and one that is told to, would have it fetch the rest."""
+    monkeypatch.setenv("GIT_NO_LAZY_FETCH", "0")
+    place = tmp_path / "lib"
+    wanted = commit(place, a="good")
+    (missing,) = (place / ".git/objects" / one for one in blobs(place, "good"))
+    missing.unlink()
+    for name, value in {
+        "core.repositoryFormatVersion": "1",
+        "extensions.partialClone": "origin",
+        "remote.origin.url": str(place),
+        "remote.origin.uploadpack": str(traced.path),
+    }.items():
+        git("-C", str(place), "config", name, value)
+
+    kept = keep(wants(wanted), places=place)
+
+    assert kept.said == f"  commit {wanted}\n    {URL}\n"
+    assert not traced.ran
+
+
+def test_no_hook_is_run_in_a_clone(keep: Any, tmp_path: Path, traced: Traced) -> None:
+    """A machine may have some for all repositories, and they could change what is checked out."""
+    wanted = commit(tmp_path / "lib", a="good")
+    kept = keep(wants(wanted), places=tmp_path / "lib")
+    (tmp_path / "template" / "hooks").mkdir(parents=True)
+    shutil.copy(traced.path, tmp_path / "template" / "hooks" / "post-checkout")
+    git("config", "--file", str(kept.config), "init.templateDir", str(tmp_path / "template"))
+
+    clone = kept.clone(URL, wanted, tmp_path / "clone")
+
+    assert (clone / ".git" / "hooks" / "post-checkout").exists()
+    assert not traced.ran
+
+
+def test_the_callers_git_has_no_say_in_the_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of all that it could be told, certificates are left."""
+    recipe, heard = tmp_path / "recipe", tmp_path / "heard"
+    (recipe / "spack").mkdir(parents=True)
+    (recipe / "settings.sh").write_text("SPACK_TREE=a SPACK_PACKAGES_TREE=b\n")
+    for name in ("common.sh", "spack_sources.py", "spack_git.py"):
+        shutil.copy(IMAGES / name, recipe)
+    executable(tmp_path / "spack/bin/spack", f"#!/bin/sh\nenv >'{heard}'\necho '[]'\n")
+    for name in ("TEMPLATE_DIR", "DEFAULT_HASH", "EXEC_PATH", "ATTR_SOURCE", "DIR", "SSL_CAINFO"):
+        monkeypatch.setenv(f"GIT_{name}", "/theirs")
+    monkeypatch.setenv("GIT_ALLOW_PROTOCOL", "a line\nGIT_AND=another \udcff")
+    told = {"RECIPE": recipe, "OUT": tmp_path / "out", "IN_SPACK": tmp_path, "IN_PACKAGES": "/"}
+
+    step = ["sh", IMAGES / "steps" / "spack-sources.sh"]
+    subprocess.run(step, env={**os.environ, **told}, check=True)
+
+    lines = (line for line in heard.read_text().splitlines() if line.startswith("GIT_"))
+    assert dict(line.split("=", 1) for line in lines) == {
+        "GIT_ALLOW_PROTOCOL": "file:git:http:https:ssh",
+        "GIT_ATTR_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": str(tmp_path / "out/work/.gitconfig"),
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_NO_LAZY_FETCH": "1",
+        "GIT_SSL_CAINFO": "/theirs",
+        "GIT_TEMPLATE_DIR": "",
+        "GIT_TERMINAL_PROMPT": "0",
+    }
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_commit_is_checked_out_by_its_own_attributes(
+    keep: Any, tmp_path: Path, first: int
+) -> None:
+    """Whatever else is kept of the repository, and has the same file."""
+    place = tmp_path / "lib"
+    crlf = commit(place, **{".gitattributes": "f text eol=crlf\n", "f": "line\n"})
+    plain = commit(place, **{".gitattributes": "\n"})
+    wanted = [wants(crlf), wants(plain)]
+
+    kept = keep(wanted[first], wanted[1 - first], places=place)
+
+    assert (kept.clone(URL, crlf, tmp_path / "crlf") / "f").read_bytes() == b"line\r\n"
+    assert (kept.clone(URL, plain, tmp_path / "plain") / "f").read_bytes() == b"line\n"
+
+
+@pytest.mark.parametrize("named", ["a\ttab", "a\nline", os.fsdecode(b"\xe9t\xe9")])
+def test_a_file_may_have_any_name(keep: Any, tmp_path: Path, named: str) -> None:
+    places = tmp_path / "places"
+    theirs = commit(places / "part", b="part")
+    commit(places / "lib", **{named: "lib"})
+    wanted = with_submodule(places / "lib", PART, theirs)
+
+    kept = keep(wants(wanted, submodules=True), places=places)
+
+    clone = kept.clone(URL, wanted, tmp_path / "clone")
+    assert (clone / named).read_text() == "lib"
+    assert (clone / "part" / "b").read_text() == "part"
+
+
+def test_submodules_that_git_can_not_read_are_refused(keep: Any, tmp_path: Path) -> None:
+    """Unless nobody asks for them."""
+    place = tmp_path / "lib"
+    wanted = commit(place, **{".gitmodules": "[submodule\n"})
+
+    with pytest.raises(SystemExit, match=rf"^error: .*/lib\.git .*{wanted}:\.gitmodules failed$"):
+        keep(wants(wanted, submodules=True), places=place)
+
+    assert keep(wants(wanted), places=place).said == ""
+
+
+@pytest.mark.parametrize("named", ["abbreviated", "tag", "A" * 40, "4" * 64])
+def test_a_commit_is_named_whole(keep: Any, tmp_path: Path, named: str) -> None:
+    """What a place calls so isn't known by a hash."""
+    place = tmp_path / "lib"
+    commit(place, a="good")
+    git("-C", str(place), "tag", named)
+
+    with pytest.raises(SystemExit, match=f"^error: {URL}: '{named}' isn't a whole commit"):
+        keep(wants(named), places=place)
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"), [("git version 2.31.8", "git version 2.31.8"), (None, "no git")]
+)
+def test_a_git_that_heeds_the_callers_configuration_is_refused(
+    keep: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str | None, shown: str
+) -> None:
+    if said:
+        executable(tmp_path / "bin" / "git", f"#!/bin/sh\necho '{said}'\n")
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+
+    with pytest.raises(SystemExit, match=rf"^error: .* 2\.32 or later; here is {shown}$"):
+        keep(wants("4" * 40), places=tmp_path)
+
+
+def test_a_folder_that_is_called_as_a_pack_can_be_entered(keep: Any, tmp_path: Path) -> None:
+    wanted = commit(tmp_path / "lib", a="good")
+
+    kept = keep(wants(wanted, "https://git.invalid/pack-of/lib"), places=tmp_path / "lib")
+
+    assert (kept.folder / "git.invalid" / "pack-of").stat().st_mode & 0o111 == 0o111
 
 
 def test_a_server_that_gives_no_single_commits_is_cloned(keep: Any, tmp_path: Path) -> None:
@@ -306,9 +472,26 @@ def test_nothing_is_done_where_no_source_is_by_git(
         ("git@host:group/spack.git", "host/group/spack.git"),
         ("file:///srv/../../spack", "srv/spack.git"),
         ("../../etc", "etc.git"),
+        ("https://host/spack.git/HEAD/inner", "host/spack.git_/HEAD/inner.git"),
+        ("host.git", "host.git"),
+        ("host.git:inner", "host.git_/inner.git"),
     ],
 )
 def test_an_url_has_one_folder_below_those_that_are_kept(
     program: ModuleType, url: str, folder: str
 ) -> None:
     assert program.folder_of(url).as_posix() == folder
+
+
+@pytest.mark.parametrize("url", ["", "://", "..", "https://host/a\nb", "host:\udce9"])
+def test_an_url_that_names_no_repository_is_refused(program: ModuleType, url: str) -> None:
+    with pytest.raises(SystemExit, match=r"^error: '.*' isn't the URL of a repository$"):
+        program.folder_of(url)
+
+
+def test_a_submodule_without_an_url_is_refused(keep: Any, tmp_path: Path) -> None:
+    commit(tmp_path / "lib", a="lib")
+    wanted = with_submodule(tmp_path / "lib", "", "5" * 40)
+
+    with pytest.raises(SystemExit, match=r"^error: '' isn't the URL of a repository$"):
+        keep(wants(wanted, submodules=True), places=tmp_path / "lib")
