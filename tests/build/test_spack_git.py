@@ -354,7 +354,7 @@ def test_the_callers_git_has_no_say_in_the_step(
     assert dict(line.split("=", 1) for line in lines) == {
         "GIT_ALLOW_PROTOCOL": "file:git:http:https:ssh",
         "GIT_ATTR_NOSYSTEM": "1",
-        "GIT_CONFIG_GLOBAL": str(tmp_path / "out/work/.gitconfig"),
+        "GIT_CONFIG_GLOBAL": str(tmp_path / "out" / "work" / ".gitconfig"),
         "GIT_CONFIG_NOSYSTEM": "1",
         "GIT_NO_LAZY_FETCH": "1",
         "GIT_SSL_CAINFO": "/theirs",

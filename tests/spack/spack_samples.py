@@ -20,6 +20,7 @@ from stackwright.plans.plan import Plan, resolve
 from stackwright.spack.dialect import Dialect
 from stackwright.spack.lockfile import SpackLock, load_spack_lock
 from stackwright.spack.wheels import lock_of_wheels
+from stackwright.tools.spack import PACKAGES
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[1]
@@ -140,6 +141,11 @@ def spack_roots() -> list[Path]:
 needs_spack = pytest.mark.skipif(
     not spack_roots(), reason=f"needs a Spack on PATH, or several by {ROOTS}=ROOT:ROOT"
 )
+needs_packages = pytest.mark.skipif(
+    not os.environ.get(PACKAGES), reason=f"needs {PACKAGES}, a checkout of Spack's packages"
+)
+SOURCES_HERE = "STACKWRIGHT_TEST_SOURCES"
+"""Names folders with the sources that tests build from."""
 
 
 def recorded(dialect: Dialect) -> SpackLock:

@@ -10,7 +10,15 @@ from pathlib import Path
 
 import pytest
 from real_samples import patched_environment
-from spack_samples import SOURCE, make_spack_site, needs_spack, plan_of, spack_roots
+from spack_samples import (
+    SOURCE,
+    SOURCES_HERE,
+    make_spack_site,
+    needs_packages,
+    needs_spack,
+    plan_of,
+    spack_roots,
+)
 from test_real_source_build import BUILDER
 
 from stackwright.building.build import SOURCES
@@ -28,7 +36,6 @@ from stackwright.tools.spack import PACKAGES, ROOT, Checkout, find_packages, fin
 
 COMMIT = "6703f7504a38a8da96b353cadafa64d3c2d7a2d3"
 URL = "https://github.com/jeffhammond/STREAM.git"
-SOURCES_HERE = "STACKWRIGHT_TEST_SOURCES"
 
 
 def clones() -> list[Path]:
@@ -41,9 +48,7 @@ pytestmark = [
     pytest.mark.real,
     pytest.mark.long,
     needs_spack,
-    pytest.mark.skipif(
-        not os.environ.get(PACKAGES), reason=f"needs {PACKAGES}, a checkout of Spack's packages"
-    ),
+    needs_packages,
     pytest.mark.skipif(
         not clones(), reason=f"needs {SOURCES_HERE} with STREAM.git, a clone of {URL}"
     ),

@@ -16,7 +16,14 @@ from typing import Any
 import pytest
 from docker_registry import docker_registry, free_address, needs_registry
 from real_samples import container_storage, patched_environment, run_cli
-from spack_samples import SOURCE, make_spack_site, needs_spack, spack_roots
+from spack_samples import (
+    SOURCE,
+    SOURCES_HERE,
+    make_spack_site,
+    needs_packages,
+    needs_spack,
+    spack_roots,
+)
 
 from stackwright.building.build import BUILD_CACHE, SOURCES, tree_hash_of
 from stackwright.cli import main
@@ -25,15 +32,11 @@ from stackwright.inputs.site import Site
 from stackwright.store import remove_tree
 from stackwright.tools.spack import PACKAGES, ROOT
 
-SOURCES_HERE = "STACKWRIGHT_TEST_SOURCES"
-
 pytestmark = [
     pytest.mark.real,
     pytest.mark.long,
     needs_spack,
-    pytest.mark.skipif(
-        not os.environ.get(PACKAGES), reason=f"needs {PACKAGES}, a checkout of Spack's packages"
-    ),
+    needs_packages,
     pytest.mark.skipif(
         not os.environ.get(SOURCES_HERE),
         reason=f"needs {SOURCES_HERE}, a folder with bzip2-1.0.8.tar.gz, whatever it is called",
