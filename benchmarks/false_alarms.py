@@ -2,10 +2,13 @@
 
 Every finished run of this artefact, suite and payload that the store holds counts, whatever came of
 it, and new ones are made until there are as many as asked. So it can be interrupted, and go on.
+They are kept in a file beside this one, as evidence, and so that it goes on in a new store as well:
+all builds of a plan have the same bytes.
 """
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections import Counter
@@ -34,32 +37,66 @@ def main() -> None:
     parser.add_argument("--store", type=Path, default=measure.default_store())
     parser.add_argument("--suite", help="else certify, or smoke with --quick")
     parser.add_argument("--runs", type=int, help="else 5, or 2 with --quick")
+    parser.add_argument("--keep", type=Path, metavar="FILE", help="else one beside this")
     chosen = parser.parse_args()
     suite = chosen.suite or ("smoke" if chosen.quick else "certify")
     wanted = chosen.runs or (2 if chosen.quick else 5)
+    keep = chosen.keep or Path(__file__).with_suffix(f".{suite}.json")
     site, store = Site(measure.REPOSITORY), Store(chosen.store.absolute())
     places = ["--site", str(site.root), "--store", str(store.root)]
     measure.seconds([measure.STACKWRIGHT, *places, "build", measure.LABEL])
-    while len(judged := finished(site, store, suite)) < wanted:
+    while len(judged := finished(site, store, suite, keep)) < wanted:
         print(f"[{len(judged) + 1}/{wanted}] validate", file=sys.stderr, flush=True)
         argv = [measure.STACKWRIGHT, *places, "validate", measure.LABEL, "--suite", suite]
         done = subprocess.run(argv, stdout=sys.stderr, check=False)
-        if len(finished(site, store, suite)) == len(judged):
+        if len(finished(site, store, suite, keep)) == len(judged):
             sys.exit(f"no run came of it; validate ended with {done.returncode}")
     print(report(suite, judged))
 
 
-def finished(site: Site, store: Store, suite: str) -> list[dict[str, Any]]:
-    """The judgements of all finished runs that asked the same of the same bytes."""
+def finished(site: Site, store: Store, suite: str, keep: Path) -> list[dict[str, Any]]:
+    """The judgements of all finished runs that asked the same of the same bytes.
+
+    Args:
+        keep: the file of runs, to which the store's are added.
+    """
     shop = Workshop(site, parse(measure.LABEL), store)
-    digests = suite_digest(site.suite_file(suite)), payload_digest(site.root / "validation")
-    image = shop.artefact.image.digest
+    same = [
+        shop.artefact.image.digest,
+        suite_digest(site.suite_file(suite)),
+        payload_digest(site.root / "validation"),
+    ]
+    found = {run.job["job_id"]: entry(run) for run in runs(store) if run.judgement}
+    every = kept(keep, {name: run for name, run in found.items() if run["asked"] == same})
+    return [run["judgement"] for run in every.values() if run["asked"] == same]
 
-    def same(run: Run) -> bool:
-        asked = run.job["suite"]["digest"], run.job["payload"]
-        return asked == digests and run.job["arms"]["candidate"]["image"] == image
 
-    return [run.judgement for run in runs(store) if same(run) and run.judgement]
+def kept(keep: Path, found: dict[str, Any]) -> dict[str, Any]:
+    """The runs of a file and those that were found, which are added to it; whole at any moment."""
+    before = json.loads(keep.read_bytes()) if keep.exists() else {}
+    if not found.keys() <= before.keys():
+        fresh = keep.with_name(f"{keep.name}.new")
+        fresh.write_text(f"{json.dumps(before | found, indent=1)}\n", encoding="utf-8")
+        fresh.replace(keep)
+    return before | found
+
+
+def entry(run: Run) -> dict[str, Any]:
+    """A run as the file keeps it: what it asked, of which bytes, and what the report is made of."""
+    assert run.judgement
+    asked = run.job["arms"]["candidate"]["image"], run.job["suite"]["digest"], run.job["payload"]
+    cases = [
+        {name: case[name] for name in ("id", "verdict", "seconds")}
+        | {
+            "metrics": [
+                {name: metric[name] for name in ("name", "verdict", "absolute")}
+                for metric in case["metrics"]
+            ]
+        }
+        for case in run.judgement["cases"]
+    ]
+    judgement = {"verdict": run.judgement["verdict"], "cases": cases}
+    return {"asked": list(asked), "judgement": judgement}
 
 
 def report(suite: str, judged: Sequence[dict[str, Any]]) -> str:

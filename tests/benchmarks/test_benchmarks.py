@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from stackwright.inputs.labels import parse
 from stackwright.inputs.site import Site
 from stackwright.locking.lockinputs import locked
 from stackwright.plans.plan import resolve
+from stackwright.validation.runs import Run
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
@@ -203,6 +205,24 @@ def test_false_alarms_counts_every_run_and_bounds_the_rate() -> None:
     assert "| compute: gemm | 0.500 |" in text
     assert alarms.at_most(0, 5) == pytest.approx(1 - 0.05 ** (1 / 5))
     assert alarms.at_most(2, 2) == pytest.approx(1)
+
+
+def test_false_alarms_keeps_runs_in_a_file_and_counts_what_asked_the_same(tmp_path: Path) -> None:
+    alarms, file = benchmark("false_alarms"), tmp_path / "runs.json"
+    metric = {"name": "gemm", "verdict": "PASS", "absolute": None, "values": [1.0]}
+    case = {"id": "compute", "verdict": "PASS", "seconds": 60.0, "metrics": [metric], "checks": []}
+    run = Run(
+        tmp_path,
+        {"arms": {"candidate": {"image": "i"}}, "suite": {"digest": "s"}, "payload": "p"},
+        {"verdict": "PASS", "cases": [case]},
+    )
+
+    first = alarms.kept(file, {"1": alarms.entry(run)})
+    both = alarms.kept(file, {"2": alarms.entry(run)})
+
+    assert first["1"]["asked"] == ["i", "s", "p"]
+    assert list(both) == list(json.loads(file.read_text())) == ["1", "2"]
+    assert "| cases | 2 | 2 |" in alarms.report("certify", [r["judgement"] for r in both.values()])
 
 
 def trainings(slower: float, stopped: float) -> Any:
