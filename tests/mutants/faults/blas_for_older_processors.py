@@ -2,4 +2,9 @@
 
 import os
 
-os.environ |= {"MKL_ENABLE_INSTRUCTIONS": "SSE4_2", "OPENBLAS_CORETYPE": "Prescott"}
+# MKL's first variable has no effect on processors of AMD, the second one has.
+os.environ |= {
+    "MKL_ENABLE_INSTRUCTIONS": "SSE4_2",
+    "MKL_CBWR": "COMPATIBLE",
+    "OPENBLAS_CORETYPE": "Prescott",
+}
