@@ -1,4 +1,4 @@
-"""Rank 1 draws its first weights with another seed than the rest."""
+"""Rank 1 draws its first weights and its order of samples with another seed than the rest."""
 
 import jax
 from _jax import RANK
