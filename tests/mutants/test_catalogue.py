@@ -42,6 +42,8 @@ ELSEWHERE = {
         *("shards", "equal_parameters"),
     )
 }
+# test_operators.py there injects the faults of this case, all in one process.
+IN_ONE_PROCESS = {"operators"}
 # What the catalogue was asked to have, and the fault that is it.
 ASKED = {
     "a rank left out of the allreduce": "rank_left_out_of_allreduce",
@@ -98,7 +100,7 @@ def test_the_case_has_the_checks_that_are_to_catch_a_fault(entry: Fault) -> None
     case = shipped_cases(entry.suite)[entry.case]
 
     assert {*entry.checks, *entry.perhaps} <= set(case.checks)
-    assert entry.minutes <= bool(case.looks)
+    assert entry.minutes <= (bool(case.looks) or case.script in IN_ONE_PROCESS)
     assert entry.minutes or not (case.looks and entry.by_metrics)  # pairs take minutes
 
 

@@ -26,7 +26,11 @@ Arrays = dict[str, np.ndarray]
 
 
 class Training(Protocol):
-    """A network with batch norm and dropout, its optimizer, schedule and random state."""
+    """A network with batch norm and dropout, its optimizer, schedule and random state.
+
+    Before the batch norm nothing is added: that would have a gradient of zero, and whether rounding
+    moves it is chance.
+    """
 
     def run(self, steps: range) -> list[float]:
         """Take the given steps, each on `batch_of` its number: the rates that they took."""

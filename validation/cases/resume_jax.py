@@ -22,7 +22,7 @@ class Network(nn.Module):
     @nn.compact
     def __call__(self, batch: jax.Array) -> jax.Array:
         """Map (samples, FEATURES) to (samples, 1)."""
-        hidden = nn.BatchNorm(use_running_average=False)(nn.Dense(HIDDEN)(batch))
+        hidden = nn.BatchNorm(use_running_average=False)(nn.Dense(HIDDEN, use_bias=False)(batch))
         return nn.Dense(1)(nn.Dropout(DROPOUT, deterministic=False)(nn.relu(hidden)))
 
 

@@ -22,7 +22,7 @@ class Training:
         self.model = keras.Sequential(
             [
                 keras.Input((FEATURES,)),
-                keras.layers.Dense(HIDDEN),
+                keras.layers.Dense(HIDDEN, use_bias=False),
                 keras.layers.BatchNormalization(),
                 keras.layers.ReLU(),
                 self.dropout,

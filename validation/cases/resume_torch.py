@@ -59,7 +59,7 @@ def start(seed: int) -> Training:
     """Begin with fresh parameters. Dropout makes the random state matter."""
     torch.manual_seed(seed)
     model = nn.Sequential(
-        nn.Linear(FEATURES, HIDDEN),
+        nn.Linear(FEATURES, HIDDEN, bias=False),
         nn.BatchNorm1d(HIDDEN),
         nn.ReLU(),
         nn.Dropout(DROPOUT),
