@@ -122,6 +122,37 @@ class Gloo:
         return found
 
 
+class Joined(Gloo):
+    """The calls of the same group that have all ranks' parts in one tensor, as FSDP makes them."""
+
+    kinds = ("allgather", "reduce_scatter")
+
+    def __init__(self) -> None:
+        """Find the calls: PyTorch 2.13 has other names for them."""
+        super().__init__()
+        self._gather, self._scatter = (
+            getattr(self._dist, name, None) or getattr(self._dist, older)
+            for name, older in (
+                ("all_gather_single", "all_gather_into_tensor"),
+                ("reduce_scatter_single", "reduce_scatter_tensor"),
+            )
+        )
+
+    def allgather(self, mine: np.ndarray, world: int) -> np.ndarray:
+        """See Backend."""
+        tensor = self._placed(mine)
+        result = tensor.new_empty(world * len(tensor))
+        self._gather(result, tensor)
+        return self._array(result)
+
+    def reduce_scatter(self, mine: np.ndarray, world: int) -> np.ndarray:
+        """See Backend."""
+        tensor = self._placed(mine)
+        result = tensor.new_empty(len(tensor) // world)
+        self._scatter(result, tensor)
+        return self._array(result)
+
+
 class Brain(Gloo):
     """The same group for bfloat16, which NumPy lacks: its arrays are of float32."""
 
@@ -140,6 +171,10 @@ class Nccl(Gloo):
 
     smallest = 1
     device = "cuda"
+
+
+class JoinedOnGpus(Joined, Nccl):
+    """The same of its calls on GPUs."""
 
 
 class BrainOnGpus(Brain, Nccl):
@@ -281,7 +316,8 @@ def run_frameworks(out: Emitter, names: list[str], kinds: Collection[str] | None
             with framework.together(out) as size:
                 found.check("world_size", size == out.world, f"{size}")
                 for backend in framework.collectives():
-                    check_all(found, backend, kinds or backend.kinds, out.rank, out.world)
+                    asked = [kind for kind in backend.kinds if kind in (kinds or KINDS)]
+                    check_all(found, backend, asked, out.rank, out.world)
 
 
 def run_nccl(out: Emitter) -> None:
@@ -290,8 +326,8 @@ def run_nccl(out: Emitter) -> None:
 
     with findings(out, ["torch"]) as found, nccl(out) as size:
         found.check("world_size", size == out.world, f"{size}")
-        for backend in (Nccl(), BrainOnGpus()):
-            check_all(found, backend, KINDS, out.rank, out.world)
+        for backend in (Nccl(), BrainOnGpus(), JoinedOnGpus()):
+            check_all(found, backend, backend.kinds, out.rank, out.world)
 
 
 def run_mpi(out: Emitter) -> None:

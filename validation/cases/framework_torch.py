@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import torch
 import torch.distributed as dist
-from collectives import Backend, Brain, Gloo
+from collectives import Backend, Brain, Gloo, Joined
 from emit import Emitter
 from world import gloo
 
@@ -42,4 +42,4 @@ def together(out: Emitter) -> Iterator[int]:
 
 def collectives() -> list[Backend]:
     """See Framework."""
-    return [Gloo(), Brain()]
+    return [Gloo(), Brain(), Joined()]
