@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from stackwright.errors import StackwrightError
@@ -84,7 +84,24 @@ def read(text: str, columns: Columns) -> Table:
         for name in header
         if name not in _undescriptive(columns)
     }
-    return Table(FORMAT, SPREAD, tuple(measurements), tuple(problems), described=described)
+    return Table(
+        FORMAT,
+        SPREAD,
+        tuple(measurements),
+        tuple(problems),
+        notes=tuple(_doubts(chosen, columns)),
+        described=described,
+    )
+
+
+def _doubts(chosen: Sequence[Mapping[str, str]], columns: Columns) -> Iterator[str]:
+    """Say which columns that were ignored would make the pairs runs of several things."""
+    for name in sorted(columns.ignored - columns.metrics.keys() if columns.pair else ()):
+        if len({record[name].strip() for record in chosen}) > 1:
+            yield (
+                f"'{name}', which is ignored, has several values: these are pairs of one"
+                " measurement only if it doesn't say what was measured"
+            )
 
 
 def _check_columns(header: list[str], columns: Columns) -> None:
