@@ -24,7 +24,7 @@ from stackwright.validation.host import fingerprint
 from stackwright.validation.prepare import make_job
 from stackwright.validation.runs import JUDGEMENT, runs
 from stackwright.validation.session import Session, check_files
-from stackwright.validation.suites import Launch, payload_digest, suite_digest
+from stackwright.validation.suites import Choice, Launch, payload_digest, suite_digest
 
 BYTES = artefact("a")
 
@@ -120,6 +120,21 @@ def test_a_second_validation_is_refused_at_once(session: Session) -> None:
 
     with session.alone():  # the first has ended
         pass
+
+
+def test_a_part_of_a_suite_goes_on_with_no_run_of_all_of_it(session: Session) -> None:
+    whole = begin(session, "20261119T194000Z-1f2e3d4c")
+    assert session.unfinished(BYTES, "smoke", ("imports",)) is None
+
+    part = begin(session)
+    job = json.loads((part / "job.json").read_bytes())
+    chosen = Choice(session.site.suite_file("smoke"), ("imports",))
+    job["suite"] = {"name": chosen.name, "digest": chosen.digest()}
+    (part / "job.json").write_text(json.dumps(job))
+
+    assert session.unfinished(BYTES, "smoke", ("imports",)) == part
+    assert session.unfinished(BYTES, "smoke", ("threads",)) is None
+    assert session.unfinished(BYTES, "smoke") == whole
 
 
 @pytest.mark.parametrize("change", [edit_case, edit_suite, judge, edit_host, edit_capabilities])
