@@ -304,8 +304,9 @@ def test_pairs_that_only_one_thing_has_are_none() -> None:
 
 
 def test_a_column_that_is_ignored_and_differs_between_pairs_is_told() -> None:
-    text = "model,job,rate\n" + "".join(f"m{at},j{at},{100 + at}\n" for at in range(8))
-    columns = replace(IN_PAIRS, ignored=frozenset({"model"}))
+    rows = "".join(f"m{at},j{at},{100 + at},0.{at}1\n" for at in range(8))
+    text = f"model,job,rate,loss\n{rows}"
+    columns = replace(IN_PAIRS, ignored=frozenset({"model", "loss"}))
 
     comparison = judged(text, text.replace(",1", ",2"), columns=columns)
 

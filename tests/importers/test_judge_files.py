@@ -80,14 +80,14 @@ def test_what_is_beyond_doubt_and_what_is_not_are_counted_apart_over_neighbourin
         "3 of 6 FAIL: lost more than 5 % beyond doubt, at 8 B to 64 B, 32 KiB; the most: "
     )
     assert unsure == (
-        "1 of 6 lost more than 5 % as well, but not beyond doubt; the most:"
+        "1 of 6 show a loss above 5 % as well, but not beyond doubt; the most:"
         " MPI Bandwidth Test bandwidth 512 B: 100 MB/s to 90 MB/s (-10.0 %)"
     )
 
     assert main(["judge", *files, "--spread", "40%"]) == ExitCode.INCONCLUSIVE
     (unsure,) = [x for x in capsys.readouterr().out.splitlines() if " of 6 " in x]
     assert unsure.startswith(
-        "4 of 6 lost more than 5 %, but not beyond doubt, at 8 B to 512 B, 32 KiB; "
+        "4 of 6 show a loss above 5 %, but not beyond doubt, at 8 B to 512 B, 32 KiB; "
     )
 
 

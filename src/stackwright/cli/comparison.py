@@ -54,18 +54,19 @@ def conclusions(comparison: Comparison) -> list[str]:
 
 def _found(comparison: Comparison) -> list[str]:
     """How many things FAIL, and how many more show a loss that may be noise."""
-    lost = f"lost more than {100 * comparison.assumed.delta:g} %"
+    loss = f"{100 * comparison.assumed.delta:g} %"
     tolerated = 1 - comparison.assumed.delta
     failed = [one for one in comparison.compared if one.verdict == "FAIL"]
     others = [one for one in comparison.compared if one.verdict != "FAIL"]
     unsure = [one for one in others if _ratio(one) < tolerated]
     told = []
     if failed:
-        told.append(_counted(comparison, failed, f"FAIL: {lost} beyond doubt"))
+        told.append(_counted(comparison, failed, f"FAIL: lost more than {loss} beyond doubt"))
     if unsure:
         as_well = " as well" if failed else ""
-        told.append(_counted(comparison, unsure, f"{lost}{as_well}, but not beyond doubt"))
-    return told or [_no_loss(comparison, lost)]
+        shown_loss = f"show a loss above {loss}{as_well}, but not beyond doubt"
+        told.append(_counted(comparison, unsure, shown_loss))
+    return told or [_no_loss(comparison, loss)]
 
 
 def _counted(comparison: Comparison, chosen: Sequence[Compared], what_they_did: str) -> str:
@@ -74,11 +75,11 @@ def _counted(comparison: Comparison, chosen: Sequence[Compared], what_they_did: 
     return f"{count} {what_they_did}{_sizes(comparison, chosen)}; the most: {the_most}"
 
 
-def _no_loss(comparison: Comparison, lost: str) -> str:
+def _no_loss(comparison: Comparison, loss: str) -> str:
     worst = f"the least favourable: {_at(min(comparison.compared, key=_ratio))}"
     if any(one.lost for one in comparison.compared):
-        return f"some pairs {lost}, but no median of pairs did; {worst}"
-    return f"none {lost}; {worst}"
+        return f"some pairs lost more than {loss}, but no median of pairs did; {worst}"
+    return f"no loss above {loss} is shown; {worst}"
 
 
 def _sizes(comparison: Comparison, chosen: Sequence[Compared]) -> str:
