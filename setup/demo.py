@@ -15,6 +15,7 @@ from pathlib import Path
 
 STACKWRIGHT = str(Path(sys.executable).with_name("stackwright"))
 MOVED_ON = 5
+VERDICTS = (1, 3, 4)  # docs/cli.md: what `validate` ends with if it has judged and not passed
 EXAMPLES = Path(__file__).parents[1] / "examples"
 KERNEL_CHECK = Path(__file__).with_name("kernel_check.py")
 STARTED = time.monotonic()
@@ -88,13 +89,24 @@ def build(label: str) -> None:
     run("stackwright", "build", label)
 
 
+def report_on_failure(label: str) -> None:
+    """Leave the report of a validation that didn't pass, and say how to come back to it."""
+    stage("report: not released, and why")
+    run("stackwright", "report", label, may_fail=True)
+    again = [STACKWRIGHT, "--store", os.environ["STACKWRIGHT_STORE"], "report", label]
+    print(f"to write it again: {shlex.join(again)}", flush=True)
+
+
 def certify(label: str) -> bool:
     """Validate and certify; False if there is a certificate that still holds for these bytes."""
     stage("validate: distributed training and microbenchmarks, in the image and by the module")
     if run("stackwright", "verify", label, may_fail=True, quiet=True) == 0:
         print("certified already, and the certificate holds for these very bytes")
         return False
-    run("stackwright", "validate", label)
+    if code := run("stackwright", "validate", label, may_fail=True):
+        if code in VERDICTS:
+            report_on_failure(label)
+        sys.exit(code)
     stage("certify: sign what was found out")
     if not (Path(os.environ["STACKWRIGHT_STORE"]) / "keys" / "release.key").exists():
         run("stackwright", "keys", "create", "release")

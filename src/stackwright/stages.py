@@ -49,6 +49,8 @@ from stackwright.validation.host import check_host
 from stackwright.validation.prepare import other_than_asked
 from stackwright.validation.runs import runs
 from stackwright.validation.suites import (
+    FOR_LOOKING,
+    PART,
     ConcreteCase,
     expand,
     load_suite,
@@ -419,17 +421,18 @@ def latest_run(
     Raises:
         StackwrightError: it was never validated as its files say now.
     """
-    found = [
-        (folder, job)
+    of_label = [
+        (folder, job, judged["suite"]["name"])
         for folder, job, judged in runs(shop.store)
-        if judged is not None
-        and judged["arms"]["candidate"]["plan_hash"] == shop.plan_hash
-        and suite in (None, judged["suite"]["name"])
+        if judged is not None and judged["arms"]["candidate"]["plan_hash"] == shop.plan_hash
     ]
+    asked_by = {by_suite for *_, by_suite in of_label}
+    found = [(folder, job) for folder, job, by_suite in of_label if suite in (None, by_suite)]
     if not found:
         whose = f" by suite '{suite}'" if suite else ""
+        but = f", but by {FOR_LOOKING}" if f"{PART}{suite}" in asked_by else ""
         raise StackwrightError(
-            f"{shop.label} was not validated{whose} as its files say now",
+            f"{shop.label} was not validated{whose} as its files say now{but}",
             hint=f"stackwright validate '{shop.label}'" + (f" --suite {suite}" if suite else ""),
             code=ExitCode.FAIL,
         )

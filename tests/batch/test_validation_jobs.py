@@ -14,7 +14,7 @@ import pytest
 from stackwright.batch import follow
 from stackwright.batch.allocation import check_plugin, fingerprints, nodes_here
 from stackwright.cli import main
-from stackwright.cli.submit import Asked, _again, _written, validated
+from stackwright.cli.submit import Asked, _again, _inside, _written, validated
 from stackwright.errors import ExitCode, StackwrightError
 from stackwright.inputs.labels import parse
 from stackwright.inputs.site import Site
@@ -248,3 +248,11 @@ def test_options_of_jobs_are_refused_without_one(
 ) -> None:
     assert main(["--site", str(ROOT), "validate", "pytorch", *options]) == 2
     assert why in capsys.readouterr().err
+
+
+def test_the_cases_that_are_asked_for_are_those_that_the_job_runs(tmp_path: Path) -> None:
+    here = shop("perlmutter-cpu", tmp_path)
+    asked = replace(ASKED, cases=("imports", "threads.none-1"))
+
+    assert "--case=imports --case=threads.none-1" in " ".join(_inside(here, asked))
+    assert "--suite smoke --case imports --case threads.none-1" in _again(here, asked)

@@ -19,14 +19,19 @@ from stackwright.errors import StackwrightError
 from stackwright.inputs.labels import parse
 from stackwright.inputs.site import Site
 from stackwright.stages import (
+    certify,
     check_age,
+    check_asked,
     check_image_ran,
     check_still_waived,
     latest_run,
     newest_certificate,
 )
 from stackwright.store import Store
+from stackwright.validation.host import fingerprint
+from stackwright.validation.prepare import _asked
 from stackwright.validation.session import check_clock
+from stackwright.validation.suites import FOR_LOOKING, PART, Choice
 from stackwright.workshop import Workshop
 
 
@@ -187,10 +192,10 @@ def shop_of(store: Store) -> Workshop:
     return shop
 
 
-def judged(store: Store, hour: int) -> Path:
-    folder = run(store, hour, None)
+def judged(store: Store, hour: int, suite: str = "certify") -> Path:
+    folder = run(store, hour, None, suite={"name": suite, "digest": "sha256:of"})
     arms = json.loads(job(artefact()))["arms"]
-    told = {"verdict": "PASS", "arms": arms, "suite": {"name": "certify"}}
+    told = {"verdict": "PASS", "arms": arms, "suite": {"name": suite}}
     (folder / "judgement.json").write_text(json.dumps(told))
     return folder
 
@@ -201,6 +206,32 @@ def test_a_run_dated_in_the_future_is_not_the_last_one(store: Store) -> None:
     ahead = judged(store, 22)
     assert latest_run(shop_of(store), by=NOW) == last
     assert latest_run(shop_of(store), by=NOW + timedelta(hours=4)) == ahead
+
+
+def test_a_part_of_a_suite_is_never_certified(store: Store) -> None:
+    """Whether it is asked for by the suite's name or by the part's own."""
+    site = Site(Path(__file__).parents[2])
+    label = parse("pytorch/2.13.0-cpu@local")
+    shop = Workshop(site, label, store)
+    shop.__dict__.update(plan_hash=artefact().plan_hash)
+    judged(store, 8, f"{PART}core")
+    asked = {"key": Path("none"), "issued": NOW, "expires": NOW + timedelta(days=1)}
+
+    with pytest.raises(StackwrightError, match=f"was not validated by suite 'core'.*{FOR_LOOKING}"):
+        certify(shop, "core", **asked)
+    with pytest.raises(StackwrightError, match=f"no suite '{PART}core'"):
+        certify(shop, f"{PART}core", **asked)
+
+
+def test_a_part_of_a_suite_under_the_name_of_all_of_it_lacks_cases(store: Store) -> None:
+    label = parse("pytorch/2.13.0-cpu@local")
+    shop = Workshop(Site(Path(__file__).parents[2]), label, store)
+    part = Choice(shop.site.suite_file("core"), ("imports",))
+    few = [{**_asked(case), "argv": {}} for case in part.cases({"VERSIONS": ""})]
+    host = {**fingerprint(), "cores": 2}
+
+    with pytest.raises(StackwrightError, match=r"suite 'core' asks: it lacks the case \w+"):
+        check_asked(shop, "core", {"job_id": "1", "host": host, "cases": few})
 
 
 def test_what_passed_needs_no_second_validation_but_a_signature(store: Store) -> None:

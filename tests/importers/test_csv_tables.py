@@ -271,6 +271,51 @@ def test_pairs_are_told_by_the_median_that_judges_them_and_those_that_lost_by_na
     assert 1 < one.decided_by.ratio < 1.01
 
 
+@pytest.mark.parametrize(("factor", "verdict"), [(2.9, "PASS"), (3.1, "INVALID")])
+def test_pairs_of_several_models_are_no_pairs_of_one_job(factor: float, verdict: str) -> None:
+    """One row a model, as `--pair model` takes them: nothing was repeated."""
+    before = [241.0, 300.0, 400.0, 500.0, 241.0 * factor]
+    after = [value * 1.01 for value in before]
+
+    old, new = (rates(*values, pairs="abcde") for values in (before, after))
+    comparison = judged(old, new, columns=IN_PAIRS)
+
+    assert comparison.verdict == verdict
+    if verdict == "INVALID":
+        baseline, candidate = comparison.reasons
+        assert baseline == (
+            "rate: the baseline's runs differ by 3.1 times (241 in pair a, 747.1 in pair e):"
+            " the column of --pair has to name the job (the run) in which both arms were"
+            " measured, not what was measured"
+        )
+        assert "the candidate's runs differ by 3.1 times" in candidate
+
+
+def test_pairs_that_only_one_thing_has_are_none() -> None:
+    text = "model,job,rate\n" + "".join(f"m{at},j{at},{100 + at}\n" for at in range(8))
+    after = text.replace(",1", ",2")
+
+    comparison = judged(text, after, columns=IN_PAIRS)
+
+    assert (comparison.verdict, comparison.reasons) == (
+        "INVALID",
+        ("the arms, or the metrics, do not have the same pairs",),
+    )
+
+
+def test_a_column_that_is_ignored_and_differs_between_pairs_is_told() -> None:
+    rows = "".join(f"m{at},j{at},{100 + at},0.{at}1\n" for at in range(8))
+    text = f"model,job,rate,loss\n{rows}"
+    columns = replace(IN_PAIRS, ignored=frozenset({"model", "loss"}))
+
+    comparison = judged(text, text.replace(",1", ",2"), columns=columns)
+
+    assert comparison.notes == (
+        "'model', which is ignored, has several values: these are pairs of one measurement only"
+        " if it doesn't say what was measured",
+    )
+
+
 def test_a_gain_in_a_unit_that_the_file_names_is_one() -> None:
     before, after = fixture("osu-before.txt"), fixture("osu-after.txt")
 

@@ -63,6 +63,49 @@ def test_a_larger_spread_takes_a_fail_back(capsys: pytest.CaptureFixture[str]) -
     assert main(["judge", *GOLDEN["nccl"], "--spread", "0.24"]) == ExitCode.INCONCLUSIVE
 
 
+def test_what_is_beyond_doubt_and_what_is_not_are_counted_apart_over_neighbouring_sizes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    factors = {8: 0.5, 64: 0.5, 512: 0.9, 4096: 1.1, 32768: 0.5, 262144: 1.0}
+    before, after = tmp_path / "before.txt", tmp_path / "after.txt"
+    head = "# OSU MPI Bandwidth Test v7.4\n# Size      Bandwidth (MB/s)\n"
+    before.write_text(head + "".join(f"{x} 100.00\n" for x in factors))
+    after.write_text(head + "".join(f"{x} {100 * f:.2f}\n" for x, f in factors.items()))
+    files = ("--baseline", str(before), "--candidate", str(after))
+
+    assert main(["judge", *files]) == ExitCode.FAIL
+    failed, unsure = [x for x in capsys.readouterr().out.splitlines() if " of 6 " in x]
+
+    assert failed.startswith(
+        "3 of 6 FAIL: lost more than 5 % beyond doubt, at 8 B to 64 B, 32 KiB; the most: "
+    )
+    assert unsure == (
+        "1 of 6 show a loss above 5 % as well, but not beyond doubt; the most:"
+        " MPI Bandwidth Test bandwidth 512 B: 100 MB/s to 90 MB/s (-10.0 %)"
+    )
+
+    assert main(["judge", *files, "--spread", "40%"]) == ExitCode.INCONCLUSIVE
+    (unsure,) = [x for x in capsys.readouterr().out.splitlines() if " of 6 " in x]
+    assert unsure.startswith(
+        "4 of 6 show a loss above 5 %, but not beyond doubt, at 8 B to 512 B, 32 KiB; "
+    )
+
+
+def test_a_pair_that_lost_is_not_denied(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before, after = tmp_path / "before.csv", tmp_path / "after.csv"
+    rates = [100.0 + at for at in range(8)]
+    for file, values in ((before, rates), (after, [50.0, *(rate + 1 for rate in rates[1:])])):
+        rows = "".join(f"j{at},{value}\n" for at, value in enumerate(values))
+        file.write_text(f"job,rate\n{rows}")
+    files = ("--baseline", str(before), "--candidate", str(after))
+
+    assert main(["judge", *files, "--higher", "rate", "--pair", "job"]) == ExitCode.OK
+
+    out = capsys.readouterr().out
+    assert "\nsome pairs lost more than 5 %, but no median of pairs did; the least" in out
+    assert "1 of 8 pairs lost more than 5 %: j0 (-50.0 %)" in out
+
+
 def test_logs_of_one_arm_are_repeated_runs(capsys: pytest.CaptureFixture[str]) -> None:
     code = main(["judge", "--baseline", "nccl-same.log", *GOLDEN["nccl"], "--json"])
 

@@ -139,3 +139,12 @@ def test_damaged_records_and_a_missing_store_say_nothing(tmp_path: Path, text: s
 
     assert read_facts(tmp_path, NOW) == StoreFacts()
     assert read_facts(tmp_path / "absent", NOW) == StoreFacts()
+
+
+def test_a_part_of_a_suite_validates_nothing(tmp_path: Path) -> None:
+    judgement = {"verdict": "PASS", "arms": {"candidate": {"plan_hash": NEW}}}
+    put(tmp_path / "runs/1/judgement.json", {**judgement, "suite": {"name": "part of core"}})
+    assert read_facts(tmp_path, NOW).validated == frozenset()
+
+    put(tmp_path / "runs/2/judgement.json", {**judgement, "suite": {"name": "core"}})
+    assert read_facts(tmp_path, NOW).validated == {NEW}

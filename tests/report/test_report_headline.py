@@ -194,3 +194,14 @@ def test_interruptions_are_said_beside_the_verdict() -> None:
     assert "interrupted" not in headline(data).comparison
     told = headline(replace(data, interruptions=2))
     assert told.comparison.endswith("A run was interrupted and begun again 2 times.")
+
+
+def test_a_part_of_a_suite_is_said_to_be_for_looking_only() -> None:
+    data = replace(fixtures.pass_compared(), certificate=None, required_suite="certify")
+    told = headline(with_judgement(data, suite={"name": "part of certify", "digest": "sha256:1"}))
+
+    assert "passes a part of suite 'certify'; a release on local needs 'certify'" in told.sentence
+    assert told.comparison.endswith(
+        " This was a part of the suite, for looking only: no certificate comes of it."
+    )
+    assert told.next_step == f"stackwright validate {fixtures.LABEL}"

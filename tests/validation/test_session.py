@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,10 +22,10 @@ from stackwright.inputs.site import Site
 from stackwright.store import Store
 from stackwright.tools.process import Runner
 from stackwright.validation.host import fingerprint
-from stackwright.validation.prepare import make_job
+from stackwright.validation.prepare import Arm, make_job
 from stackwright.validation.runs import JUDGEMENT, runs
 from stackwright.validation.session import Session, check_files
-from stackwright.validation.suites import Launch, payload_digest, suite_digest
+from stackwright.validation.suites import Choice, Launch, payload_digest, suite_digest
 
 BYTES = artefact("a")
 
@@ -120,6 +121,52 @@ def test_a_second_validation_is_refused_at_once(session: Session) -> None:
 
     with session.alone():  # the first has ended
         pass
+
+
+def test_a_part_of_a_suite_goes_on_with_no_run_of_all_of_it(session: Session) -> None:
+    whole = begin(session, "20261119T194000Z-1f2e3d4c")
+    assert session.unfinished(BYTES, "smoke", ("imports",)) is None
+
+    part = begin(session)
+    job = json.loads((part / "job.json").read_bytes())
+    chosen = Choice(session.site.suite_file("smoke"), ("imports",))
+    job["suite"] = {"name": chosen.name, "digest": chosen.digest()}
+    (part / "job.json").write_text(json.dumps(job))
+
+    assert session.unfinished(BYTES, "smoke", ("imports",)) == part
+    assert session.unfinished(BYTES, "smoke", ("threads",)) is None
+    assert session.unfinished(BYTES, "smoke") == whole
+
+
+def test_a_part_of_a_suite_is_a_job_of_another_one(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replaced = {
+        "_checked_host": lambda *_: fingerprint(),
+        "_runtime": lambda *_: "podman",
+        "_baseline": lambda *_: None,
+        "_compile_probe": lambda *_: None,
+        "_arm": lambda *_: both_channels(),
+    }
+    for name, value in replaced.items():
+        monkeypatch.setattr(Session, name, value)
+    plan: Any = SimpleNamespace(environment=(), label=BYTES.label)
+
+    folder = session.start(plan, "numpy=2.0", BYTES, "smoke", ("imports", "identity.none-1.image"))
+
+    job = json.loads((folder / "job.json").read_bytes())
+    assert job["suite"]["name"] == "part of smoke"
+    assert job["suite"]["digest"] != suite_digest(session.site.suite_file("smoke"))
+    assert [case["id"] for case in job["cases"]] == [
+        "imports.none-1.image",
+        "imports.none-1.module",
+        "identity.none-1.image",
+    ]
+
+
+def both_channels() -> Arm:
+    module = arm("a").channels["module"]
+    return Arm(BYTES, {"image": module, "module": module})
 
 
 @pytest.mark.parametrize("change", [edit_case, edit_suite, judge, edit_host, edit_capabilities])

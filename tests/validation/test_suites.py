@@ -9,6 +9,7 @@ from payload_runs import VALIDATION
 
 from stackwright.errors import ManyErrors, StackwrightError
 from stackwright.validation.suites import (
+    Choice,
     expand,
     lacking_cases,
     load_suite,
@@ -354,3 +355,53 @@ def test_a_case_lacks_what_it_needs_beyond_the_capabilities_of_the_system() -> N
     lacks = {case.lacks for case in expand(suite, {"VERSIONS": ""}, {"gpu-aware-mpi"})}
 
     assert lacks == {("tape",)}
+
+
+@pytest.mark.parametrize(
+    ("only", "ids"),
+    [
+        (("speed",), ["speed.none-1.image"]),
+        (("sums.mpirun-4",), ["sums.mpirun-4.image", "sums.mpirun-4.module"]),
+        (
+            ("speed", "sums.torchrun-2.module", "speed"),
+            ["sums.torchrun-2.module", "speed.none-1.image"],
+        ),
+    ],
+)
+def test_a_part_of_a_suite_has_the_cases_that_are_named(
+    validation: Path, only: tuple[str, ...], ids: list[str]
+) -> None:
+    part = Choice(suite_file(validation), only)
+
+    assert [case.id for case in part.cases({"VERSIONS": ""})] == ids
+
+
+def test_a_part_of_a_suite_is_another_one_even_if_it_is_all_of_it(validation: Path) -> None:
+    whole = Choice(suite_file(validation))
+    part = Choice(whole.path, ("speed", "sums"))
+
+    assert len(part.cases({"VERSIONS": ""})) == len(whole.cases({"VERSIONS": ""}))
+    assert (whole.name, whole.digest()) == ("small", suite_digest(whole.path))
+    assert part.name == "part of small"
+    assert len({whole.digest(), part.digest(), Choice(whole.path, ("sums",)).digest()}) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "guess"),
+    [
+        ("sped", " (did you mean 'speed'?)"),
+        ("sums.mpirun-2", " (did you mean 'sums.mpirun-4'?)"),
+        ("sum.torchrun-2.imag", " (did you mean 'sums.torchrun-2.image'?)"),
+        ("dense", ""),
+    ],
+)
+def test_a_case_that_the_suite_has_not_is_told_with_its_file(
+    validation: Path, name: str, guess: str
+) -> None:
+    file = suite_file(validation)
+
+    with pytest.raises(StackwrightError) as caught:
+        Choice(file, ("speed", name)).cases({"VERSIONS": ""})
+
+    assert str(caught.value).endswith(f"small.yaml: suite 'small' has no case '{name}'{guess}")
+    assert caught.value.hint == "its cases: sums, speed"

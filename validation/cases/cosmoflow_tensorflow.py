@@ -21,9 +21,9 @@ from typing import Any
 
 import keras
 import numpy as np
+import sizes
 import tensorflow as tf
 import tfrecord
-import tomllib
 from cosmoflow_data import PARAMETERS, fit_linear, samples, spectrum_features
 from cosmoflow_shape import OUTPUT_GAIN, SLOPE, Shape
 from emit import Emitter, listed
@@ -56,8 +56,7 @@ class Result:
 
 def load(scale: str) -> tuple[Shape, Schedule]:
     """Read sizes and hyper-parameters."""
-    table = tomllib.loads(SIZES.read_text(encoding="utf-8"))[scale]
-    return Shape(**table["model"]), Schedule(**table["training"])
+    return sizes.load(SIZES, scale, Shape, Schedule)
 
 
 def network(shape: Shape) -> keras.Model:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -58,6 +59,23 @@ class Lamb(Optimizer):
                 layer.copy_(moved.view_as(layer))
 
 
+def flaw(options: Mapping[str, Any]) -> str:
+    """Say what is wrong with the options of an optimizer; nothing if it can be made."""
+    name = options.get("name")
+    kind = _class_of(name)
+    if kind is None:
+        return f"name is {name!r}, not a class of torch.optim, Larc or Lamb"
+    known = [*inspect.signature(kind).parameters][1:]
+    unknown = [key for key in options if key not in ("name", *known)]
+    return f"{name} has no {unknown[0]!r}, but {', '.join(known)}" if unknown else ""
+
+
+def _class_of(name: object) -> Any:
+    own = {"Larc": Larc, "Lamb": Lamb}
+    kind = own.get(str(name)) or getattr(torch.optim, str(name), None)
+    return kind if isinstance(kind, type) and issubclass(kind, Optimizer) else None
+
+
 def optimizer_of(model: nn.Module, options: Mapping[str, Any]) -> Optimizer:
     """Make the optimizer of a model's parameters.
 
@@ -65,7 +83,6 @@ def optimizer_of(model: nn.Module, options: Mapping[str, Any]) -> Optimizer:
         options: `name`, a class of this file or of `torch.optim`, and its arguments.
     """
     arguments = dict(options)
-    name = arguments.pop("name")
-    kind = {"Larc": Larc, "Lamb": Lamb}.get(name) or getattr(torch.optim, name)
+    kind = _class_of(arguments.pop("name"))
     made: Optimizer = kind([p for p in model.parameters() if p.requires_grad], **arguments)
     return made

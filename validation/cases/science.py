@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
-import tomllib
+import sizes
 import torch
-from layerwise import optimizer_of
+from layerwise import flaw, optimizer_of
 from torch import Tensor, nn
 from training import Bound, Schedule
 
@@ -122,10 +122,18 @@ def name_of(kind: type[Science]) -> str:
     return Path(inspect.getfile(kind)).stem
 
 
-def scales(kind: type[Science]) -> dict[str, dict[str, Any]]:
-    """Read a model's sizes and hyper-parameters from the TOML file beside its script: by scale."""
-    file = Path(inspect.getfile(kind)).with_suffix(".toml")
-    return tomllib.loads(file.read_text(encoding="utf-8"))
+def file_of(kind: type[Science]) -> Path:
+    """Give the TOML file beside a model's script, with its sizes and hyper-parameters."""
+    return Path(inspect.getfile(kind)).with_suffix(".toml")
+
+
+def scales(kind: type[Science]) -> list[str]:
+    """Give what a model can be made and trained as.
+
+    Raises:
+        SystemExit: its file is no TOML.
+    """
+    return list(sizes.read(file_of(kind)))
 
 
 def load(kind: type[Kind], scale: str) -> tuple[Kind, Training]:
@@ -133,10 +141,12 @@ def load(kind: type[Kind], scale: str) -> tuple[Kind, Training]:
 
     Args:
         scale: a table of its TOML file: `small`, `full`, and for benchmarks of MLPerf `mlperf`.
+
+    Raises:
+        SystemExit: the file has a mistake.
     """
-    table = scales(kind)[scale]
-    return kind(**_hashable(table["model"])), Training(**_hashable(table["training"]))
-
-
-def _hashable(table: dict[str, Any]) -> dict[str, Any]:
-    return {key: tuple(v) if isinstance(v, list) else v for key, v in table.items()}
+    file = file_of(kind)
+    science, training = sizes.load(file, scale, kind, Training)
+    if mistake := flaw(training.optimizer):
+        sizes.refuse(f"{file}: [{scale}.training]: optimizer: {mistake}")
+    return science, training

@@ -237,6 +237,12 @@ def judge(out: Emitter, science: Science, training: Training, results: dict[int,
     low, high = usual(training.reference, len(pace))
     reached = f"{science.metric} {training.target:g} after {mean:.0f} samples"
     usually = f"usually {low:.0f} to {high:.0f}"
+    if not training.reference:
+        name = name_of(type(science))
+        usually = (
+            f"and there is no reference yet: copy the 'samples to target' that `{name}.py"
+            f" --seeds 11 12 13 14 15 16 17 18 19 20` reports to 'reference' in {name}.toml"
+        )
     out.check("samples_to_target", low <= mean <= high, f"{reached}, {usually}")
     out.info("samples to target", [samples for samples, _ in pace.values()])
     out.info("seconds to target", [seconds for _, seconds in pace.values()])

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+from convergence import usual
 
 SENSES = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 
@@ -53,11 +54,19 @@ class Schedule:
     reference: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse what would leave samples out.
+        """Refuse what would leave samples out, or could not be trained or judged.
 
         Raises:
-            ValueError: if the batch does not divide the samples.
+            ValueError: if the batch does not divide the samples, a count is not positive, or a
+                reference is of another number of runs than ten.
         """
+        for name in ("train_samples", "test_samples", "epochs", "batch", "evaluations"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"'{name}' is {getattr(self, name)}, not at least 1")
+        if not 0 <= self.warm_up <= 1:
+            raise ValueError(f"'warm_up' is {self.warm_up}, not a part of all steps: from 0 to 1")
+        if self.reference:
+            usual(self.reference, 1)
         if self.train_samples % self.batch:
             raise ValueError(
                 f"{self.train_samples} samples are no multiple of a batch of {self.batch}"

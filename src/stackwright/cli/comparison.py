@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+    from collections.abc import Set as AbstractSet
 
     from stackwright.cli.context import Context
     from stackwright.validation.comparison import Compared, Comparison
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 _COLOURS = {"PASS": "green", "INCONCLUSIVE": "yellow"}
 _REASONS = 10
 _PAIRS = 5
+_RANGES = 5
 _STEP = 1024
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 _CERTIFY = "to certify, measure in pairs: stackwright validate LABEL"
@@ -50,18 +53,62 @@ def conclusions(comparison: Comparison) -> list[str]:
 
 
 def _found(comparison: Comparison) -> list[str]:
+    """How many things FAIL, and how many more show a loss that may be noise."""
+    loss = f"{100 * comparison.assumed.delta:g} %"
+    tolerated = 1 - comparison.assumed.delta
     failed = [one for one in comparison.compared if one.verdict == "FAIL"]
-    tolerated = f"{100 * comparison.assumed.delta:g} %"
-    if not failed:
-        worst = min(comparison.compared, key=_ratio)
-        return [f"no loss beyond {tolerated} is shown; the least favourable: {_at(worst)}"]
-    worst = min(failed, key=_ratio)
-    sizes = sorted(one.size for one in failed if one.size is not None)
-    between = f", {size(sizes[0])} to {size(sizes[-1])}" if len(sizes) > 1 else ""
-    return [
-        f"{len(failed)} of {len(comparison.compared)} lost more than {tolerated}{between};"
-        f" the most: {_at(worst)}"
-    ]
+    others = [one for one in comparison.compared if one.verdict != "FAIL"]
+    unsure = [one for one in others if _ratio(one) < tolerated]
+    told = []
+    if failed:
+        told.append(_counted(comparison, failed, f"FAIL: lost more than {loss} beyond doubt"))
+    if unsure:
+        as_well = " as well" if failed else ""
+        shown_loss = f"show a loss above {loss}{as_well}, but not beyond doubt"
+        told.append(_counted(comparison, unsure, shown_loss))
+    return told or [_no_loss(comparison, loss)]
+
+
+def _counted(comparison: Comparison, chosen: Sequence[Compared], what_they_did: str) -> str:
+    count = f"{len(chosen)} of {len(comparison.compared)}"
+    the_most = _at(min(chosen, key=_ratio))
+    return f"{count} {what_they_did}{_sizes(comparison, chosen)}; the most: {the_most}"
+
+
+def _no_loss(comparison: Comparison, loss: str) -> str:
+    worst = f"the least favourable: {_at(min(comparison.compared, key=_ratio))}"
+    if any(one.lost for one in comparison.compared):
+        return f"some pairs lost more than {loss}, but no median of pairs did; {worst}"
+    return f"no loss above {loss} is shown; {worst}"
+
+
+def _sizes(comparison: Comparison, chosen: Sequence[Compared]) -> str:
+    """The sizes of several things, neighbours as one range: one that is not chosen parts two."""
+    if len(chosen) == 1:
+        return ""
+    places = {}
+    for kind in dict.fromkeys((one.name, one.metric) for one in chosen):
+        every, ours = (
+            sorted({o.size for o in some if (o.name, o.metric) == kind and o.size is not None})
+            for some in (comparison.compared, chosen)
+        )
+        if ours:
+            places[" ".join(filter(None, kind))] = _few([*_ranges(every, {*ours})])
+    if len(places) > 1:
+        return f" ({'; '.join(f'{kind} at {sizes}' for kind, sizes in places.items())})"
+    return "".join(f", at {sizes}" for sizes in places.values())
+
+
+def _few(ranges: Sequence[str]) -> str:
+    more = f" and {len(ranges[_RANGES:])} more" if ranges[_RANGES:] else ""
+    return ", ".join(ranges[:_RANGES]) + more
+
+
+def _ranges(every: Sequence[int], chosen: AbstractSet[int]) -> Iterator[str]:
+    for among, group in groupby(every, key=chosen.__contains__):
+        first, *rest = group
+        if among:
+            yield f"{size(first)} to {size(rest[-1])}" if rest else size(first)
 
 
 def _lost(comparison: Comparison) -> Iterator[str]:

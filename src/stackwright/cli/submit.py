@@ -60,6 +60,7 @@ class Asked:
     partition: str | None
     given: tuple[str, ...]
     fresh: bool
+    cases: tuple[str, ...] = ()
 
 
 def validated(shop: Workshop, session: Session, asked: Asked) -> tuple[Path, Judgement]:
@@ -171,6 +172,7 @@ def _inside(shop: Workshop, asked: Asked) -> list[str]:
         *("--site", str(shop.site.root.absolute()), "--store", str(shop.store.root.absolute())),
         *("validate", str(shop.label), "--launcher", "srun", f"--nodes={asked.nodes}"),
         *([f"--suite={asked.suite}"] if asked.suite else ()),
+        *(f"--case={case}" for case in asked.cases),
         *([f"--runtime={asked.runtime}"] if asked.runtime else ()),
         *(["--fresh"] if asked.fresh else ()),
         "--json",
@@ -182,6 +184,7 @@ def _again(shop: Workshop, asked: Asked) -> str:
     options = [
         *("--launcher", "slurm", "-N", f"{asked.nodes}"),
         *(["--suite", asked.suite] if asked.suite else ()),
+        *(word for case in asked.cases for word in ("--case", case)),
         *(["--runtime", asked.runtime] if asked.runtime else ()),
         *(["--time", asked.limit] if asked.limit else ()),
         *(["--partition", asked.partition] if asked.partition else ()),

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from stackwright.cli.progress import Progress
+    from stackwright.inputs.labels import Label
     from stackwright.validation.judgement import Judgement
     from stackwright.validation.session import Session
     from stackwright.workshop import Workshop
@@ -31,6 +32,14 @@ RUNTIMES = (
 @click.command("validate")
 @click.argument("label")
 @click.option("--suite", help="The suite to run (else the one that the stack requires).")
+@click.option(
+    "--case",
+    "cases",
+    multiple=True,
+    metavar="CASE",
+    help="Only this case of the suite, by name or id, to look at it; again for each. No"
+    " certificate comes of it.",
+)
 @click.option(
     "--resume",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
@@ -57,6 +66,7 @@ def command(
     *,
     label: str,
     suite: str | None,
+    cases: tuple[str, ...],
     resume: Path | None,
     fresh: bool,
     runtime: str | None,
@@ -80,6 +90,7 @@ def command(
       stackwright validate pytorch
       stackwright validate pytorch/2.13.0-cpu@local --suite smoke --runtime charliecloud
       stackwright validate pytorch --fresh
+      stackwright validate pytorch --suite certify --case hepcnn --case collectives-gloo.torchrun-2
       stackwright validate pytorch --launcher slurm -N 2 --time 2:00:00 --set account=m1234
       stackwright validate pytorch --resume STORE/runs/20261120T194000Z-1f2e3d4c
     """
@@ -88,7 +99,7 @@ def command(
     from stackwright.cli.workshop import open_workshop
     from stackwright.validation.session import Session
 
-    if resume is not None and (suite or fresh or runtime):
+    if resume is not None and (suite or cases or fresh or runtime):
         raise click.UsageError("--resume continues a run as it is: leave the other options out")
     if launcher == "local" and nodes:
         raise click.UsageError("this machine is one node: --nodes goes with --launcher slurm")
@@ -97,13 +108,15 @@ def command(
     progress = Progress(color=context.color)
     shop = open_workshop(context, label, progress)
     session = Session(shop.site, shop.store, shop.runner(), shop.measure_arms, runtime)
-    chosen, artefact = suite or shop.suite, shop.artefact
+    chosen = suite or shop.suite
+    session.check_suite(chosen, cases)  # a mistake of a second, before what takes minutes to mend
+    artefact = shop.artefact
     if launcher == "slurm":
         from stackwright.cli.submit import Asked, validated
 
         if resume is not None:
             raise click.UsageError("a job goes on with the newest run that fits: without --resume")
-        asked = Asked(suite, runtime, nodes or 1, limit, partition, given, fresh=fresh)
+        asked = Asked(suite, runtime, nodes or 1, limit, partition, given, fresh=fresh, cases=cases)
         folder, judgement = validated(shop, session, asked)
     else:
         if launcher == "srun":
@@ -111,14 +124,14 @@ def command(
         with session.alone():
             with progress:
                 if resume is None and not fresh:
-                    resume = session.unfinished(artefact, chosen)
-                folder = _folder(session, shop, chosen, resume, progress)
+                    resume = session.unfinished(artefact, chosen, cases)
+                folder = _folder(session, shop, (chosen, cases), resume, progress)
             judgement = _run(session, folder, str(shop.label))
     if as_json:
         echo_json(judgement.model_dump(mode="json", by_alias=True))
     else:
         print_judgement(context, judgement)
-        click.echo(_next(judgement, str(shop.label), folder))
+        click.echo(_next(judgement, shop.label, shop.suite, folder))
     return exit_code(judgement.verdict)
 
 
@@ -132,7 +145,11 @@ def _in_allocation(session: Session, nodes: int, *, fresh: bool) -> tuple[Sessio
 
 
 def _folder(
-    session: Session, shop: Workshop, suite: str, resume: Path | None, progress: Progress
+    session: Session,
+    shop: Workshop,
+    asked: tuple[str, tuple[str, ...]],
+    resume: Path | None,
+    progress: Progress,
 ) -> Path:
     """The folder of the run: of the one to resume, else of a new one."""
     from stackwright.locking.lockinputs import versions
@@ -141,7 +158,7 @@ def _folder(
         folder = session.resume(resume, shop.label)
         progress.end(f"going on in {folder} (--fresh begins anew)")
     else:
-        folder = session.start(shop.plan, versions(shop.plan, shop.site), shop.artefact, suite)
+        folder = session.start(shop.plan, versions(shop.plan, shop.site), shop.artefact, *asked)
         progress.end(f"running in {folder}")
     return folder
 
@@ -161,10 +178,21 @@ def _run(session: Session, folder: Path, label: str) -> Judgement:
         runs.end()
 
 
-def _next(judgement: Judgement, label: str, folder: Path) -> str:
-    if judgement.verdict == "PASS":
-        return f"next: stackwright certify '{label}'"
-    return f"see what happened: stackwright report '{label}'   (raw: {folder})"
+def _next(judgement: Judgement, label: Label, required: str, folder: Path) -> str:
+    """What follows from a judgement, for a label whose release requires a suite."""
+    from stackwright.report.headline import passes_only
+    from stackwright.validation.suites import FOR_LOOKING, PART
+
+    suite = judgement.suite.name
+    lines = [f"this was {FOR_LOOKING}"] if suite.startswith(PART) else []
+    if judgement.verdict != "PASS":
+        lines.append(f"see what happened: stackwright report '{label}'   (raw: {folder})")
+    elif suite == required:
+        lines.append(f"next: stackwright certify '{label}'")
+    else:
+        lines.append(passes_only(label.module, suite, label.system, required))
+        lines.append(f"next: stackwright validate '{label}'")
+    return "\n".join(lines)
 
 
 class Runs:

@@ -23,6 +23,7 @@ _CODES = {
     "FAIL": ExitCode.FAIL,
     "INCONCLUSIVE": ExitCode.INCONCLUSIVE,
 }
+_REASONS = 3
 _COLOURS = {"PASS": "green", "WAIVED": "yellow", "INCONCLUSIVE": "yellow"}
 
 
@@ -83,7 +84,9 @@ def _found(case: CaseJudgement) -> str:
     from stackwright.report.text import printable
 
     if case.reasons:  # what the stack under test wrote must not steer the terminal
-        return escape(printable("; ".join(case.reasons[:3])))
+        more = len(case.reasons[_REASONS:])
+        shown = [*case.reasons[:_REASONS], *[f"and {more} more"][:more]]
+        return escape(printable("; ".join(shown)))
     if not case.metrics:
         return "1 check holds" if len(case.checks) == 1 else f"{len(case.checks)} checks hold"
     parts = []

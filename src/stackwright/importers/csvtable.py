@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from stackwright.errors import StackwrightError
@@ -84,7 +84,25 @@ def read(text: str, columns: Columns) -> Table:
         for name in header
         if name not in _undescriptive(columns)
     }
-    return Table(FORMAT, SPREAD, tuple(measurements), tuple(problems), described=described)
+    return Table(
+        FORMAT,
+        SPREAD,
+        tuple(measurements),
+        tuple(problems),
+        notes=tuple(_doubts(chosen, columns)),
+        described=described,
+    )
+
+
+def _doubts(chosen: Sequence[Mapping[str, str]], columns: Columns) -> Iterator[str]:
+    """Say which columns that were ignored would make the pairs runs of several things."""
+    for name in sorted(columns.ignored - columns.metrics.keys() if columns.pair else ()):
+        values = {record[name].strip() for record in chosen}
+        if len(values) > 1 and not _look_measured(values):
+            yield (
+                f"'{name}', which is ignored, has several values: these are pairs of one"
+                " measurement only if it doesn't say what was measured"
+            )
 
 
 def _check_columns(header: list[str], columns: Columns) -> None:
@@ -112,13 +130,17 @@ def _check_described(header: list[str], rows: list[list[str]], columns: Columns)
     """Ask about a column that looks measured: as a description it would tell all rows apart."""
     for at, name in enumerate(header):
         values = [row[at].strip() for row in rows if at < len(row)]
-        measured = all("." in value and is_measured(number(value)) for value in values)
-        if name in _undescriptive(columns) or not measured or len({*values}) < max(2, len(values)):
+        unlike = len({*values}) == len(values) > 1
+        if name in _undescriptive(columns) or not _look_measured(values) or not unlike:
             continue
         raise StackwrightError(
             f"is '{name}' a metric? no two of its values are equal",
             hint=f"say so: --higher {name}, --lower {name}, or --ignore {name}",
         )
+
+
+def _look_measured(values: Collection[str]) -> bool:
+    return all("." in value and is_measured(number(value)) for value in values)
 
 
 def _undescriptive(columns: Columns) -> set[str]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from stackwright.inputs.labels import Label
+from stackwright.validation.suites import PART
 
 State = Literal[
     "planned", "locked", "built", "validated", "certified", "released", "stale", "retired"
@@ -125,7 +126,8 @@ def _validated(store: Path) -> Iterator[str]:
     for path in (store / "runs").glob("*/judgement.json"):
         record = _object(path) or {}
         plan_hash = _at(record, "arms", "candidate", "plan_hash")
-        if record.get("verdict") in ("PASS", "WAIVED") and isinstance(plan_hash, str):
+        part = str(_at(record, "suite", "name")).startswith(PART)
+        if record.get("verdict") in ("PASS", "WAIVED") and isinstance(plan_hash, str) and not part:
             yield plan_hash
 
 

@@ -9,6 +9,7 @@ from stackwright.report.changes import changes
 from stackwright.report.model import Certificate, JsonObject, ReportData
 from stackwright.report.text import moment
 from stackwright.report.verdicts import WORST_FIRST, Tone, verdict
+from stackwright.validation.suites import FOR_LOOKING, PART, called
 
 _COMPARISON = {
     "BASELINE": "No comparison with an earlier release was possible: only correctness and the"
@@ -50,7 +51,10 @@ def headline(data: ReportData) -> Headline:
         word="REFUSED" if refused else result.word,
         tone="bad" if refused else result.tone,
         sentence=_sentence(data, refused),
-        comparison=_comparison(data) + _asked_less(data) + _interruptions(data.interruptions),
+        comparison=_comparison(data)
+        + _part(data)
+        + _asked_less(data)
+        + _interruptions(data.interruptions),
         certificate=said,
         certificate_tone=tone,
         next_step=_next_step(data, label, result.passes),
@@ -64,6 +68,11 @@ def _comparison(data: ReportData) -> str:
     if judged["kind"] == "BASELINE" and data.previous:
         return _SAME_BYTES
     return _COMPARISON[judged["kind"]]
+
+
+def _part(data: ReportData) -> str:
+    part = str(data.judgement["suite"]["name"]).startswith(PART)
+    return f" This was {FOR_LOOKING}." if part else ""
 
 
 def _asked_less(data: ReportData) -> str:
@@ -97,9 +106,14 @@ def _sentence(data: ReportData, refused: bool) -> str:
     if data.released:
         return f"{name} is released on {system} ({data.released}){of}"
     if other := _other_suite(data):
-        return f"{name} passes suite '{other}'; a release on {system} needs '{data.required_suite}'"
+        return passes_only(name, other, system, str(data.required_suite))
     may = "may be released" if data.certificate else "may be certified for release"
     return f"{name} {may} on {system}{of}"
+
+
+def passes_only(name: str, suite: str, system: str, required: str) -> str:
+    """What a PASS is worth that is not by the suite that a release needs."""
+    return f"{name} passes {called(suite)}; a release on {system} needs '{required}'"
 
 
 def _blame(judgement: JsonObject) -> str:

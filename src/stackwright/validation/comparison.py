@@ -22,6 +22,7 @@ FAR = 3.0
 
 The least that units in use differ by, but for those of 1000 and 1024, is 8, of bits and bytes: so
 a loss of up to five eighths can't hide behind them. Whoever has such a gain can name the unit.
+Runs of one arm that differ by more than this between pairs are no repetitions of one job either.
 """
 
 
@@ -122,6 +123,7 @@ def compare(
     found = findings(arms)
     things = [] if found else _things(baseline, candidate)
     found += [("INVALID", reason) for thing in things for reason in _too_good(thing)]
+    found += [] if found else [("INVALID", why) for thing in things for why in _not_repeated(thing)]
     compared = () if found else _judge(things, terms.delta, spread)
     return Comparison(
         schema="stackwright/comparison/1",
@@ -172,8 +174,30 @@ def _too_good(thing: Thing) -> Iterator[str]:
             else [timing.ratio]
         )
         if not of.unit and max(each) > FAR:
-            what = " ".join(part for part in (of.name, of.metric) if part)
-            yield f"{what}: better than the baseline by {max(each):.4g} times: other units?"
+            better = f"better than the baseline by {max(each):.4g} times"
+            yield f"{_what(of)}: {better}: other units?"
+
+
+def _not_repeated(thing: Thing) -> Iterator[str]:
+    """Pairs repeat one job: what differs by far between them is of several things, such as models.
+
+    Of such rows each may be whatever it is, and no two of them say anything about noise.
+    """
+    for arm, timings in (("baseline", thing.baseline), ("candidate", thing.candidate)):
+        for runs in timings.values():
+            least, most = (pick(runs, key=lambda m: m.value) for pick in (min, max))
+            if thing.paired and most.value > FAR * least.value:
+                factor = most.value / least.value
+                yield (
+                    f"{_what(most)}: the {arm}'s runs differ by {factor:.3g} times"
+                    f" ({least.value:.5g} in pair {least.pair}, {most.value:.5g} in pair"
+                    f" {most.pair}): the column of --pair has to name the job (the run) in which"
+                    " both arms were measured, not what was measured"
+                )
+
+
+def _what(of: Measurement) -> str:
+    return " ".join(part for part in (of.name, of.metric) if part)
 
 
 def _judge(things: Sequence[Thing], delta: float, spread: float) -> tuple[Compared, ...]:

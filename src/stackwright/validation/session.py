@@ -51,11 +51,9 @@ from stackwright.validation.prepare import Arm, Heading, digests_of, make_job
 from stackwright.validation.runs import ATTESTATION, JOB, JUDGEMENT, RESULTS, runs
 from stackwright.validation.suites import (
     PAYLOAD_FOLDERS,
+    Choice,
     ConcreteCase,
-    expand,
-    load_suite,
     payload_digest,
-    suite_digest,
 )
 
 OnEvent = Callable[[Mapping[str, Any]], None]
@@ -79,26 +77,34 @@ class Session:
     runtime: str | None = None
     nodes: tuple[str, ...] = ()
 
-    def start(self, plan: Plan, versions: str, artefact: Artefact, suite: str) -> Path:
+    def start(
+        self,
+        plan: Plan,
+        versions: str,
+        artefact: Artefact,
+        suite: str,
+        only: tuple[str, ...] = (),
+    ) -> Path:
         """Write the job and everything that it runs; returns its folder.
 
         Args:
             versions: of the packages that were locked, for the cases that ask.
+            only: the cases to run, to look at them; none for all.
 
         Raises:
             StackwrightError: this machine is not the system's, the artefact's bytes have changed,
                 the suite has a mistake, the clock went back, or nothing here can run the image or
                 the module.
         """
-        suite_path = self.site.suite_file(suite)
-        digests = suite_digest(suite_path), payload_digest(self.site.root / "validation")
-        loaded = load_suite(suite_path)
+        chosen = Choice(self.site.suite_file(suite), only)
+        digests = chosen.digest(), payload_digest(self.site.root / "validation")
+        chosen.cases({"VERSIONS": versions})  # a mistake in it is told before anything is hashed
         system = parse(artefact.label).system
         described = self.site.system(system)
         host = self._checked_host(described)
         runtime = self._runtime(system)
         check_bytes(artefact, self.measure)
-        cases = expand(loaded, {"VERSIONS": versions}, described.can)
+        cases = chosen.cases({"VERSIONS": versions}, described.can)
         now = datetime.now(timezone.utc)
         check_clock(self.store, f"{now:%Y-%m-%dT%H:%M:%SZ}")
         job_id = f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
@@ -112,7 +118,7 @@ class Session:
             check_bytes(released, self.measure)
         baseline = self._arm(released, runtime, draft, folder, "baseline") if released else None
         self._check_plugins(cases, [candidate, *([baseline] if baseline else [])])
-        if digests != (suite_digest(suite_path), payload_digest(draft / "payload")):
+        if digests != (chosen.digest(), payload_digest(draft / "payload")):
             raise StackwrightError(
                 "the suite or its cases changed while the job was prepared",
                 hint=f"validate again: stackwright validate '{plan.label}'",
@@ -123,7 +129,7 @@ class Session:
                 nonce=secrets.token_hex(16),
                 created=f"{now:%Y-%m-%dT%H:%M:%SZ}",
                 seed=secrets.randbelow(2**31),
-                suite=suite,
+                suite=chosen.name,
                 suite_digest=digests[0],
                 payload_digest=payload_digest(draft / "payload"),
                 files_digest=files_digest(draft),
@@ -143,6 +149,14 @@ class Session:
         draft.rename(folder)
         return folder
 
+    def check_suite(self, suite: str, only: tuple[str, ...] = ()) -> None:
+        """Check what is asked for before anything is looked for that could be asked.
+
+        Raises:
+            StackwrightError: there is no such suite or case, or the suite has a mistake.
+        """
+        Choice(self.site.suite_file(suite), only).cases({"VERSIONS": ""})
+
     def check_over_nodes(self, system: str, suite: str) -> None:
         """Check what can be known of a run over nodes before a job is submitted for it.
 
@@ -150,7 +164,7 @@ class Session:
             StackwrightError: there is no such suite, it has a mistake, or srun can start none of
                 the run times.
         """
-        load_suite(self.site.suite_file(suite))
+        self.check_suite(suite)
         self._startable(system)
 
     def _nodes(self, system: System, plan: Plan) -> launch.Nodes | None:
@@ -174,15 +188,16 @@ class Session:
                 )
             yield
 
-    def unfinished(self, artefact: Artefact, suite: str) -> Path | None:
+    def unfinished(self, artefact: Artefact, suite: str, only: tuple[str, ...] = ()) -> Path | None:
         """The newest run that asks what a new one would, if it was interrupted.
 
         Runs that ask something else are passed over. One that was finished is not: what was begun
         before it was given up, and to measure again is to measure anew.
         """
         released = self._baseline(artefact)
+        chosen = Choice(self.site.suite_file(suite), only)
         asked = {
-            "suite": {"name": suite, "digest": suite_digest(self.site.suite_file(suite))},
+            "suite": {"name": chosen.name, "digest": chosen.digest()},
             "payload": payload_digest(self.site.root / "validation"),
             "arms": {
                 "candidate": digests_of(artefact),
@@ -191,7 +206,7 @@ class Session:
             "host": self._host(),
         }
         system = self.site.system(parse(artefact.label).system)
-        cases = expand(load_suite(self.site.suite_file(suite)), {"VERSIONS": ""}, system.can)
+        cases = chosen.cases({"VERSIONS": ""}, system.can)
         lacking = {case.id: list(case.lacks) for case in cases if case.lacks}
         same = [
             run

@@ -32,6 +32,9 @@ PLACEHOLDER = re.compile(r"@(\w+)@")
 PLACEHOLDERS = ("RANKS", "THREADS", "VERSIONS")
 DRIVERS_PLACEHOLDERS = ("OUT", "NAME", "NONCE", "STARTED")
 """Filled in by the driver for each run, not here."""
+PART = "part of "
+"""Begins what a job that has only some cases of a suite calls its own: no file can be named so."""
+FOR_LOOKING = "a part of the suite, for looking only: no certificate comes of it"
 
 
 class Launch(Model):
@@ -136,6 +139,59 @@ class ConcreteCase:
     checks: tuple[str, ...]
     metrics: tuple[Metric, ...]
     lacks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A suite, or, as another one by name and digest, only those of its cases that are named.
+
+    Args:
+        path: the suite's file.
+        only: names of cases, or ids, of which launch and channel may be left out; none for all.
+    """
+
+    path: Path
+    only: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What a job calls its suite."""
+        return f"{PART}{self.path.stem}" if self.only else self.path.stem
+
+    def digest(self) -> str:
+        """Hash the suite's files, and for a part what is asked of them.
+
+        Raises:
+            ManyErrors: as `suite_digest`.
+        """
+        whole = suite_digest(self.path)
+        return hash_value({PART: whole, "only": sorted({*self.only})}) if self.only else whole
+
+    def cases(
+        self, values: Mapping[str, str], capabilities: Collection[str] = ()
+    ) -> tuple[ConcreteCase, ...]:
+        """Give what `expand` gives of the suite, as far as it is asked for.
+
+        Raises:
+            ManyErrors: as `load_suite`.
+            StackwrightError: the suite has no such case.
+        """
+        every = expand(load_suite(self.path), values, capabilities)
+        known = dict.fromkeys(name for case in every for name in _names_of(case))
+        for name in self.only:
+            if name not in known:
+                raise StackwrightError(
+                    f"suite '{self.path.stem}' has no case '{name}'{did_you_mean(name, known)}",
+                    where=Location(self.path),
+                    hint=f"its cases: {', '.join(dict.fromkeys(_names_of(c)[0] for c in every))}",
+                )
+        return tuple(c for c in every if not self.only or {*self.only} & {*_names_of(c)})
+
+
+def called(suite: str) -> str:
+    """What a sentence calls a job's suite."""
+    of = suite.removeprefix(PART)
+    return f"suite '{of}'" if of == suite else f"a {PART}suite '{of}'"
 
 
 def load_suite(path: Path) -> Suite:
@@ -245,6 +301,12 @@ def _combinations(suite: Suite) -> Iterator[tuple[Case, Launch, Channel]]:
 
 def _id(case: Case, launch: Launch, channel: Channel) -> str:
     return f"{case.name}.{launch.launcher}-{launch.ranks}.{channel}"
+
+
+def _names_of(case: ConcreteCase) -> tuple[str, str, str]:
+    """Its name, without and with the launch, and its id."""
+    name, launch, _ = case.id.split(".")
+    return name, f"{name}.{launch}", case.id
 
 
 def _fill(arg: str, launch: Launch, values: Mapping[str, str]) -> str:
