@@ -33,6 +33,7 @@ from stackwright.disputes import (
     evidence_folder,
 )
 from stackwright.errors import ExitCode, Location, StackwrightError
+from stackwright.inputs.fields import PART
 from stackwright.inputs.labels import parse
 from stackwright.inputs.site import Site
 from stackwright.locking.lockinputs import locked, versions
@@ -50,7 +51,6 @@ from stackwright.validation.prepare import other_than_asked
 from stackwright.validation.runs import runs
 from stackwright.validation.suites import (
     FOR_LOOKING,
-    PART,
     ConcreteCase,
     expand,
     load_suite,

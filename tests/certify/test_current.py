@@ -16,6 +16,7 @@ from stackwright.certify.keys import TrustedKeys
 from stackwright.certify.statement import timestamp
 from stackwright.disputes import check_undisputed, earlier_runs
 from stackwright.errors import StackwrightError
+from stackwright.inputs.fields import PART
 from stackwright.inputs.labels import parse
 from stackwright.inputs.site import Site
 from stackwright.stages import (
@@ -31,7 +32,7 @@ from stackwright.store import Store
 from stackwright.validation.host import fingerprint
 from stackwright.validation.prepare import _asked
 from stackwright.validation.session import check_clock
-from stackwright.validation.suites import FOR_LOOKING, PART, Choice
+from stackwright.validation.suites import FOR_LOOKING, Choice
 from stackwright.workshop import Workshop
 
 

@@ -180,8 +180,9 @@ def _run(session: Session, folder: Path, label: str) -> Judgement:
 
 def _next(judgement: Judgement, label: Label, required: str, folder: Path) -> str:
     """What follows from a judgement, for a label whose release requires a suite."""
+    from stackwright.inputs.fields import PART
     from stackwright.report.headline import passes_only
-    from stackwright.validation.suites import FOR_LOOKING, PART
+    from stackwright.validation.suites import FOR_LOOKING
 
     suite = judgement.suite.name
     lines = [f"this was {FOR_LOOKING}"] if suite.startswith(PART) else []

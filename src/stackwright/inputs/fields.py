@@ -54,6 +54,8 @@ class Text:
 Name = Annotated[
     str, Text(labels.NAME, "a name: lower-case letters, digits, and single '-' or '_' between them")
 ]
+PART = "part of "
+"""Begins what a job that has only some cases of a suite calls its own: no Name, so no suite's."""
 VariantName = Annotated[
     str, Text(labels.VARIANT, "a variant name: a lower-case letter, then letters, digits or '_'")
 ]

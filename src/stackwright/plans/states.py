@@ -14,8 +14,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Literal
 
+from stackwright.inputs.fields import PART
 from stackwright.inputs.labels import Label
-from stackwright.validation.suites import PART
 
 State = Literal[
     "planned", "locked", "built", "validated", "certified", "released", "stale", "retired"

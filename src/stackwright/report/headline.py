@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
+from stackwright.inputs.fields import PART
 from stackwright.report.changes import changes
 from stackwright.report.model import Certificate, JsonObject, ReportData
 from stackwright.report.text import moment
 from stackwright.report.verdicts import WORST_FIRST, Tone, verdict
-from stackwright.validation.suites import FOR_LOOKING, PART, called
+from stackwright.validation.suites import FOR_LOOKING, called
 
 _COMPARISON = {
     "BASELINE": "No comparison with an earlier release was possible: only correctness and the"

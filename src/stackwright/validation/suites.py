@@ -18,7 +18,7 @@ from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_v
 
 from stackwright.canonical import check_inside, hash_file, hash_folder, hash_value
 from stackwright.errors import Location, StackwrightError
-from stackwright.inputs.fields import Line, Model, Name, Value, Word
+from stackwright.inputs.fields import PART, Line, Model, Name, Value, Word
 from stackwright.inputs.suggest import did_you_mean
 from stackwright.inputs.yamlfile import Document, load_document, many_errors
 from stackwright.validation.launch import Launcher
@@ -32,8 +32,6 @@ PLACEHOLDER = re.compile(r"@(\w+)@")
 PLACEHOLDERS = ("RANKS", "THREADS", "VERSIONS")
 DRIVERS_PLACEHOLDERS = ("OUT", "NAME", "NONCE", "STARTED")
 """Filled in by the driver for each run, not here."""
-PART = "part of "
-"""Begins what a job that has only some cases of a suite calls its own: no file can be named so."""
 FOR_LOOKING = "a part of the suite, for looking only: no certificate comes of it"
 
 
