@@ -29,6 +29,7 @@ VERDICTS = ("PASS", "INCONCLUSIVE", "FAIL", "HUNG", "INVALID")
 ALARMS = ("FAIL", "HUNG", "INVALID")
 CONFIDENCE = 0.95
 NEAREST = 8
+ANSWER = ("n", "lower", "median", "bound")
 
 
 def main() -> None:
@@ -89,14 +90,19 @@ def entry(run: Run) -> dict[str, Any]:
         {name: case[name] for name in ("id", "verdict", "seconds")}
         | {
             "metrics": [
-                {name: metric[name] for name in ("name", "verdict", "absolute")}
+                {
+                    "name": metric["name"],
+                    "verdict": metric["verdict"],
+                    "absolute": metric["absolute"]
+                    and {name: metric["absolute"][name] for name in ANSWER},
+                }
                 for metric in case["metrics"]
             ]
         }
         for case in run.judgement["cases"]
     ]
-    judgement = {"verdict": run.judgement["verdict"], "cases": cases}
-    return {"asked": list(asked), "judgement": judgement}
+    of = {"verdict": run.judgement["verdict"], "cpu": run.job["host"]["cpu"]}
+    return {"asked": list(asked), "judgement": {**of, "cases": cases}}
 
 
 def report(suite: str, judged: Sequence[dict[str, Any]]) -> str:
@@ -112,8 +118,9 @@ def report(suite: str, judged: Sequence[dict[str, Any]]) -> str:
             ("metrics", [m["verdict"] for case in cases for m in case["metrics"]]),
         )
     ]
+    processors = " and ".join(sorted({judgement["cpu"] for judgement in judged}))
     lines = [
-        f"Suite `{suite}`, {len(judged)} runs of {measure.span(minutes)} minutes:",
+        f"Suite `{suite}`, {len(judged)} runs of {measure.span(minutes)} minutes, on {processors}:",
         measure.table(["", "judged", *VERDICTS], rows),
         f"{alarms} false alarms in {len(judged)} runs: with {CONFIDENCE:.0%} confidence fewer than"
         f" {at_most(alarms, len(judged)):.0%} of runs raise one.",

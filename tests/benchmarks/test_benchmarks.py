@@ -195,10 +195,11 @@ def test_false_alarms_counts_every_run_and_bounds_the_rate() -> None:
     def judged(verdict: str, median: float) -> dict[str, Any]:
         metric = {"name": "gemm", "verdict": verdict, "absolute": {"median": median, "bound": 0.1}}
         case = {"id": "compute", "verdict": verdict, "seconds": 60.0, "metrics": [metric]}
-        return {"verdict": verdict, "cases": [case]}
+        return {"verdict": verdict, "cpu": "EPYC", "cases": [case]}
 
     text = alarms.report("certify", [judged("PASS", 0.4), judged("FAIL", 0.05)])
 
+    assert "2 runs of 1.00 to 1.00 minutes, on EPYC:" in text
     assert "| whole suite | 2 | 1 | 0 | 1 | 0 | 0 |" in text
     assert "1 false alarms in 2 runs" in text
     assert "| compute | FAIL | 1 |" in text
@@ -213,7 +214,12 @@ def test_false_alarms_keeps_runs_in_a_file_and_counts_what_asked_the_same(tmp_pa
     case = {"id": "compute", "verdict": "PASS", "seconds": 60.0, "metrics": [metric], "checks": []}
     run = Run(
         tmp_path,
-        {"arms": {"candidate": {"image": "i"}}, "suite": {"digest": "s"}, "payload": "p"},
+        {
+            "arms": {"candidate": {"image": "i"}},
+            "suite": {"digest": "s"},
+            "payload": "p",
+            "host": {"cpu": "c"},
+        },
         {"verdict": "PASS", "cases": [case]},
     )
 
