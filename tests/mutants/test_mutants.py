@@ -102,12 +102,7 @@ def test_fault_of_tools_at_start_up(
 def test_fault_of_horovod(
     fault: Fault, horovod_bench: Bench, horovod_control: Control, record: Record, tmp_path: Path
 ) -> None:
-    case = case_of(fault, horovod_bench)
-    healthy = horovod_control(case, False)
-
-    judged = horovod_bench.judge(case, tmp_path / "run", fault.injector)
-
-    record(make_row(fault, "start-up", healthy, Outcome.of(judged), judged.seconds))
+    record(at_start_up(fault, horovod_bench, horovod_control, tmp_path))
 
 
 @needs_stack
