@@ -67,9 +67,15 @@ def finished(site: Site, store: Store, suite: str, keep: Path) -> list[dict[str,
         suite_digest(site.suite_file(suite)),
         payload_digest(site.root / "validation"),
     ]
-    found = {run.job["job_id"]: entry(run) for run in runs(store) if run.judgement}
-    every = kept(keep, {name: run for name, run in found.items() if run["asked"] == same})
+    judged = [run for run in runs(store) if run.judgement and asked(run) == same]
+    every = kept(keep, {run.job["job_id"]: entry(run) for run in judged})
     return [run["judgement"] for run in every.values() if run["asked"] == same]
+
+
+def asked(run: Run) -> list[str]:
+    """Of which bytes a run asked what: the digests of image, suite and payload."""
+    job = run.job
+    return [job["arms"]["candidate"]["image"], job["suite"]["digest"], job["payload"]]
 
 
 def kept(keep: Path, found: dict[str, Any]) -> dict[str, Any]:
@@ -85,7 +91,6 @@ def kept(keep: Path, found: dict[str, Any]) -> dict[str, Any]:
 def entry(run: Run) -> dict[str, Any]:
     """A run as the file keeps it: what it asked, of which bytes, and what the report is made of."""
     assert run.judgement
-    asked = run.job["arms"]["candidate"]["image"], run.job["suite"]["digest"], run.job["payload"]
     cases = [
         {name: case[name] for name in ("id", "verdict", "seconds")}
         | {
@@ -102,7 +107,7 @@ def entry(run: Run) -> dict[str, Any]:
         for case in run.judgement["cases"]
     ]
     of = {"verdict": run.judgement["verdict"], "cpu": run.job["host"]["cpu"]}
-    return {"asked": list(asked), "judgement": {**of, "cases": cases}}
+    return {"asked": asked(run), "judgement": {**of, "cases": cases}}
 
 
 def report(suite: str, judged: Sequence[dict[str, Any]]) -> str:
