@@ -13,11 +13,11 @@ import operators_layers
 import operators_numpy
 import operators_torch
 import torch
-from emit import Emitter, listed
-from operators_errors import Error
+from emit import Emitter
+from limits import Error, judged
 
 CHECKS: dict[str, Callable[[], Iterable[Error]]] = {
-    "small_numbers": operators_numpy.small_numbers,
+    "small_numbers": operators_torch.small_numbers,
     "numpy_products": operators_numpy.products,
     "numpy_linear_algebra": operators_numpy.linear_algebra,
     "linear": operators_layers.linear,
@@ -35,14 +35,6 @@ CHECKS: dict[str, Callable[[], Iterable[Error]]] = {
     "linear_algebra": operators_torch.linear_algebra,
     "transforms": operators_torch.transforms,
 }
-
-
-def judged(errors: Iterable[Error]) -> tuple[bool, str]:
-    """Say whether all are within their limits, and name those beyond, or the one nearest to it."""
-    found = list(errors)
-    wrong = [error for error in found if not error.value <= error.limit]
-    nearest = max(found, key=lambda error: error.value / (error.limit or 1))
-    return bool(found) and not wrong, listed(wrong or [nearest])
 
 
 def main() -> None:

@@ -3,39 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 import torch
 from kernels import deviation, doubles, gradients
+from limits import LIMITS, Error
 from torch import Tensor
-
-# Rounding of sums of some hundred random terms, relative to the largest result, is 2e-6 at most for
-# float32 and 1e-15 for float64; a result that is stored in bfloat16 is off by up to 2^-8 of itself.
-LIMIT = {torch.float32: 2e-5, torch.float64: 1e-13, torch.bfloat16: 2e-2}
-
-
-class Error(NamedTuple):
-    """A deviation, nan or infinite where the result is no number, and what rounding explains."""
-
-    what: str
-    value: float
-    limit: float
-
-    def __str__(self) -> str:
-        """Tell it as a check's detail does."""
-        if not self.limit:
-            return f"{self.what}: {'wrong' if self.value else 'right'}"
-        return f"{self.what}: error {self.value:.1e}, limit {self.limit:.0e}"
 
 
 def error(what: str, found: Tensor, wanted: Tensor, dtype: torch.dtype | None = None) -> Error:
     """Compare a result with one in float64."""
-    return Error(what, deviation(found, wanted), LIMIT[dtype or found.dtype])
-
-
-def exact(what: str, same: bool) -> Error:
-    """Say that something holds, or doesn't."""
-    return Error(what, 0.0 if same else 1.0, 0.0)
+    return Error(
+        what, deviation(found, wanted), LIMITS[str(dtype or found.dtype).removeprefix("torch.")]
+    )
 
 
 def against(

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
-from operators_errors import Error, against, error, exact, product
+from limits import Error, exact
+from operators_errors import against, error, product
 from torch import Tensor, nn
 from torch.nn import functional
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from itertools import product
+from typing import Any
 
 import numpy as np
-import torch
-from operators_errors import Error, exact
+from limits import Error, exact
 
 # More than one block and thread of a BLAS, and no multiple of any vector.
 SIZE = 515
 SIZES = (5, 67, 259)
-# As LAPACK's own tests allow: residuals of 30 roundings, relative to what is decomposed and n.
-# https://www.netlib.org/lapack/lug/node72.html
+# As LAPACK's own tests allow (the threshold in its TESTING/dtest.in): residuals of 30 roundings,
+# relative to what is decomposed and n.
 ROUNDINGS = 30
 ELEMENTS = 1 << 20
 
@@ -28,9 +28,6 @@ def small_numbers() -> Iterator[Error]:
     for dtype in (np.float32, np.float64):
         array = np.full(ELEMENTS, np.finfo(dtype).tiny, dtype)
         yield exact(f"NumPy's {dtype.__name__}", bool((array / 2 > 0).all()))
-    for kind in (torch.float32, torch.float64):
-        tensor = torch.full((ELEMENTS,), torch.finfo(kind).tiny, dtype=kind)
-        yield exact(f"{kind}", bool((tensor / 2 > 0).all()))
 
 
 def products() -> Iterator[Error]:
@@ -55,18 +52,30 @@ def multiplied(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.stack([(row[:, None] * b).sum(0) for row in a])
 
 
-def linear_algebra() -> Iterator[Error]:
-    """Decompose and solve: what comes of it, multiplied out, is the matrix again."""
+def linear_algebra(linalg: Any = np.linalg, dtype: str = "float64") -> Iterator[Error]:
+    """Decompose and solve: what comes of it, multiplied out, is the matrix again.
+
+    Args:
+        linalg: has the functions of `numpy.linalg`.
+        dtype: that it computes in; it is judged in float64.
+    """
     rng = np.random.default_rng(1)
+
+    def computed(name: str, *operands: np.ndarray) -> Any:
+        found = getattr(linalg, name)(*(x.astype(dtype) for x in operands))
+        several = isinstance(found, tuple)
+        wide = [np.asarray(x).astype(float) for x in (found if several else [found])]
+        return wide if several else wide[0]
+
     for n in SIZES:
-        a, one = rng.standard_normal((n, n)), np.eye(n)
-        right = rng.standard_normal((n, 3))
-        solved, inverse = np.linalg.solve(a, right), np.linalg.inv(a)
-        u, s, vt = np.linalg.svd(a)
-        q, r = np.linalg.qr(a)
-        values, vectors = np.linalg.eigh(a + a.T)
-        definite = multiplied(a, a.T) + one
-        low = np.linalg.cholesky(definite)
+        a, right = (rng.standard_normal((n, m)).astype(dtype).astype(float) for m in (n, 3))
+        one, symmetric = np.eye(n), (a + a.T).astype(dtype).astype(float)
+        solved, inverse = computed("solve", a, right), computed("inv", a)
+        u, s, vt = computed("svd", a)
+        q, r = computed("qr", a)
+        values, vectors = computed("eigh", symmetric)
+        definite = (multiplied(a, a.T) + one).astype(dtype).astype(float)
+        low = computed("cholesky", definite)
         for name, found, wanted, scale in (
             ("solve", multiplied(a, solved), right, np.abs(a).max() * np.abs(solved).max()),
             ("inv", multiplied(a, inverse), one, np.abs(a).max() * np.abs(inverse).max()),
@@ -74,10 +83,10 @@ def linear_algebra() -> Iterator[Error]:
             ("svd's U", multiplied(u.T, u), one, 1),
             ("qr", multiplied(q, r), a, s.max()),
             ("qr's Q", multiplied(q.T, q), one, 1),
-            ("eigh", multiplied(vectors * values, vectors.T), a + a.T, np.abs(values).max()),
+            ("eigh", multiplied(vectors * values, vectors.T), symmetric, np.abs(values).max()),
             ("eigh's vectors", multiplied(vectors.T, vectors), one, 1),
             ("cholesky", multiplied(low, low.T), definite, np.abs(definite).max()),
             ("cholesky is triangular", np.triu(low, 1), 0 * one, 1),
         ):
             off = float(np.abs(found - wanted).max() / scale / n)
-            yield Error(f"{name} of {n}", off, ROUNDINGS * float(np.finfo(np.float64).eps))
+            yield Error(f"{name} of {n}, {dtype}", off, ROUNDINGS * float(np.finfo(dtype).eps))

@@ -7,16 +7,16 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+import operators_numpy
 import torch
-from operators_errors import Error, error, exact, product
+from limits import Error, exact
+from operators_errors import error, product
 from torch import Tensor
 
 ELEMENTS, STEPS = 1003, 5
 RATE, DECAY, EPSILON = 1e-2, 0.1, 1e-8
 BETAS = (0.9, 0.999)
 SIZES = (5, 67, 131)
-# As in operators_numpy.py.
-ROUNDINGS = 30
 
 State = dict[str, Tensor]
 
@@ -71,6 +71,14 @@ OPTIMIZERS: tuple[tuple[str, Rule, dict[str, Any]], ...] = (
     ("RMSprop", rmsprop, {}),
 )
 WAYS = ({}, {"foreach": True}, {"fused": True})
+
+
+def small_numbers() -> Iterator[Error]:
+    """Halve the smallest normal numbers, as operators_numpy.py does, by PyTorch as well."""
+    yield from operators_numpy.small_numbers()
+    for dtype in (torch.float32, torch.float64):
+        tensor = torch.full((operators_numpy.ELEMENTS,), torch.finfo(dtype).tiny, dtype=dtype)
+        yield exact(f"{dtype}", bool((tensor / 2 > 0).all()))
 
 
 def optimizers() -> Iterator[Error]:
@@ -219,7 +227,11 @@ def linear_algebra() -> Iterator[Error]:
                 ("lstsq", product(a[:, : n // 2].T, left), largest * float(left.abs().max())),
             ):
                 value = float(off.abs().max()) / scale / n
-                yield Error(f"{name} of {n}, {dtype}", value, ROUNDINGS * torch.finfo(dtype).eps)
+                yield Error(
+                    f"{name} of {n}, {dtype}",
+                    value,
+                    operators_numpy.ROUNDINGS * torch.finfo(dtype).eps,
+                )
 
 
 def transforms() -> Iterator[Error]:
