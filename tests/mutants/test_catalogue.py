@@ -43,7 +43,7 @@ ELSEWHERE = {
     )
 }
 # test_operators.py there injects the faults of this case, all in one process.
-IN_ONE_PROCESS = {"operators"}
+IN_ONE_PROCESS = {"operators", "definitions"}
 # What the catalogue was asked to have, and the fault that is it.
 ASKED = {
     "a rank left out of the allreduce": "rank_left_out_of_allreduce",

@@ -40,7 +40,7 @@ for fault, checks in {"": None, **meant}.items():
 def test_right_operations_pass_and_each_fault_fails_its_checks(framework: str) -> None:
     faults = yaml.safe_load(CATALOGUE.read_text())["start_up"]
     meant = {
-        fault["name"]: fault["checks"]
+        fault.get("code", fault["name"]): fault["checks"]
         for fault in faults
         if fault["case"] == "definitions.none-1" and fault["suite"] == SUITES[framework]
     }
