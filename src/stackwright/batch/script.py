@@ -50,8 +50,8 @@ def script(
     lines = [
         *single(head),
         "",
-        *way.setup,
-        *([""] if way.setup else ()),
+        *(setup := (*scheduler.first, *way.setup)),
+        *([""] if setup else ()),
         *(_torchrun(scheduler, job, way, command) if by_torchrun(command) else ()),
         *(() if by_torchrun(command) else _ranks(scheduler, job, way, command)),
     ]
