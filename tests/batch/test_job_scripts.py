@@ -275,6 +275,39 @@ def test_the_command_arrives_word_for_word(scheduler: str, tmp_path: Path) -> No
     assert done.stdout == "5|1|8|nid0001|22345|train.py|--name|it's a test|"
 
 
+def test_a_stack_that_brings_an_mpiexec_hides_not_that_of_pals(tmp_path: Path) -> None:
+    """As the wheels of MPICH and Open MPI do, which know no --depth."""
+    for folder, line in (("pals", 'echo "$@"'), ("stack", "exit 9")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "mpiexec").write_text(f"#!/bin/bash\n{line}\n")
+        (tmp_path / folder / "mpiexec").chmod(0o755)
+    (tmp_path / "hosts").write_text("nid0001\n")
+    loaded = ways.Way(setup=(f"export PATH={tmp_path}/stack:$PATH",))
+    environment = {
+        "PATH": f"{tmp_path}/pals:/usr/bin:/bin",
+        "PBS_JOBID": "12345.server",
+        "PBS_NODEFILE": str(tmp_path / "hosts"),
+        "PBS_O_WORKDIR": str(tmp_path),
+    }
+
+    for command in (COMMAND, ("torchrun", "train.py")):
+        text = script(PBS, job_for("pbs"), loaded, command, "plain")
+        done = subprocess.run(
+            ["bash"], input=text, env=environment, capture_output=True, text=True, check=True
+        )
+        assert "--cpu-bind depth" in done.stdout
+
+
+def test_without_pals_a_job_says_so() -> None:
+    text = script(PBS, job_for("pbs"), ways.Way(), COMMAND, "plain")
+
+    done = subprocess.run(
+        ["/bin/bash"], input=text, env={"PATH": ""}, capture_output=True, text=True, check=False
+    )
+
+    assert (done.returncode, done.stderr) == (1, "there is no mpiexec of PALS in PATH\n")
+
+
 @pytest.mark.parametrize(
     "given", ["--nproc-per-node=8", "--nproc_per_node 8", "--nnodes 3", "--standalone"]
 )

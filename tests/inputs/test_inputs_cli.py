@@ -15,6 +15,7 @@ import pytest
 from stackwright.cli import main
 from stackwright.cli.app import COMMANDS, as_stackwright_error, group
 from stackwright.errors import ExitCode
+from stackwright.release.places import Misplaced
 
 
 @pytest.fixture(autouse=True)
@@ -58,6 +59,18 @@ def test_list_shows_every_label(capsys: pytest.CaptureFixture[str]) -> None:
         ["demo/2.10-cuda@summit-like", "ga", "planned", "no", "lock"],
         ["demo/2.10-cuda@laptop", "ga", "refused", "needs", "GPUs", "of", "nvidia"],
     ]
+
+
+def test_list_says_once_that_the_store_of_several_systems_has_moved(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = [Misplaced("demo/2.10-cpu", "/old", "demo/2.10-cpu@laptop")]
+    monkeypatch.setattr("stackwright.cli.strays.strays", lambda *_: found)
+
+    _, out, err = run(capsys, "list", "demo/2.10-cpu@*")
+
+    assert len([line for line in out.splitlines() if "demo/2.10-cpu@" in line]) == 2
+    assert err.count("the store has moved: `module load demo/2.10-cpu` leads to /old") == 1
 
 
 def test_a_stack_of_another_architecture_is_refused_with_the_reason(

@@ -106,6 +106,18 @@ def test_the_overview_marks_the_bound_left_of_a_passing_interval() -> None:
     assert "gemm: PASS, 1.000 [0.970, 1.030], theta 0.95" in str(svg.get("aria-label"))
 
 
+def test_a_small_floor_and_what_is_right_of_it_are_told_apart() -> None:
+    small = figures.Estimate("gloo", "PASS", "good", 0.0108, 0.00908, 0.0312, 0.005, (0.0108,))
+    read = "0.011 [0.0091, 0.031], floor 0.005"
+
+    overview = parse(figures.overview("Fractions", "fraction", "floor", [small], at=1.0))
+    strip = parse(figures.strip("Fraction", "floor", small).svg)
+
+    assert f"gloo: PASS, {read}" in str(overview.get("aria-label"))
+    assert f"PASS: median {read}" in str(strip.get("aria-label"))
+    assert {"median 0.011", "floor 0.005"} <= {text.text for text in strip.iter("text")}
+
+
 def overview_names(*names: str) -> list[str | None]:
     rows = [figures.Estimate(name, "PASS", "good", 1.0, 0.97, 1.03, 0.95, ()) for name in names]
     svg = parse(figures.overview("Ratios", "ratio", "theta", rows, at=1.0))

@@ -13,6 +13,7 @@ import pytest
 import report_fixtures as fixtures
 
 from stackwright.report import ReportData, render_html
+from stackwright.report.numbers import figure
 
 CSS = Path(__file__).parents[2] / "src/stackwright/report/templates/report.css"
 ATTACK = "<script>window.pwned=1</script><img src=x onerror='window.pwned=1'>\"' onclick=pwned"
@@ -159,6 +160,29 @@ def test_a_case_shows_its_picture_curves_raw_values_and_command() -> None:
     assert "podman run --rm --name &#34;$NAME&#34;" in source
 
 
+def test_raw_values_can_be_held_against_the_ceiling_of_their_run() -> None:
+    case = fixtures.judged_cases(None)[3]
+    metric = case["metrics"][0]
+    metric["absolute"]["bound"] = 0.005
+    data = fixtures.report([case], compared=False)
+    ceilings = [151.0 + 10 * pair for pair in range(16)]
+    for pair, ceiling in enumerate(ceilings):
+        metric["absolute"]["samples"][pair] = metric["values"]["candidate"][pair] / ceiling
+    runs = [fixtures.run_record(case["id"], pair=pair) for pair in reversed(range(16))]
+    for run in runs:
+        found = {"t": "probe", "name": "peak_fp32", "value": ceilings[run["pair"]]}
+        run["ranks"] = [[{"t": "probe", "name": "other", "value": 1.0}, found, {"t": "end"}]]
+
+    source, shown = render_html(replace(data, runs=runs)), page(replace(data, runs=runs)).text
+
+    assert "Pair Candidate Ceiling Fraction" in shown
+    for pair in (0, 9):
+        value, found = metric["values"]["candidate"][pair], ceilings[pair]
+        cells = (pair, figure(value), figure(found), figure(value / found))
+        assert "".join(f'<td class="number">{cell}</td>' for cell in cells) in source
+    assert "floor 0.005" in shown
+
+
 def test_curves_stand_together_above_what_changed_each_with_its_case() -> None:
     cases = fixtures.judged_cases(fixtures.FAST)
     cases[1] |= {"series": [fixtures.learning_curve()], "verdict": "FAIL"}
@@ -199,8 +223,15 @@ def test_a_fact_is_a_picture_or_is_told() -> None:
 
 def test_without_curves_there_is_no_section_for_them() -> None:
     data = fixtures.report(fixtures.judged_cases(None)[:2], compared=False)
+    failed = fixtures.judged_cases(None)[:2]
+    failed[0]["verdict"] = "HUNG"
+    of_a_failure = fixtures.report(failed, compared=False, verdict="HUNG")
+    said = "There are no learning curves: the suite certify has no science models."
 
     assert "#curves" not in render_html(data)
+    assert said in page(data).text
+    assert said not in page(of_a_failure).text  # a model may not have come so far
+    assert said not in page(fixtures.pass_baseline()).text
 
 
 def test_a_metric_of_several_cases_is_named_by_what_tells_them_apart() -> None:

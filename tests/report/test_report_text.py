@@ -74,6 +74,26 @@ def test_numbers_read_well(value: object, shown: str) -> None:
     assert numbers.figure(value) == shown
 
 
+@pytest.mark.parametrize(
+    ("value", "bound", "shown"),
+    [
+        (0.363, 0.1, ("0.363", "0.1")),
+        (1.0, 0.95, ("1.000", "0.95")),
+        (0.00908, 0.005, ("0.0091", "0.005")),  # was 0.009 right of 0.01
+        (0.00162, 0.001, ("0.0016", "0.001")),
+        (0.000987, 0.001, ("0.00099", "0.001")),
+        (0.95003, 0.95, ("0.95003", "0.95")),  # was 0.950, which is not right of it
+        (0.94996, 0.95, ("0.94996", "0.95")),
+        (0.93, 1 - 0.07, ("0.930", "0.93")),
+        (0.0, 0.005, ("0.000", "0.005")),
+    ],
+)
+def test_a_number_stands_on_its_side_of_a_threshold(
+    value: float, bound: float, shown: tuple[str, str]
+) -> None:
+    assert (numbers.beside(value, bound), numbers.threshold(bound)) == shown
+
+
 @pytest.mark.parametrize("value", [None, "nan", True, float("nan"), float("inf"), 10**400])
 def test_what_is_not_a_finite_number_is_not_drawn(value: object) -> None:
     assert numbers.finite(value) is None

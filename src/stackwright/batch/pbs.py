@@ -27,7 +27,7 @@ def options(job: Resources) -> Iterator[Option]:
 def start(nodes: int, tasks: int, cpus: int, _gpus: int) -> tuple[str, ...]:
     """Start tasks by the mpiexec of PALS, HPE's launcher: https://docs.alcf.anl.gov/polaris/."""
     return (
-        *("mpiexec", f"-n {nodes * tasks}", f"--ppn {tasks}", f"--depth {cpus}"),
+        *('"$PALS"', f"-n {nodes * tasks}", f"--ppn {tasks}", f"--depth {cpus}"),
         "--cpu-bind depth",
     )
 
@@ -38,6 +38,10 @@ PBS = Scheduler(
     options=options,
     stands_for={},
     start=start,
+    first=(
+        "# The stack may bring an mpiexec of its own: that of PALS is looked up before.",
+        'PALS=$(command -v mpiexec) || { echo "there is no mpiexec of PALS in PATH" >&2; exit 1; }',
+    ),
     prepare=('cd "$PBS_O_WORKDIR" || exit 1', 'export FIRST=$(head -n 1 "$PBS_NODEFILE")'),
     rank="PALS_RANKID",
     local_rank="PALS_LOCAL_RANKID",

@@ -65,7 +65,9 @@ class Scheduler:
         stands_for: other names of these options: who is asked for one of them has answered.
         start: words that start a process for each task: of so many nodes, tasks on each, cores
             for each of them, and GPUs on each node.
-        prepare: lines of a script before that.
+        first: lines of a script before the way into the stack, whose MPI may bring a launcher of
+            the same name as the scheduler's.
+        prepare: lines between that and the start.
         rank: the variable in which a task finds its number.
         local_rank: the one for its number on its node.
         address: the first node's, as a task finds it, in words of a shell.
@@ -82,6 +84,7 @@ class Scheduler:
     local_rank: str
     address: str
     job_id: str
+    first: tuple[str, ...] = ()
 
 
 UNFILLED = "--FILL-IN"

@@ -50,8 +50,8 @@ def script(
     lines = [
         *single(head),
         "",
-        *way.setup,
-        *([""] if way.setup else ()),
+        *(setup := (*scheduler.first, *way.setup)),
+        *([""] if setup else ()),
         *(_torchrun(scheduler, job, way, command) if by_torchrun(command) else ()),
         *(() if by_torchrun(command) else _ranks(scheduler, job, way, command)),
     ]
@@ -89,7 +89,7 @@ def _check_starts_none(command: Sequence[str]) -> None:
     torch = found == "torchrun" or found.startswith("torch.")
     raise StackwrightError(
         f"each rank of the job would start ranks again: {found}",
-        hint="write `torchrun` in its place"
+        hint="write `torchrun` in its place, or `python` where the stack has no PyTorch"
         if torch
         else f"leave {found} and its options out; -N and --ranks-per-node say how many ranks there"
         " are, and each finds the others",

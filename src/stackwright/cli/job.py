@@ -77,11 +77,13 @@ def command(
     from stackwright.batch.script import by_torchrun, script
     from stackwright.batch.slurm import SLURM
     from stackwright.building.recipe import installed_mpi
+    from stackwright.cli.torchrun import check_torchrun
     from stackwright.cli.workshop import open_workshop, released_to_run
 
     shop = open_workshop(context, label)
     hint = f"its administrators do that: stackwright release '{shop.label}'"
     artefact = released_to_run(shop, hint)
+    check_torchrun(words, shop, artefact, "`python`, whose ranks the job starts,")
     system = shop.site.system(shop.label.system)
     dialect = _scheduler(scheduler or system.scheduler, system)
     job = _resources(shop, system, nodes, ranks_per_node, limit, partition, given, output)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -75,8 +76,7 @@ def command(context: Context, pattern: str, as_json: bool) -> None:
         echo_json([*plain, *(_cannot(context, *each) for each in refused.items())])
         return
     context.show(_table(context, rows, notes, refused))
-    for row in rows:
-        warn(shown[str(row.label)])
+    warn(chain.from_iterable(shown.values()))
 
 
 def _notes(row: Row, elsewhere: Mapping[str, StackwrightError]) -> Iterator[str]:

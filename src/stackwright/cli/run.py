@@ -74,6 +74,7 @@ def command(
     """
     from stackwright.cli.foreground import run_in_foreground
     from stackwright.cli.progress import Progress
+    from stackwright.cli.torchrun import check_torchrun
     from stackwright.cli.workshop import open_workshop
     from stackwright.errors import StackwrightError
     from stackwright.runtimes.here import Here
@@ -83,6 +84,7 @@ def command(
     with Progress(color=context.color) as progress:
         shop = open_workshop(context, label, progress)
         artefact = shop.artefact if built else _released(shop)
+        check_torchrun(words, shop, artefact, "`mpiexec -n 2 python`")
         system = shop.label.system
         described, injections = shop.site.system(system), shop.site.injections(system)
         if gpus:

@@ -27,6 +27,6 @@ def strays(context: Context, system: str) -> tuple[Stray | Misplaced, ...]:
 
 
 def warn(found: Iterable[Stray | Misplaced]) -> None:
-    """Print a warning for each, with the command that mends it."""
-    for stray in found:
-        click.echo(f"warning: {stray}; to mend it: {stray.mend}", err=True)
+    """Print a warning for each, with the command that mends it; systems may share a store."""
+    for text in dict.fromkeys(f"{stray}; to mend it: {stray.mend}" for stray in found):
+        click.echo(f"warning: {text}", err=True)

@@ -83,7 +83,7 @@ def _case(data: ReportData, index: int, case: JsonObject, asked: JsonObject | No
         seconds=case["seconds"],
         setting=_setting(asked),
         checks=tuple(case["checks"]),
-        metrics=metrics(case, asked),
+        metrics=metrics(case, asked, runs),
         curves=tuple(map(curves, series)),
         glances=(*map(glance, series), *map(pictures.glance, drawable[:1])),
         pictures=tuple(map(pictures.draw, drawable)),

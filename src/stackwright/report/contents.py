@@ -12,7 +12,7 @@ from stackwright.canonical import hash_file
 from stackwright.certify.strictjson import parse
 from stackwright.plans.plandiff import fields
 from stackwright.report.model import Plan
-from stackwright.spack.lockfile import nodes
+from stackwright.spack.lockfile import Node, nodes
 
 OWN = Path("share", "stackwright")
 _RECORDS = ("plan.json", "lock.json", "spack.lock", "manifest.json")
@@ -44,6 +44,12 @@ def plan_of(prefix: Path) -> Plan:
     )
 
 
+def packages(prefix: Path) -> set[str]:
+    """The names of Python's packages in a prefix; Spack's ``py-torch`` is ``torch``."""
+    names = {wheel["name"] for wheel in _pinned(installed(prefix, "lock.json"))}
+    return names | {node.name.removeprefix("py-") for node in _nodes(prefix)}
+
+
 def _pinned(lock: Mapping[str, Any]) -> list[Mapping[str, str]]:
     """What a lock pins of Python's, layer by layer, and what is built from sources.
 
@@ -60,14 +66,18 @@ def _pinned(lock: Mapping[str, Any]) -> list[Mapping[str, str]]:
 
 def _by_spack(prefix: Path) -> dict[str, str]:
     """What Spack decided on: specs by name, with the hash where several have one name."""
-    if not (prefix / OWN / "spack.lock").is_file():
-        return {}
-    found = nodes(installed(prefix, "spack.lock"))
+    found = _nodes(prefix)
     times = Counter(node.name for node in found)
     return {
         node.name if times[node.name] == 1 else f"{node.name} /{node.hash[:7]}": node.spec
         for node in found
     }
+
+
+def _nodes(prefix: Path) -> tuple[Node, ...]:
+    """What Spack installed, if anything."""
+    there = (prefix / OWN / "spack.lock").is_file()
+    return nodes(installed(prefix, "spack.lock")) if there else ()
 
 
 def installed(prefix: Path, name: str) -> Any:

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from stackwright.report import charts
 from stackwright.report.charts import LETTER, WIDTH, Scale
-from stackwright.report.numbers import figure
+from stackwright.report.numbers import beside, figure, threshold
 from stackwright.report.verdicts import Tone
 
 _ROW = 48
@@ -42,17 +42,22 @@ class Estimate:
     @property
     def text(self) -> str:
         """The estimate as people write it: ``0.930 [0.904, 0.952]``."""
-        return f"{self.median:.3f} [{_bound(self.lower)}, {_bound(self.upper)}]"
+        lower, upper = (
+            "not bounded" if edge is None else beside(edge, self.bound)
+            for edge in (self.lower, self.upper)
+        )
+        return f"{self.middle} [{lower}, {upper}]"
+
+    @property
+    def middle(self) -> str:
+        """The median as people write it."""
+        return beside(self.median, self.bound)
 
     @property
     def spanned(self) -> list[float]:
         """Every number that a chart of it has to make room for."""
         edges = (self.median, self.bound, self.lower, self.upper)
         return [edge for edge in edges if edge is not None]
-
-
-def _bound(value: float | None) -> str:
-    return "not bounded" if value is None else f"{value:.3f}"
 
 
 def overview(title: str, axis: str, bound_name: str, rows: Sequence[Estimate], at: float) -> Markup:
@@ -64,7 +69,8 @@ def overview(title: str, axis: str, bound_name: str, rows: Sequence[Estimate], a
     for index, (row, name) in enumerate(zip(rows, names, strict=True)):
         body += _overview_row(row, name, x, at, _ROW * index)
     words = "; ".join(
-        f"{row.name}: {row.verdict}, {row.text}, {bound_name} {row.bound:.2f}" for row in rows
+        f"{row.name}: {row.verdict}, {row.text}, {bound_name} {threshold(row.bound)}"
+        for row in rows
     )
     parts = [charts.x_axis(x, bottom, axis, count=_TICKS), *body]
     return charts.picture(title, words, bottom + 40, *parts)
@@ -122,12 +128,13 @@ def strip(title: str, bound_name: str, estimate: Estimate) -> Picture:
     low = y.low if estimate.lower is None else estimate.lower
     high = y.high if estimate.upper is None else estimate.upper
     notes = [
-        (f"median {estimate.median:.3f}", estimate.median, "label median-label"),
-        (f"{bound_name} {estimate.bound:.2f}", estimate.bound, "label bound-label"),
+        (f"median {estimate.middle}", estimate.median, "label median-label"),
+        (f"{bound_name} {threshold(estimate.bound)}", estimate.bound, "label bound-label"),
     ]
     places = charts.spread([y(value) for _, value, _ in notes], 14, top, bottom)
     pairs = f"{len(drawn)} of {len(estimate.samples)} samples can be drawn; "
-    words = f"{estimate.verdict}: median {estimate.text}, {bound_name} {estimate.bound:.2f}"
+    bound = threshold(estimate.bound)
+    words = f"{estimate.verdict}: median {estimate.text}, {bound_name} {bound}"
     svg = charts.picture(
         f"{estimate.name}: {title}",
         (pairs if len(drawn) < len(estimate.samples) else "") + words,

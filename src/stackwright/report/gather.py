@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from stackwright.canonical import hash_bytes
 from stackwright.certify.coverage import Coverage
 from stackwright.certify.keys import TrustedKeys
+from stackwright.certify.statement import moment, timestamp
 from stackwright.certify.strictjson import parse
 from stackwright.certify.verify import Certificate as Verified
 from stackwright.certify.verify import open_certificate
@@ -65,7 +66,7 @@ def gather(shop: Workshop, folder: Path, now: datetime) -> ReportData:
             lock=shop.plan.lock_digest or "",
             host=job["host"],
             tools=lock.get("solved_with", {}),
-            commands=_commands(shop.store.log),
+            commands=_commands(shop.store.log, job["created"], runs),
         ),
         certificate=certificate,
         previous=_previous(shop, job, keys),
@@ -204,10 +205,20 @@ def _logs(folder: Path, runs: list[dict[str, Any]], judgement: Mapping[str, Any]
     return found
 
 
-def _commands(log: Path) -> list[str]:
+def _commands(log: Path, begun: str, runs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The lines of the store's log that were begun between a run's begin and its last case's end.
+
+    Each line begins with when its program was started; for which label it doesn't say.
+    """
     if not log.is_file():
         return []
-    return log.read_text(encoding="utf-8", errors="replace").splitlines()[-_COMMANDS:]
+    ended = max([timestamp(_end(run)) for run in runs], default=begun)
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    return [line for line in lines if begun <= line.partition(" ")[0] <= ended][-_COMMANDS:]
+
+
+def _end(run: Mapping[str, Any]) -> datetime:
+    return moment(run["started"]) + timedelta(seconds=run["seconds"])
 
 
 def _json(path: Path) -> Any:

@@ -15,7 +15,7 @@ from stackwright.report.figures import Estimate, overview
 from stackwright.report.headline import headline, tally
 from stackwright.report.metrics import estimates, unjudged
 from stackwright.report.model import ReportData
-from stackwright.report.numbers import figure, seconds
+from stackwright.report.numbers import figure, seconds, threshold
 from stackwright.report.text import moment, printable, short
 from stackwright.report.verdicts import verdict
 
@@ -61,7 +61,12 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )
     environment.filters.update(
-        figure=figure, seconds=seconds, moment=moment, short=short, verdict=verdict
+        figure=figure,
+        threshold=threshold,
+        seconds=seconds,
+        moment=moment,
+        short=short,
+        verdict=verdict,
     )
     return environment
 

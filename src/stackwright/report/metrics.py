@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import chain, zip_longest
 from typing import Any
 
 from stackwright.report.figures import Estimate, Picture, strip
@@ -15,7 +15,7 @@ from stackwright.report.verdicts import Verdict, verdict
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric of a case; `rows` are (pair, candidate, released, ratio, fraction)."""
+    """A metric of a case; `rows` are (pair, candidate, released, ratio, ceiling, fraction)."""
 
     name: str
     unit: str
@@ -35,10 +35,12 @@ class Metric:
         return any(row[2] is not None for row in self.rows)
 
 
-def metrics(case: JsonObject, asked: JsonObject | None) -> tuple[Metric, ...]:
-    """The metrics of a judged case; `asked` is the case in the job."""
+def metrics(
+    case: JsonObject, asked: JsonObject | None, runs: Sequence[JsonObject]
+) -> tuple[Metric, ...]:
+    """The metrics of a judged case; `asked` is the case in the job, `runs` are its records."""
     specs = {spec["name"]: spec for spec in asked["metrics"]} if asked else {}
-    return tuple(_metric(metric, specs.get(metric["name"], {})) for metric in case["metrics"])
+    return tuple(_metric(metric, specs.get(metric["name"], {}), runs) for metric in case["metrics"])
 
 
 def estimates(data: ReportData, kind: str) -> Iterator[Estimate]:
@@ -76,7 +78,7 @@ def unjudged(data: ReportData) -> list[str]:
     ]
 
 
-def _metric(metric: JsonObject, spec: JsonObject) -> Metric:
+def _metric(metric: JsonObject, spec: JsonObject, runs: Sequence[JsonObject]) -> Metric:
     relative, absolute = metric["relative"], metric["absolute"]
     against_released = _estimate(metric["name"], relative)
     against_hardware = _estimate(metric["name"], absolute)
@@ -85,6 +87,7 @@ def _metric(metric: JsonObject, spec: JsonObject) -> Metric:
         metric["values"]["candidate"],
         metric["values"]["baseline"],
         relative["samples"] if relative else (),
+        _ceilings(runs, roofline) if absolute else (),
         absolute["samples"] if absolute else (),
     ]
     return Metric(
@@ -103,6 +106,19 @@ def _metric(metric: JsonObject, spec: JsonObject) -> Metric:
         ),
         rows=tuple((pair, *row) for pair, row in enumerate(zip_longest(*columns))),
     )
+
+
+def _ceilings(runs: Sequence[JsonObject], roofline: str) -> list[Any]:
+    """What the probe found in each of the candidate's runs, in the order of the pairs."""
+    candidate = sorted(
+        (run for run in runs if run["arm"] == "candidate"), key=lambda run: int(run["pair"])
+    )
+    return [next(_probed(run, roofline), None) for run in candidate]
+
+
+def _probed(run: JsonObject, roofline: str) -> Iterator[Any]:
+    lines = chain.from_iterable(run["ranks"])
+    return (one["value"] for one in lines if (one.get("t"), one.get("name")) == ("probe", roofline))
 
 
 def _strip(title: str, bound: str, estimate: Estimate | None) -> tuple[Picture, ...]:

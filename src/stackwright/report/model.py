@@ -74,7 +74,7 @@ class Provenance:
         lock: the hash of the lock.
         host: the fingerprint of the machine.
         tools: name and version of each external tool.
-        commands: the commands that led here, secrets redacted, oldest first.
+        commands: those that were started while the run went on, secrets redacted, oldest first.
     """
 
     run_dir: str

@@ -47,6 +47,27 @@ def figure(value: Any) -> str:
     return typeset(text)
 
 
+def threshold(value: float) -> str:
+    """A floor or a theta: three significant digits at most."""
+    return f"{value:.3g}"
+
+
+def beside(value: float, bound: float) -> str:
+    """A number as it stands beside a threshold: on the same side of it as it is.
+
+    Three decimals and two significant digits, and as many more as that takes.
+    """
+    shown = float(threshold(bound))
+    decimals = max(3, 1 - math.floor(math.log10(abs(value)))) if value else 3
+    while _side(float(f"{value:.{decimals}f}"), shown) != _side(value, shown):
+        decimals += 1
+    return f"{value:.{decimals}f}"
+
+
+def _side(value: float, of: float) -> int:
+    return (value > of) - (value < of)
+
+
 def seconds(value: float) -> str:
     """A duration: ``7.1 s``, ``2 min 05 s``."""
     if value < 60:  # noqa: PLR2004

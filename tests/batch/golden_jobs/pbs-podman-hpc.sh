@@ -11,6 +11,8 @@
 # Write the value of -A and take --FILL-IN out; until then this is refused:
 #PBS --FILL-IN -A
 
+# The stack may bring an mpiexec of its own: that of PALS is looked up before.
+PALS=$(command -v mpiexec) || { echo "there is no mpiexec of PALS in PATH" >&2; exit 1; }
 case "$PWD" in
   //* | / | /bin | /dev | /etc | /lib | /lib64 | /opt | /opt/stackwright | /proc | /sbin | /stackwright | /sys | /usr | /usr/bin | /usr/lib | /usr/lib64 | /usr/local | /usr/sbin | /usr/share | /var | /opt/stackwright/* | /stackwright/* | /bin/* | /sbin/* | /lib/* | /lib64/* | /usr/bin/* | /usr/sbin/* | /usr/lib/* | /usr/lib64/* | /usr/share/* | /etc/* | /dev/* | /proc/* | /sys/*)
     echo "$PWD would lie over the image's own: submit from a folder of your own" >&2
@@ -23,6 +25,6 @@ export FIRST=$(head -n 1 "$PBS_NODEFILE")
 export WORLD_SIZE=8 LOCAL_WORLD_SIZE=4 MASTER_PORT=$((20000 + ${PBS_JOBID%%[!0-9]*} % 10000))
 export OMP_NUM_THREADS=16 MKL_NUM_THREADS=16 TF_NUM_INTRAOP_THREADS=16 TF_NUM_INTEROP_THREADS=16 NPROC=16
 
-mpiexec -n 8 --ppn 4 --depth 16 --cpu-bind depth \
+"$PALS" -n 8 --ppn 4 --depth 16 --cpu-bind depth \
   bash -c 'export RANK=$PALS_RANKID LOCAL_RANK=$PALS_LOCAL_RANKID MASTER_ADDR=$FIRST; exec "$@"' rank \
   podman-hpc shared-run --network=host --mpi --gpu --volume="$PWD:$PWD" --workdir="$PWD" --env=RANK --env=LOCAL_RANK --env=WORLD_SIZE --env=LOCAL_WORLD_SIZE --env=MASTER_ADDR --env=MASTER_PORT --env=OMP_NUM_THREADS --env=MKL_NUM_THREADS --env=TF_NUM_INTRAOP_THREADS --env=TF_NUM_INTEROP_THREADS --env=NPROC cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc python train.py --name 'it'"'"'s a test'

@@ -11,6 +11,8 @@
 # Write the value of -A and take --FILL-IN out; until then this is refused:
 #PBS --FILL-IN -A
 
+# The stack may bring an mpiexec of its own: that of PALS is looked up before.
+PALS=$(command -v mpiexec) || { echo "there is no mpiexec of PALS in PATH" >&2; exit 1; }
 type module >/dev/null 2>&1 || source /lmod/init/bash
 module use /s/live/modules && module load pytorch/2.13.0-cpu || exit 1
 
@@ -20,6 +22,6 @@ export FIRST=$(head -n 1 "$PBS_NODEFILE")
 export MASTER_PORT=$((20000 + ${PBS_JOBID%%[!0-9]*} % 10000))
 export OMP_NUM_THREADS=16 MKL_NUM_THREADS=16 TF_NUM_INTRAOP_THREADS=16 TF_NUM_INTEROP_THREADS=16 NPROC=16
 
-mpiexec -n 2 --ppn 1 --depth 64 --cpu-bind depth \
+"$PALS" -n 2 --ppn 1 --depth 64 --cpu-bind depth \
   bash -c 'export PET_NODE_RANK=$PALS_RANKID PET_MASTER_ADDR=$FIRST PET_MASTER_PORT=$MASTER_PORT; exec "$@"' rank \
   torchrun --nnodes=2 --nproc-per-node=4 train.py 'a b'
