@@ -30,6 +30,8 @@ MESSAGES = (
     Message("1MiB", 1 << 20, at_once=4, rounds=15),
     Message("16MiB", 16 << 20, at_once=1, rounds=11),
 )
+# A gradient of 25 million weights, larger than what is timed: only verified.
+LARGEST = Message("96MiB", 96 << 20, at_once=1, rounds=1)
 # Fills repeat over this many elements; integers this small sum exactly in float32.
 PERIOD = 1021
 
@@ -198,7 +200,7 @@ def main() -> None:
         # Before the library starts: a waiting MPI rank would poll on the CPU that the probe needs.
         emit_ceilings(out, 1, ceiling)
         with make_library(out) as library:
-            total_wrong = 0
+            _, total_wrong = time_message(library, LARGEST, out.rank, out.world)
             for message in MESSAGES:
                 seconds, wrong = time_message(library, message, out.rank, out.world)
                 total_wrong += wrong

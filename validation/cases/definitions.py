@@ -28,7 +28,7 @@ Arrays = tuple[np.ndarray, ...]
 
 
 class Part(Protocol):
-    """`definitions_<framework>.py`."""
+    """`definitions_<framework>.py`; Keras's has `fit` as well: samples, labels, batch, rate."""
 
     FUNCTIONS: dict[str, Callable]
     """By the names of `definitions_numpy.operations`, of the framework's own arrays."""
@@ -47,6 +47,9 @@ class Part(Protocol):
 
     def dropout(self, ones: np.ndarray, rate: float) -> Arrays:
         """Give what dropout leaves in training, its gradient, and what in evaluation."""
+
+    def drawn(self, seed: int, count: int) -> Arrays:
+        """Draw numbers: normal ones, and uniform ones from 0 to 1."""
 
 
 def floats(operands: Arrays, dtype: str) -> Arrays:
@@ -132,6 +135,42 @@ def dropout(part: Part) -> Iterator[Error]:
     yield exact("evaluated, it drops nothing", np.array_equal(evaluated, ones))
 
 
+def random(part: Part) -> Iterator[Error]:
+    """Draw by seeds: moments within six standard deviations, as they are in the mean of so many."""
+    first, again, other = (part.drawn(seed, ELEMENTS) for seed in (1, 1, 2))
+    normal, uniform = (x.astype(float) for x in first)
+    root = math.sqrt(ELEMENTS)
+    yield exact("a seed gives the same", all(map(np.array_equal, first, again)))
+    yield exact("another seed gives others", not any(map(np.array_equal, first, other)))
+    yield exact("from 0 to 1", bool((uniform >= 0).all() and (uniform < 1).all()))
+    for what, found, wanted, spread in (
+        ("mean of normal numbers", normal.mean(), 0, 1),
+        ("variance of normal numbers", (normal**2).mean(), 1, math.sqrt(2)),
+        ("fourth moment of normal numbers", (normal**4).mean(), 3, math.sqrt(96)),
+        ("neighbours", (normal[1:] * normal[:-1]).mean(), 0, 1),
+        ("mean of uniform numbers", uniform.mean(), 1 / 2, math.sqrt(1 / 12)),
+        (
+            "variance of uniform numbers",
+            ((uniform - 1 / 2) ** 2).mean(),
+            1 / 12,
+            math.sqrt(1 / 180),
+        ),
+    ):
+        yield Error(f"{what}, in standard deviations", abs(found - wanted) * root / spread, 6.0)
+
+
+def fits(part: Part) -> Iterator[Error]:
+    """Fit a line by what the framework has for it, against its steps written out."""
+    rng = np.random.default_rng(4)
+    x, y = rng.standard_normal((117, 5)), rng.standard_normal((117, 1))
+    batch, rate, weights = 16, 0.05, np.zeros((5, 1))
+    for start in range(0, len(x), batch):
+        a, b = x[start : start + batch], y[start : start + batch]
+        weights = weights - rate * 2 * np.einsum("nf,ng->fg", a, a @ weights - b) / len(a)
+    found = part.fit(x.astype(np.float32), y.astype(np.float32), batch, rate)
+    yield Error("weights after an epoch", far(found, weights), LIMITS["float32"])
+
+
 def transforms(part: Part) -> Iterator[Error]:
     """Transform signals of many lengths, a large prime among them, as Fourier's sum says."""
     rng, fft = np.random.default_rng(3), part.FFT
@@ -165,6 +204,8 @@ def checks(part: Part) -> dict[str, Callable[[], Iterator[Error]]]:
         "numpy_linear_algebra": operators_numpy.linear_algebra,
         **{check: of(named) for check, named in by_check.items()},
         "dropout": lambda: dropout(part),
+        "random": lambda: random(part),
+        **({"fit": lambda: fits(part)} if hasattr(part, "fit") else {}),
         "linear_algebra": lambda: (
             error
             for dtype in ("float32", "float64")

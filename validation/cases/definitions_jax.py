@@ -23,9 +23,15 @@ LINALG, FFT = jnp.linalg, jnp.fft
 IN_FLOAT32 = ("attention", "causal attention", "masked attention")
 
 
+def single(operands: Arrays) -> bool:
+    """Say whether operands are in single precision: then JAX computes as it does unless told."""
+    return any(x.dtype == np.float32 for x in operands)
+
+
 def value(function: Callable, operands: Arrays) -> np.ndarray:
     """See `definitions.Part`."""
-    return np.asarray(jax.jit(function)(*operands))
+    with jax.enable_x64(not single(operands)):
+        return np.asarray(jax.jit(function)(*operands))
 
 
 def gradients(function: Callable, operands: Arrays, upstream: np.ndarray) -> Arrays:
@@ -35,7 +41,8 @@ def gradients(function: Callable, operands: Arrays, upstream: np.ndarray) -> Arr
     def total(*operands: Array) -> Array:
         return (function(*operands) * upstream).sum()
 
-    return tuple(map(np.asarray, jax.jit(jax.grad(total, argnums=floats))(*operands)))
+    with jax.enable_x64(not single(operands)):
+        return tuple(map(np.asarray, jax.jit(jax.grad(total, argnums=floats))(*operands)))
 
 
 def dropout(ones: np.ndarray, rate: float) -> Arrays:
@@ -48,6 +55,14 @@ def dropout(ones: np.ndarray, rate: float) -> Arrays:
     slope = jax.grad(lambda x: dropped(x).sum())(ones)
     evaluated = layer.apply({}, ones, deterministic=True)
     return tuple(map(np.asarray, (dropped(ones), slope, evaluated)))
+
+
+def drawn(seed: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """See `definitions.Part`."""
+    key = jax.random.key(seed)
+    return tuple(
+        np.asarray(draw(key, (count,))) for draw in (jax.random.normal, jax.random.uniform)
+    )
 
 
 def convolve(x: Array, w: Array, stride: int, dilation: int = 1, groups: int = 1) -> Array:

@@ -50,6 +50,21 @@ def dropout(ones: np.ndarray, rate: float) -> Arrays:
     return tuple(each.numpy() for each in (out, slope, layer(x, training=False)))
 
 
+def drawn(seed: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """See `definitions.Part`."""
+    keras.utils.set_random_seed(seed)
+    return tuple(draw((count,)).numpy() for draw in (keras.random.normal, tf.random.uniform))
+
+
+def fit(x: np.ndarray, y: np.ndarray, batch: int, rate: float) -> np.ndarray:
+    """Fit a line by Keras for an epoch, beginning at zero, in the samples' order: its weights."""
+    model = keras.Sequential([keras.Input(x.shape[1:]), keras.layers.Dense(1, use_bias=False)])
+    model.set_weights([np.zeros((x.shape[1], 1), np.float32)])
+    model.compile(optimizer=keras.optimizers.SGD(rate), loss="mse")
+    model.fit(x, y, batch_size=batch, epochs=1, shuffle=False, verbose=0)
+    return model.get_weights()[0]
+
+
 @cache
 def built(layer: Callable[[str], keras.Layer], dtype: str, shape: tuple[int, ...]) -> keras.Layer:
     """Make a layer once: a compiled function may not make variables whenever it is traced."""

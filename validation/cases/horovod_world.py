@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import importlib
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from emit import Emitter, listed
+from imports import MPI
 from meeting import meeting
 
 APIS = {
@@ -24,8 +24,6 @@ APIS = {
     "legacy-keras": "horovod.tensorflow.keras",
 }
 """The module that users of a framework import."""
-
-MPI = re.compile(r"libmpi(ch)?(_abi|cxx)?\.so")
 
 
 def api(framework: str) -> Any:

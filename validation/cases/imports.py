@@ -21,7 +21,8 @@ from frameworks import expected_versions, findings, frameworks, load
 # What a stack of any framework has.
 COMMON = ("numpy", "mpi4py", "h5py")
 OPENMP = re.compile(r"lib(gomp|iomp5|omp)\b.*\.so")
-MPI = re.compile(r"libmpi(ch)?\.so\.\d")
+# Also under the names that auditwheel gives to what it copies into wheels: libmpi-1a2b3c4d.so.12.
+MPI = re.compile(r"libmpi(ch|_abi)?(-[0-9a-f]+)?\.so")
 
 
 def installed_version(name: str) -> str | None:

@@ -32,6 +32,8 @@ MPI = {
     "libmpi.so.40": "Open MPI",
     "libmpi.so.20": "Open MPI",
 }
+# What auditwheel adds to the name of a library that it copies into a wheel.
+COPIED = re.compile(r"-[0-9a-f]{8}(?=\.so)")
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,7 @@ def main() -> None:
         own = {path.name for path in there}
 
         # mpi4py's wheels have a module for each ABI; only that of the stack's MPI is ever loaded.
-        mine = own & MPI.keys()
+        mine = {COPIED.sub("", name) for name in own} & MPI.keys()
         left = own | injected | (MPI.keys() if mine else set())
         whole = [n for n in asked if not any(fnmatchcase(n.file.name, like) for like in plugins)]
         missing = {name: needs.file for needs in whole for name in needs.missing - left}
