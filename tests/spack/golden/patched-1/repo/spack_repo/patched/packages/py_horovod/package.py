@@ -23,10 +23,9 @@ class PyHorovod(Builtin):
     # method in Keras 2. Gradients accumulated by Horovod itself would pass by apply: that is refused.
     patch("0005-keras-3-optimizers.patch", when="@=0.28.1 ^py-keras@3:")
 
-    # The callbacks see variables of Keras 3: TensorFlow's are taken out of them; as its backend has no
-    # `constant`, TensorFlow's makes the tensor of a metric; and its optimizers have a `learning_rate`, as
-    # those of Keras 2 do, but no `lr`. Where an optimizer's momentum is a number, which the compiled step
-    # holds, a new rate corrects the velocities in its place (Goyal et al. 2017, arXiv:1706.02677).
+    # The callbacks see variables of Keras 3: TensorFlow's are taken out of them; seeds, which are uint32
+    # and which no collective takes, are left alone; and as Keras 3's backend has no `constant`,
+    # TensorFlow's makes the tensor of a metric.
     patch("0006-keras-3-callbacks.patch", when="@=0.28.1 ^py-keras@3:")
 
     # `keras` is always Keras 3, while tensorflow.keras is the one that was asked for: Keras 2, in the
@@ -43,13 +42,3 @@ class PyHorovod(Builtin):
     # that is sent has left before anything is written over.
     patch("0009-gloo-reduce-scatter-waits.patch", when="@=0.28.1 controllers=gloo")
     patch("0009-gloo-reduce-scatter-waits.patch", when="@=0.28.1 tensor_ops=gloo")
-
-    # The gradient tape and broadcast_variables refused what Keras 3 calls a model's variables, which
-    # users hand them: TensorFlow's are taken out of them. Its seeds, which are uint32 and which no
-    # collective takes, are left alone.
-    patch("0010-keras-3-variables.patch", when="@=0.28.1 ^py-keras@3:")
-
-    # load_model told Keras of optimizers by names in small letters, as its old files have them, and as
-    # functions. Keras 3 looks for a class by its own name; a function it calls without what the file says
-    # of the optimizer.
-    patch("0011-keras-3-load-model.patch", when="@=0.28.1 ^py-keras@3:")
