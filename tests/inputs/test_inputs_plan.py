@@ -40,6 +40,18 @@ def test_a_version_is_merged_into_its_variant(site_folder: Path) -> None:
     assert plan.gpu == "nvidia"
 
 
+def test_the_help_of_another_variant_than_the_default_ends_with_its_summary(
+    site_folder: Path,
+) -> None:
+    edit(site_folder / "stacks/demo.yaml", "python:", "default: cpu\npython:")
+    site = Site(site_folder)
+    stack = site.stack("demo")
+
+    assert resolve(site, CPU).module == stack.module
+    own = f"\nVariant cuda: {stack.variants['cuda'].summary}\n"
+    assert resolve(site, CUDA).module.help == stack.module.help + own
+
+
 def test_a_versions_setting_wins_over_its_variants_and_that_over_the_profiles(
     site_folder: Path,
 ) -> None:

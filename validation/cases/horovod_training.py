@@ -3,7 +3,7 @@
 A part for each framework has what its users write: `horovod_training_torch.py`,
 `horovod_training_keras.py` (Keras 3, and legacy Keras in its place). What is asked of them is what
 `gradients.py` asks of a framework's own ways, and that a training goes on from a checkpoint of rank
-0's.
+0's; of Keras also Horovod's gradient tape and its models in files.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ from __future__ import annotations
 import argparse
 import importlib
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
 from branches import Arrays
 from emit import Emitter
 from frameworks import Findings, findings
-from gradients import Trainer, check_all, hash_of
+from gradients import TOLERANCE, Trainer, check_all, hash_of, relative_error, whole_gradient
 from horovod_world import joined
 from meeting import meeting
 
@@ -33,12 +34,43 @@ class Training(Trainer, Protocol):
         checkpoint, and fresh models of other seeds go on from it."""
 
 
+class KerasTraining(Training, Protocol):
+    """Training in Keras."""
+
+    def tape_gradient(self) -> Arrays:
+        """Give the gradient by which a loop over Horovod's tape steps, in float64."""
+
+    def loaded(self, folder: Path) -> Arrays:
+        """Train as `resumed` does, from a file of the whole model, its optimizer with it."""
+
+
 def check_resume(found: Findings, training: Training, rank: int, world: int) -> None:
     """Compare a training that was stopped with one that was not."""
+    check_bitwise(found, "resume_bitwise", training, training.resumed, rank, world)
+
+
+def check_keras(found: Findings, training: KerasTraining, rank: int, world: int) -> None:
+    """Compare what Horovod has for Keras alone with the whole batch, and with no stop."""
+    wanted = whole_gradient(training.initial("float64"), world, partly=False)
+    error, limit = relative_error(training.tape_gradient(), wanted), TOLERANCE["float64"]
+    detail = f"max relative error {error:.1e}, limit {limit:.0e}"
+    found.check("tape_gradient_float64", error <= limit, detail)
+    check_bitwise(found, "load_model_bitwise", training, training.loaded, rank, world)
+
+
+def check_bitwise(
+    found: Findings,
+    check: str,
+    training: Training,
+    stopped: Callable[[Path], Arrays],
+    rank: int,
+    world: int,
+) -> None:
+    """Compare a training that goes on from files in a folder with one that was never stopped."""
     folder = Path(meeting(rank, world).gather(tempfile.mkdtemp() if rank == 0 else "")[0])
-    again, never = hash_of(training.resumed(folder)), hash_of(training.train("float32")[0])
+    again, never = hash_of(stopped(folder)), hash_of(training.train("float32")[0])
     detail = f"{again[:12]}, never stopped: {never[:12]}"
-    found.check("resume_bitwise", again == never, detail)
+    found.check(check, again == never, detail)
 
 
 def main() -> None:
@@ -54,9 +86,11 @@ def main() -> None:
         if horovod is None:
             return
         part: Any = importlib.import_module(f"horovod_training_{PARTS[framework]}")
-        training: Training = part.training(horovod, out)
+        training = part.training(horovod, out)
         check_all(found, training, out.rank, out.world)
         check_resume(found, training, out.rank, out.world)
+        if PARTS[framework] == "keras":
+            check_keras(found, training, out.rank, out.world)
 
 
 if __name__ == "__main__":

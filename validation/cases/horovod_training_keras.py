@@ -10,7 +10,7 @@ import tensorflow as tf
 from branches import CHANNELS, EPSILON, FEATURES, Arrays, batch_of, shapes
 from emit import Emitter
 from gradients import EPOCHS, MOMENTUM, SAMPLES_PER_RANK, SEED, STEPS, own_seed, rates, share
-from horovod.tensorflow import broadcast_variables
+from horovod.tensorflow import DistributedGradientTape, broadcast_variables
 from horovod_training import STOP_AFTER
 
 FILE = "checkpoint"
@@ -46,45 +46,25 @@ def arrays(model: Any) -> Arrays:
     return {name: named[name].reshape(shape).copy() for name, shape in wanted.items()}
 
 
-def tensorflow_variables(model: Any) -> list[tf.Variable]:
-    """Give what a step of training changes: Keras 3 wraps TensorFlow's variables."""
-    every = [*model.variables, *model.optimizer.variables]
-    return every if LEGACY else [variable.value for variable in every]
-
-
 def mean_of_squares(target: Any, found: Any) -> Any:
     """Give the mean squared error."""
     return tf.reduce_mean((found - target) ** 2)
 
 
-class Rates(tf.keras.callbacks.Callback):
-    """Sets the rate of each step, of which an epoch has one, and reads it back."""
-
-    def __init__(self, wanted: list[float]) -> None:
-        """Take the rates."""
-        super().__init__()
-        self._wanted = wanted
-        self.used: list[float] = []
-
-    def on_epoch_begin(self, epoch: int, logs: object = None) -> None:
-        """See Callback."""
-        del logs
-        self.model.optimizer.learning_rate.assign(self._wanted[epoch])
-        self.used.append(float(self.model.optimizer.learning_rate.numpy()))
-
-
 class Distributed:
     """See `horovod_training.Training`."""
 
-    rate_in_velocity = True
+    # Keras's has, but Horovod's callback corrects the momentum where it sets another rate.
+    rate_in_velocity = False
     uneven = True
 
     def __init__(self, horovod: Any, out: Emitter) -> None:
         """Take this rank's shard of the batch."""
         self._horovod = horovod
-        self._rank, self._world = out.rank, out.world
+        self._rank = out.rank
         whole = batch_of(SAMPLES_PER_RANK * out.world)
         self._shard = [share(array, out.rank) for array in whole]
+        self._rates = rates(out.world)
 
     def initial(self, dtype: str, channels: int = CHANNELS) -> Arrays:
         """See Trainer."""
@@ -106,14 +86,29 @@ class Distributed:
         optimizer = self._horovod.DistributedOptimizer(plain, **by_horovod)
         model.compile(optimizer, loss=mean_of_squares)
 
-    def _fit(
-        self, model: Any, dtype: str, batches: int = 1, use_second: bool = True, **options: Any
-    ) -> None:
+    def _samples(self, dtype: str, use_second: bool = True) -> tuple[list[Any], Any]:
+        """Give what the model takes, and what it is to find."""
         batch, target = (array.astype(dtype) for array in self._shard)
         uses = np.full((SAMPLES_PER_RANK, 1), use_second, dtype)
+        return [batch[..., None], uses], target[:, None]
+
+    def _fit(
+        self, model: Any, dtype: str, batches: int = 1, use_second: bool = True, **options: Any
+    ) -> dict[str, list[float]]:
+        """Train by batches that are not shuffled, and give the history."""
         size = SAMPLES_PER_RANK // batches
         told = {"batch_size": size, "shuffle": False, "verbose": 0, **options}
-        model.fit([batch[..., None], uses], target[:, None], **told)
+        done = model.fit(*self._samples(dtype, use_second), **told)
+        return dict(done.history)
+
+    def _steps(self, model: Any, dtype: str, steps: range) -> list[float]:
+        """Take steps, an epoch each, and give their rates."""
+        callback = self._horovod.callbacks.LearningRateScheduleCallback(
+            initial_lr=1.0, multiplier=self._rates.__getitem__
+        )
+        return self._fit(
+            model, dtype, initial_epoch=steps.start, epochs=steps.stop, callbacks=[callback]
+        )["lr"]
 
     def gradients(
         self,
@@ -135,6 +130,19 @@ class Distributed:
         after = arrays(model)
         return {name: before[name] - after[name] for name in before}
 
+    def tape_gradient(self) -> Arrays:
+        """See KerasTraining."""
+        model = make_model("float64")
+        optimizer = tf.keras.optimizers.SGD(1.0)
+        before = arrays(model)
+        samples, target = self._samples("float64")
+        with tf.GradientTape() as tape:
+            loss = mean_of_squares(target, model(samples))
+        slopes = DistributedGradientTape(tape).gradient(loss, model.trainable_variables)
+        optimizer.apply_gradients(zip(slopes, model.trainable_variables, strict=True))
+        after = arrays(model)
+        return {name: before[name] - after[name] for name in before}
+
     def handed_out(self) -> dict[str, tuple[Arrays, Arrays]]:
         """See Trainer. A step at rate 0 moves nothing, and the callback broadcasts after it."""
         model = make_model("float32", seed=own_seed(self._rank))
@@ -148,16 +156,12 @@ class Distributed:
         """See Trainer."""
         model = make_model(dtype)
         self._compile(model, 1.0, MOMENTUM)
-        callback = Rates(rates(self._world))
-        self._fit(model, dtype, epochs=STEPS, callbacks=[callback])
-        return arrays(model), callback.used
+        used = self._steps(model, dtype, range(STEPS))
+        return arrays(model), used
 
     def resumed(self, folder: Path) -> Arrays:
         """See Training."""
-        callback = Rates(rates(self._world))
-        model = make_model("float32")
-        self._compile(model, 1.0, MOMENTUM)
-        self._fit(model, "float32", epochs=STOP_AFTER, callbacks=[callback])
+        model = self._stopped()
         if self._rank == 0:
             checkpoint = tf.train.Checkpoint(model=model, optimizer=model.optimizer)
             checkpoint.write(str(folder / FILE))
@@ -168,9 +172,29 @@ class Distributed:
         if self._rank == 0:
             checkpoint = tf.train.Checkpoint(model=model, optimizer=model.optimizer)
             checkpoint.read(str(folder / FILE)).assert_consumed()
-        broadcast_variables(tensorflow_variables(model), root_rank=0)
-        self._fit(model, "float32", initial_epoch=STOP_AFTER, epochs=STEPS, callbacks=[callback])
+        # Legacy Keras doesn't count the rate among its optimizer's variables.
+        rate = model.optimizer.learning_rate
+        for variables in (model.variables, model.optimizer.variables, [rate]):
+            broadcast_variables(variables, root_rank=0)
+        self._steps(model, "float32", range(STOP_AFTER, STEPS))
         return arrays(model)
+
+    def loaded(self, folder: Path) -> Arrays:
+        """See KerasTraining. Each rank reads what it has written itself."""
+        file = folder / f"rank-{self._rank}.keras"
+        self._stopped().save(file)
+        model = self._horovod.load_model(
+            file, custom_objects={mean_of_squares.__name__: mean_of_squares}
+        )
+        self._steps(model, "float32", range(STOP_AFTER, STEPS))
+        return arrays(model)
+
+    def _stopped(self) -> Any:
+        """Give a model that was trained until STOP_AFTER."""
+        model = make_model("float32")
+        self._compile(model, 1.0, MOMENTUM)
+        self._steps(model, "float32", range(STOP_AFTER))
+        return model
 
     def shards(self, count: int) -> list[list[int]]:
         """See Trainer. Each rank shuffles all, and takes its part: all have to shuffle alike."""

@@ -23,7 +23,7 @@ from stackwright.inputs.requirements import PROVIDERS, read_pep508
 from stackwright.inputs.site import Site
 from stackwright.inputs.sources import SOURCES
 from stackwright.inputs.spacksite import External, SpackSite
-from stackwright.inputs.stacks import Kernel, Module, Mpi, Release, Vendor, release_of
+from stackwright.inputs.stacks import Kernel, Module, Mpi, Release, Stack, Vendor, release_of
 from stackwright.inputs.systems import Base, OperatingSystem
 
 
@@ -186,7 +186,7 @@ def resolve(site: Site, label: Label) -> Plan:
         gpu=release.gpu,
         environment=tuple(_variables(site, settings_of(site, label))),
         overlay=_overlay(site, release.overlay),
-        module=stack.module,
+        module=_module(stack, label.variant),
         kernel=stack.kernel,
         base=system.base.model_copy(update={"packages": tuple(sorted(system.base.packages))}),
         machine=_machine(site, system.name),
@@ -194,6 +194,14 @@ def resolve(site: Site, label: Label) -> Plan:
         lock_digest=site.lock_hash(label),
         spack=_spack(site, label, release),
     )
+
+
+def _module(stack: Stack, variant: str) -> Module:
+    """What the modulefile says: the help is the default variant's, others add their summary."""
+    if stack.default in (None, variant):
+        return stack.module
+    help_ = f"{stack.module.help}\nVariant {variant}: {stack.variants[variant].summary}\n"
+    return stack.module.model_copy(update={"help": help_})
 
 
 def plan_hash(plan: Plan) -> str:
