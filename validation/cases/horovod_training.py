@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 from branches import Arrays
 from emit import Emitter
 from frameworks import Findings, findings
@@ -23,6 +24,8 @@ from horovod_world import joined
 from meeting import meeting
 
 STOP_AFTER = 3
+# Enough for the loss scale of 2^15 to come down to what a gradient takes in float16.
+OVERFLOW_STEPS = 12
 PARTS = {"torch": "torch", "keras": "keras", "legacy-keras": "keras"}
 
 
@@ -43,6 +46,20 @@ class KerasTraining(Training, Protocol):
     def loaded(self, folder: Path) -> Arrays:
         """Train as `resumed` does, from a file of the whole model, its optimizer with it."""
 
+    def loaded_plain(self, folder: Path) -> Arrays:
+        """Train as `train` does in float32, from a file of a model whose optimizer is Keras's."""
+
+    def state(self) -> tuple[list[np.ndarray], list[np.ndarray]] | None:
+        """Give what a trained optimizer of Keras's holds, and Horovod's that is made of it: none
+        where Horovod refuses that."""
+
+    def decayed(self) -> list[float]:
+        """Give what a step of no gradient leaves of two ones: the first is excluded from decay."""
+
+    def overflowed(self, steps: int) -> list[Arrays]:
+        """Train in mixed float16 by a step whose gradient overflows on rank 0 alone, then by steps of
+        all: give the parameters before, after the one and at the end."""
+
 
 def check_resume(found: Findings, training: Training, rank: int, world: int) -> None:
     """Compare a training that was stopped with one that was not."""
@@ -56,6 +73,29 @@ def check_keras(found: Findings, training: KerasTraining, rank: int, world: int)
     detail = f"max relative error {error:.1e}, limit {limit:.0e}"
     found.check("tape_gradient_float64", error <= limit, detail)
     check_bitwise(found, "load_model_bitwise", training, training.loaded, rank, world)
+    check_bitwise(found, "load_plain_model_bitwise", training, training.loaded_plain, rank, world)
+    check_optimizers(found, training)
+    check_overflow(found, training, rank, world)
+
+
+def check_optimizers(found: Findings, training: KerasTraining) -> None:
+    """Compare Horovod's optimizer with the one that it was made of."""
+    states = training.state()
+    kept = states is None or all(map(np.array_equal, *states, strict=True))
+    detail = "refused" if states is None else f"{len(states[0])} variables"
+    found.check("optimizer_state", kept, detail)
+    excluded, other = training.decayed()
+    detail = f"{excluded} of a parameter that is excluded, {other} of another, of 1.0"
+    found.check("weight_decay_excluded", excluded == 1.0 > other, detail)
+
+
+def check_overflow(found: Findings, training: KerasTraining, rank: int, world: int) -> None:
+    """Ask that all ranks skip a step where the gradient of one overflows, and go on together."""
+    before, after, end = map(hash_of, training.overflowed(OVERFLOW_STEPS))
+    ends = meeting(rank, world).gather(end)
+    skipped, moved, together = after == before, end != after, len(set(ends)) == 1
+    detail = f"skipped {skipped}, then moved {moved}, together {together}"
+    found.check("overflow_skipped_by_all", skipped and moved and together, detail)
 
 
 def check_bitwise(

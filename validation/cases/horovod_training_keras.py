@@ -183,11 +183,63 @@ class Distributed:
         """See KerasTraining. Each rank reads what it has written itself."""
         file = folder / f"rank-{self._rank}.keras"
         self._stopped().save(file)
-        model = self._horovod.load_model(
-            file, custom_objects={mean_of_squares.__name__: mean_of_squares}
-        )
+        model = self._load(file)
         self._steps(model, "float32", range(STOP_AFTER, STEPS))
         return arrays(model)
+
+    def loaded_plain(self, folder: Path) -> Arrays:
+        """See KerasTraining."""
+        file = folder / f"plain-rank-{self._rank}.keras"
+        model = make_model("float32")
+        model.compile(tf.keras.optimizers.SGD(1.0, momentum=MOMENTUM), loss=mean_of_squares)
+        model.save(file)
+        model = self._load(file)
+        self._steps(model, "float32", range(STEPS))
+        return arrays(model)
+
+    def state(self) -> tuple[list[Any], list[Any]] | None:
+        """See KerasTraining."""
+        model = make_model("float32")
+        plain = tf.keras.optimizers.SGD(1.0, momentum=MOMENTUM)
+        model.compile(plain, loss=mean_of_squares)
+        self._fit(model, "float32")
+        try:
+            optimizer = self._horovod.DistributedOptimizer(plain)
+        except ValueError:
+            return None
+        held, found = (
+            [np.asarray(variable) for variable in one.variables] for one in (plain, optimizer)
+        )
+        return held, found
+
+    def decayed(self) -> list[float]:
+        """See KerasTraining."""
+        variable = tf.Variable if LEGACY else tf.keras.Variable
+        ones = [variable(1.0, name=name) for name in ("excluded", "other")]
+        plain = tf.keras.optimizers.SGD(0.5, weight_decay=0.5)
+        plain.exclude_from_weight_decay(var_names=["excluded"])
+        optimizer = self._horovod.DistributedOptimizer(plain)
+        optimizer.apply_gradients([(tf.zeros(()), one) for one in ones])
+        return [float(one) for one in ones]
+
+    def overflowed(self, steps: int) -> list[Arrays]:
+        """See KerasTraining. An infinite target makes the gradient so."""
+        tf.keras.mixed_precision.set_global_policy("mixed_float16")
+        model = make_model("float32")
+        tf.keras.mixed_precision.set_global_policy("float32")
+        self._compile(model, 0.01, 0.0)
+        samples, target = self._samples("float32")
+        found = [arrays(model)]
+        too_much = np.full_like(target, np.inf) if self._rank == 0 else target
+        for targets, epochs in ((too_much, 1), (target, steps)):
+            model.fit(samples, targets, SAMPLES_PER_RANK, epochs, verbose=0, shuffle=False)
+            found.append(arrays(model))
+        return found
+
+    def _load(self, file: Path) -> Any:
+        return self._horovod.load_model(
+            file, custom_objects={mean_of_squares.__name__: mean_of_squares}
+        )
 
     def _stopped(self) -> Any:
         """Give a model that was trained until STOP_AFTER."""
