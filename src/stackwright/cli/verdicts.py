@@ -95,6 +95,6 @@ def _found(case: CaseJudgement) -> str:
         if metric.relative is not None:
             text += f" {metric.relative.median:.3f} of the released"
         if metric.absolute is not None:
-            text += f" {100 * metric.absolute.median:.0f} % of the ceiling"
+            text += f" {100 * metric.absolute.median:.3g} % of the ceiling"
         parts.append(text if metric.verdict == "PASS" else f"{text} ({metric.verdict})")
     return escape("; ".join(parts))
