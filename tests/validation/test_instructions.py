@@ -41,3 +41,25 @@ def said(architecture: str, mode: str = "OFF", zen: int = 0, routine: str = "SGE
 )
 def test_mkl_is_judged_by_what_it_tells(text: str, flags: frozenset[str], right: bool) -> None:
     assert torch_part.used(text, Path(), flags)["blas"].ok is right
+
+
+AVX512 = frozenset({"avx512f", "avx512bw", "avx512dq", "avx512vl"})
+
+
+@pytest.mark.parametrize(
+    ("kernel", "flags", "right"),
+    [
+        ("brg_matmul:avx10_1_512_amx", AVX512 | {"avx512_bf16", "amx_tile", "amx_bf16"}, True),
+        ("brg_matmul:avx512_core_bf16", AVX512 | {"avx512_bf16", "amx_tile", "amx_bf16"}, False),
+        ("brg_matmul:avx512_core_bf16", AVX512 | {"avx512_bf16"}, True),
+        ("gemm:jit:bf16", AVX512 | {"avx512_bf16"}, False),
+        ("gemm:jit:bf16", AVX512, True),
+        ("ref:any", AVX512, False),
+    ],
+)
+def test_products_in_bfloat16_are_judged_by_what_the_processor_has(
+    kernel: str, flags: frozenset[str], right: bool
+) -> None:
+    memory = "undef,src:bf16::blocked:ab::f0 wei:bf16::blocked:ab::f0 dst:bf16::blocked:ab::f0"
+    text = f"onednn_verbose,v1,primitive,exec,cpu,matmul,{kernel},{memory},,,512x512:512x512,1\n"
+    assert load_case_module("onednn").used(text, flags)["bfloat16"].ok is right

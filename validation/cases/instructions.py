@@ -39,7 +39,14 @@ FLOAT32 = (
     Level(frozenset({"avx2", "fma"}), ("avx2",)),
     Level(frozenset(), ("",)),
 )
-BFLOAT16 = (Level(frozenset({"amx_tile", "amx_bf16"}), ("amx",)), *FLOAT32)
+# Where AVX-512 has no instruction for bfloat16, oneDNN's own product of matrices has another name;
+# with AVX2 alone (ONEDNN_MAX_CPU_ISA) it doesn't run.
+BFLOAT16 = (
+    Level(frozenset({"amx_tile", "amx_bf16"}), ("amx",)),
+    Level(FLOAT32[0].flags | {"avx512_bf16"}, FLOAT32[0].named),
+    Level(FLOAT32[0].flags, (*FLOAT32[0].named, "gemm:jit:bf16")),
+    *FLOAT32[1:],
+)
 # https://github.com/OpenMathLib/OpenBLAS/blob/develop/TargetList.txt
 OPENBLAS = (
     Level(FLOAT32[0].flags, ("skylakex", "cooperlake", "sapphirerapids")),
