@@ -49,9 +49,8 @@ class KerasTraining(Training, Protocol):
     def loaded_plain(self, folder: Path) -> Arrays:
         """Train as `train` does in float32, from a file of a model whose optimizer is Keras's."""
 
-    def state(self) -> tuple[list[np.ndarray], list[np.ndarray]] | None:
-        """Give what a trained optimizer of Keras's holds, and Horovod's that is made of it: none
-        where Horovod refuses that."""
+    def state(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Give what a trained optimizer of Keras's holds, and Horovod's that is made of it."""
 
     def decayed(self) -> list[float]:
         """Give what a step of no gradient leaves of two ones: the first is excluded from decay."""
@@ -80,10 +79,9 @@ def check_keras(found: Findings, training: KerasTraining, rank: int, world: int)
 
 def check_optimizers(found: Findings, training: KerasTraining) -> None:
     """Compare Horovod's optimizer with the one that it was made of."""
-    states = training.state()
-    kept = states is None or all(map(np.array_equal, *states, strict=True))
-    detail = "refused" if states is None else f"{len(states[0])} variables"
-    found.check("optimizer_state", kept, detail)
+    held, given = training.state()
+    kept = len(held) == len(given) and all(map(np.array_equal, held, given))
+    found.check("optimizer_state", kept, f"{len(held)} variables, of Horovod's {len(given)}")
     excluded, other = training.decayed()
     detail = f"{excluded} of a parameter that is excluded, {other} of another, of 1.0"
     found.check("weight_decay_excluded", excluded == 1.0 > other, detail)
