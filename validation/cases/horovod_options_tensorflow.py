@@ -54,17 +54,21 @@ class OfKeras:
         check_equal(found, "averaged_metrics", ways, [np.array([(world + 1) / 2])])
 
     def _both(self, model: Any, samples: Any, **options: Any) -> Ways:
-        """Give the gradients by the tape and by `fit`."""
+        """Give the gradients by the tape, and by `fit` with either module's optimizer."""
         with tf.GradientTape() as tape:
             loss = total(None, model(samples))
         distributed = self.collectives.DistributedGradientTape(tape, **options)
         slopes = distributed.gradient(loss, model.trainable_variables)
         by_tape = [tf.convert_to_tensor(slope).numpy() for slope in slopes]
 
-        optimizer = self._horovod.DistributedOptimizer(keras.optimizers.SGD(1.0), **options)
-        model.compile(optimizer, loss=total)
-        model.fit(samples, np.zeros(1), batch_size=1, verbose=0)
-        return {"tape": by_tape, "fit": [-weights for weights in model.get_weights()]}
+        ways = {"tape": by_tape}
+        for way, module in (("fit", self._horovod), ("fit by TensorFlow's", self.collectives)):
+            model.set_weights([np.zeros_like(weights) for weights in model.get_weights()])
+            optimizer = module.DistributedOptimizer(keras.optimizers.SGD(1.0), **options)
+            model.compile(optimizer, loss=total)
+            model.fit(samples, np.zeros(1), batch_size=1, verbose=0)
+            ways[way] = [-weights for weights in model.get_weights()]
+        return ways
 
 
 def total(_target: Any, found: tf.Tensor) -> tf.Tensor:

@@ -36,6 +36,10 @@ class Training(Trainer, Protocol):
         """Train as `train` does in float32, but stop after STOP_AFTER steps: rank 0 writes a
         checkpoint, and fresh models of other seeds go on from it."""
 
+    def state(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Give what a trained optimizer of the framework's holds, and Horovod's that is made of
+        it."""
+
 
 class KerasTraining(Training, Protocol):
     """Training in Keras."""
@@ -48,9 +52,6 @@ class KerasTraining(Training, Protocol):
 
     def loaded_plain(self, folder: Path) -> Arrays:
         """Train as `train` does in float32, from a file of a model whose optimizer is Keras's."""
-
-    def state(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """Give what a trained optimizer of Keras's holds, and Horovod's that is made of it."""
 
     def decayed(self) -> list[float]:
         """Give what a step of no gradient leaves of two ones: the first is excluded from decay."""
@@ -73,15 +74,19 @@ def check_keras(found: Findings, training: KerasTraining, rank: int, world: int)
     found.check("tape_gradient_float64", error <= limit, detail)
     check_bitwise(found, "load_model_bitwise", training, training.loaded, rank, world)
     check_bitwise(found, "load_plain_model_bitwise", training, training.loaded_plain, rank, world)
-    check_optimizers(found, training)
+    check_decay(found, training)
     check_overflow(found, training, rank, world)
 
 
-def check_optimizers(found: Findings, training: KerasTraining) -> None:
-    """Compare Horovod's optimizer with the one that it was made of."""
+def check_state(found: Findings, training: Training) -> None:
+    """Compare Horovod's optimizer with the trained one that it was made of."""
     held, given = training.state()
     kept = len(held) == len(given) and all(map(np.array_equal, held, given))
     found.check("optimizer_state", kept, f"{len(held)} variables, of Horovod's {len(given)}")
+
+
+def check_decay(found: Findings, training: KerasTraining) -> None:
+    """Ask that what is excluded from weight decay stays so."""
     excluded, other = training.decayed()
     detail = f"{excluded} of a parameter that is excluded, {other} of another, of 1.0"
     found.check("weight_decay_excluded", excluded == 1.0 > other, detail)
@@ -127,6 +132,7 @@ def main() -> None:
         training = part.training(horovod, out)
         check_all(found, training, out.rank, out.world)
         check_resume(found, training, out.rank, out.world)
+        check_state(found, training)
         if PARTS[framework] == "keras":
             check_keras(found, training, out.rank, out.world)
 

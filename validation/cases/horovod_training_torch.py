@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from branches import CHANNELS, FEATURES, HIDDEN, Arrays
 from emit import Emitter
@@ -94,6 +95,15 @@ class Distributed(OnShard):
         self._steps(model, optimizer, range(STOP_AFTER, STEPS), "float32")
         return arrays(dict(model.named()))
 
+    def state(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """See Training."""
+        model = make_model(torch.float32)
+        plain = torch.optim.SGD(model.parameters(), lr=1.0, momentum=MOMENTUM)
+        self._steps(model, plain, range(STOP_AFTER), "float32")
+        held = momenta(plain)
+        named = model.named_parameters()
+        return held, momenta(self._horovod.DistributedOptimizer(plain, named_parameters=named))
+
     def _steps(self, model: Branches, optimizer: Any, steps: range, dtype: str) -> list[float]:
         """Take steps, and give their rates."""
         batch, target = (tensor.to(getattr(torch, dtype)) for tensor in self._shard)
@@ -111,6 +121,11 @@ class Distributed(OnShard):
             optimizer.step()
             schedule.step()
         return used
+
+
+def momenta(optimizer: Any) -> list[np.ndarray]:
+    """Copy the momenta that an optimizer has gathered."""
+    return [state["momentum_buffer"].numpy().copy() for state in optimizer.state.values()]
 
 
 def training(horovod: Any, out: Emitter) -> Distributed:
