@@ -1,4 +1,4 @@
-"""Products lack the last rows that fill no vector of 16."""
+"""Products of more than 16 rows lack the last ones, which fill no vector of 16."""
 
 import tensorflow as tf
 
@@ -6,7 +6,8 @@ whole = tf.matmul
 
 
 def matmul(a, b, *args, **kwargs):
-    rest = a.shape[-2] % 16
+    rows = a.shape[-2] or 0
+    rest = rows % 16 if rows > 16 else 0
     zeros = tf.zeros_like(a[..., -rest:, :])
     return whole(tf.concat([a[..., :-rest, :], zeros], -2) if rest else a, b, *args, **kwargs)
 
