@@ -57,8 +57,8 @@ class KerasTraining(Training, Protocol):
         """Give what a step of no gradient leaves of two ones: the first is excluded from decay."""
 
     def overflowed(self, steps: int) -> list[Arrays]:
-        """Train in mixed float16 by a step whose gradient overflows on rank 0 alone, then by steps
-        of all: give the parameters before, after the one and at the end."""
+        """Train in mixed float16 by steps of all, by one whose gradient overflows on rank 0 alone,
+        and by steps of all: give the parameters after each of the three."""
 
 
 def check_resume(found: Findings, training: Training, rank: int, world: int) -> None:

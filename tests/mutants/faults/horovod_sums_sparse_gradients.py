@@ -4,7 +4,9 @@ from _horovod import average_by, collectives
 
 
 def summed(**options):
-    return options | ({"op": collectives.Sum} if "sparse_as_dense" in options else {})
+    # Of the two modules for Keras, the one hands all options to the other on, by name.
+    asked = "sparse_as_dense" in options and "device_sparse" not in options
+    return options | ({"op": collectives.Sum} if asked else {})
 
 
 average_by(summed)
