@@ -15,7 +15,7 @@ import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timezone
 from functools import cache
@@ -188,7 +188,14 @@ def _remarks(kills: Sequence[Kill], last: Sequence[Kill], now: Mapping[str, str]
     }
     for what, names in told.items():
         if names:
-            yield f"\n{what}: {', '.join(name for name in now if name in names)}."
+            yield f"\n{what}: {_names(names, list(now))}."
+
+
+def _names(names: Set[str], every: Sequence[str]) -> str:
+    """Name faults in the order of the catalogue, or those that are left where they are fewer."""
+    few = 2 * len(names) <= len(every)
+    listed = ", ".join(name for name in every if (name in names) is few)
+    return listed if few else f"all but {listed}" if listed else "all"
 
 
 def replaced(page: str, text: str) -> str:

@@ -98,7 +98,7 @@ def test_the_page_says_what_its_table_does_not_show() -> None:
     assert text.startswith("On 2026-11-30, with 7.5 to 7.5 processes running or waiting.")
     assert "rank_left_out_of_allreduce  start-up" in text
     assert "1 of 1 faults caught\n```" in text
-    assert f"No row yet: {SECOND.name}, later_fault." in text
+    assert f"No row yet: all but {FIRST.name}." in text
     assert f"Found on earlier code: {FIRST.name}." in text
     assert f"Injected more than once, the last one is shown: {FIRST.name}." in text
 
