@@ -1086,9 +1086,12 @@ from batchnorm import BatchNorm2d
 with Emitter() as out, gloo(out):
     rng = np.random.default_rng(1)
     images = torch.from_numpy(rng.normal(3, 2, (8, 5, 6, 7)))
+    images[::2] *= 3
     upstream = torch.from_numpy(rng.normal(size=images.shape))
     def trained(layer, mine):
         part = images[mine].clone().requires_grad_()
+        layer.weight.data = torch.linspace(0.5, 2, 5).double()
+        layer.bias.data = torch.linspace(-1, 1, 5).double()
         found = layer(part)
         (found * upstream[mine]).sum().backward()
         return found.detach(), part.grad, layer
@@ -1097,8 +1100,10 @@ with Emitter() as out, gloo(out):
     found, gradient, layer = trained(BatchNorm2d(5).double(), mine)
     assert torch.allclose(found, whole[0][mine], atol=1e-12)
     assert torch.allclose(gradient, whole[1][mine], atol=1e-12)
-    torch.distributed.all_reduce(layer.weight.grad)
-    assert torch.allclose(layer.weight.grad, whole[2].weight.grad, atol=1e-10)
+    for name, of_all in whole[2].named_parameters():
+        summed = layer.get_parameter(name).grad
+        torch.distributed.all_reduce(summed)
+        assert torch.allclose(summed, of_all.grad, atol=1e-10), name
     state = whole[2].state_dict()
     assert all(torch.allclose(value, state[name]) for name, value in layer.state_dict().items())
     inputs = images[mine]

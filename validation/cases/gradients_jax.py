@@ -92,12 +92,10 @@ class Meshed:
         self._rank, self._world = out.rank, out.world
         self._mesh = mesh
         peak = max(rates(out.world))
+        # From zero on: by quarters, which float32 holds. By thirds it would round each rate.
+        warm_up = optax.linear_schedule(0.0, peak, WARM_UP)
         schedule = optax.join_schedules(
-            [
-                optax.linear_schedule(peak / WARM_UP, peak, WARM_UP - 1),
-                optax.constant_schedule(peak / 2),
-            ],
-            [WARM_UP],
+            [lambda step: warm_up(step + 1), optax.constant_schedule(peak / 2)], [WARM_UP]
         )
         self._optimizer = optax.inject_hyperparams(optax.sgd)(schedule, momentum=MOMENTUM)
         self._step = jax.jit(self._next)
