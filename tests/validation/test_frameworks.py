@@ -174,3 +174,24 @@ def test_operations_of_tensorflow_are_those_of_the_formulas(tmp_path: Path) -> N
     run = run_python([STACK_PYTHON, "-c", COUNTED], tmp_path / "out")
 
     assert run.exit == 0, run.output
+
+
+RATES_OF_JAX = """
+from gradients import STEPS, rates
+from gradients_jax import schedule
+
+for world in range(1, 9):
+    found = [float(schedule(world)(step)) for step in range(STEPS)]
+    assert found == rates(world), (world, found)
+"""
+
+
+@needs_stack
+@pytest.mark.slow
+def test_jax_trains_by_the_very_rates(tmp_path: Path) -> None:
+    """A training in float64 is compared to 1e-12: rates that float32 rounds would fail it."""
+    versions_of(Path(str(STACK_PYTHON)), "jax")
+
+    run = run_python([str(STACK_PYTHON), "-c", RATES_OF_JAX], tmp_path / "out")
+
+    assert run.exit == 0, run.output

@@ -61,6 +61,16 @@ def drawn(dtype: str, channels: int, seed: int) -> Arrays:
     return {name: part.reshape(wanted[name]) for name, part in zip(wanted, parts, strict=True)}
 
 
+def schedule(world: int) -> optax.Schedule:
+    """Give what `gradients.rates` lists, as JAX's users write it."""
+    peak = max(rates(world))
+    # From zero on: by quarters, which float32 holds. By thirds it would round each rate.
+    warm_up = optax.linear_schedule(0.0, peak, WARM_UP)
+    return optax.join_schedules(
+        [lambda step: warm_up(step + 1), optax.constant_schedule(peak / 2)], [WARM_UP]
+    )
+
+
 @cache
 def mean_gradient(mesh: Mesh, micro_batches: int) -> Callable[..., Tree]:
     """Compile what accumulates each device's own gradient, and takes the mean over all."""
@@ -91,13 +101,8 @@ class Meshed:
         """Take this rank's shard of the batch."""
         self._rank, self._world = out.rank, out.world
         self._mesh = mesh
-        peak = max(rates(out.world))
-        # From zero on: by quarters, which float32 holds. By thirds it would round each rate.
-        warm_up = optax.linear_schedule(0.0, peak, WARM_UP)
-        schedule = optax.join_schedules(
-            [lambda step: warm_up(step + 1), optax.constant_schedule(peak / 2)], [WARM_UP]
-        )
-        self._optimizer = optax.inject_hyperparams(optax.sgd)(schedule, momentum=MOMENTUM)
+        scheduled = optax.inject_hyperparams(optax.sgd)
+        self._optimizer = scheduled(schedule(out.world), momentum=MOMENTUM)
         self._step = jax.jit(self._next)
 
     def _next(
