@@ -28,6 +28,13 @@ STACKS = {
     "jax/0.10.2-cpu@local": ("jax",),
     "horovod/0.28.1-cpu@local": ("torch", "tensorflow"),
 }
+# What pip is asked for in place of each wheel. The stack makes JAX itself from its sources, of the
+# version of jaxlib's wheel.
+STOCK = {
+    "torch": {"torch": "torch"},
+    "tensorflow": {"tensorflow-cpu": "tensorflow-cpu", "keras": "keras"},
+    "jax": {"jaxlib": "jax"},
+}
 PROGRAM = "training_steps.py"
 HERE = Path(__file__).parent
 
@@ -62,17 +69,16 @@ def main() -> None:
             both = [measure.number(median(rates[side])) for side in ("image", "pip")]
             ratio = f"{median(paired):.3f} ({low:.3f} to {high:.3f})"
             rows.append([f"`{label}`", framework, *both, ratio])
+            print(*rows[-1], sep="  ", file=sys.stderr, flush=True)
     head = ["stack", "framework", "image: samples/s", "stock: samples/s", "ratio, paired (95 %)"]
     print("\n\n".join([f"{rounds} rounds:", measure.table(head, rows), *absent]))
 
 
 def asked(site: Site, label: str, framework: str) -> list[str]:
-    """What the stack's file asks of the framework's packages; Keras comes with TensorFlow."""
-    plan = resolve(site, parse(label))
-    names = {"torch": ("torch",), "tensorflow": ("tensorflow-cpu", "keras"), "jax": ("jax",)}
-    return [
-        str(spec) for spec in plan.frameworks if str(spec).partition("==")[0] in names[framework]
-    ]
+    """What pip is to install for what the stack's file asks; Keras comes with TensorFlow."""
+    pinned = (str(spec).partition("==") for spec in resolve(site, parse(label)).frameworks)
+    stock = STOCK[framework]
+    return [f"{stock[name]}=={version}" for name, _, version in pinned if name in stock]
 
 
 def installed(folder: Path, requirements: Sequence[str]) -> str:
