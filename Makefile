@@ -19,7 +19,7 @@ help: ## Show the targets
 demo: setup ## From a stack file to a certified, released PyTorch (ten minutes cold, seconds warm)
 	$(BIN)/python setup/demo.py $(LABEL)
 
-demo-all: setup ## The same for PyTorch, TensorFlow, JAX and Horovod, which share layers (an hour cold at most, three minutes warm)
+demo-all: setup ## The same for PyTorch, TensorFlow, JAX and Horovod, which share layers (up to an hour cold, minutes warm)
 	$(BIN)/python setup/demo.py $(LABEL) tensorflow/2.21.0-cpu@local jax/0.10.2-cpu@local horovod/0.28.1-cpu@local
 
 demo-spack: setup ## The same by Spack: PyTorch of wheels, tools and FFTW from source; STACKWRIGHT_SPACK and STACKWRIGHT_SPACK_PACKAGES name it
